@@ -1,0 +1,47 @@
+"""Names to worlds: shipped ones by name, a third party's by "module:Class".
+
+Knows nothing about how a world works. `open_world("toy")` loads neither torch nor weights.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from .spec import WorldModel
+
+DATA = Path(__file__).parent / "data"
+
+
+def shipped_worlds() -> tuple[str, ...]:
+    """Names of the trained worlds in this installation, best first."""
+    order = {"arm": 0, "doom": 1}
+    names = [path.stem for path in DATA.glob("*.json") if path.with_suffix(".safetensors").exists()]
+    return tuple(sorted(names, key=lambda name: (order.get(name, len(order)), name)))
+
+
+def open_world(name: str, **options: Any) -> WorldModel[Any]:
+    """The world of that name, weights loaded.
+
+    `name` is a shipped world ("arm"), "toy", a path to a `.safetensors` file with its `.json` beside it, or
+    "package.module:Class" whose class is called with `options`.
+
+    Raises:
+        ValueError: no such world; the message lists those there are.
+    """
+    if name == "toy":
+        from .toy import ToyWorld
+
+        return ToyWorld(**options)
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        world: WorldModel[Any] = getattr(import_module(module), attribute)(**options)
+        return world
+    path = Path(name) if name.endswith(".safetensors") else DATA / f"{name}.safetensors"
+    if not path.exists():
+        known = ", ".join(("toy", *shipped_worlds()))
+        raise ValueError(f"no world named {name!r}; known: {known}, a .safetensors path, or module:Class")
+    from .world import load_world
+
+    return load_world(path, **options)

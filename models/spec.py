@@ -1,0 +1,150 @@
+"""What a world is, seen from outside: its picture, its clock, its actions and the calls that advance it.
+
+Knows numpy only: no torch, no weights, no network. Everything that drives a world (the session, the Gymnasium
+environment, the checker) is written against this file, so a third party's world needs to satisfy nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Actions = NDArray[np.float32]
+"""(B, F, A): one row per frame; columns are `ActionSpec.columns` in order. Row f leads to frame f of the chunk."""
+
+Frames = NDArray[np.uint8]
+"""(B, F, H, W, 3) RGB."""
+
+Image = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One analogue column of an action."""
+
+    name: str
+    low: float  # lowest value of one frame, in `unit`
+    high: float  # highest value of one frame, in `unit`
+    unit: str  # for people: "degree/frame", "cm/frame", "1"
+    kind: Literal["level", "amount"] = "level"  # a level holds until changed; an amount is summed and spent once
+
+
+@dataclass(frozen=True)
+class Key:
+    """What holding one key does: adds `value` to `column` for every frame that it is down."""
+
+    column: str  # a button or an axis of the same ActionSpec
+    value: float = 1.0  # in the unit of the column; 1 for a button
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """The control vector of a world and how people's devices map to it.
+
+    Columns are the buttons (levels, 0 or 1) followed by the axes.
+
+    Raises:
+        ValueError: a name is used twice, or a key or a look binding names a column that does not exist.
+    """
+
+    buttons: tuple[str, ...] = ()
+    axes: tuple[Axis, ...] = ()
+    keys: Mapping[str, Key] = field(default_factory=dict)  # W3C KeyboardEvent.code -> what it does
+    look: tuple[str | None, str | None] = (None, None)  # axes that look deltas feed: (yaw right +, pitch up +)
+
+    def __post_init__(self) -> None:
+        names = self.columns
+        if len(set(names)) != len(names):
+            raise ValueError(f"expected distinct column names, got {names}")
+        for code, key in self.keys.items():
+            if key.column not in names:
+                raise ValueError(f"key {code!r} drives {key.column!r}; the columns are {names}")
+        for axis in self.look:
+            if axis is not None and axis not in [a.name for a in self.axes]:
+                raise ValueError(f"look drives {axis!r}; the axes are {[a.name for a in self.axes]}")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names in order: buttons, then axes."""
+        return self.buttons + tuple(axis.name for axis in self.axes)
+
+    @property
+    def low(self) -> NDArray[np.float32]:
+        """(A,) lowest value of each column."""
+        return np.array([0.0] * len(self.buttons) + [a.low for a in self.axes], np.float32)
+
+    @property
+    def high(self) -> NDArray[np.float32]:
+        """(A,) highest value of each column."""
+        return np.array([1.0] * len(self.buttons) + [a.high for a in self.axes], np.float32)
+
+    def neutral(self, frames: int) -> NDArray[np.float32]:
+        """(F, A) rows in which nothing is pressed and nothing moves."""
+        return np.zeros((frames, len(self.columns)), np.float32)
+
+
+@dataclass(frozen=True)
+class WorldSpec:
+    """A world's picture, clock and controls."""
+
+    name: str
+    height: int  # pixels
+    width: int  # pixels
+    fps: Fraction  # frames a second when played in real time
+    chunk: int  # frames that one step makes
+    actions: ActionSpec
+    prompts: bool = False  # `start` accepts a text
+    images: bool = False  # `start` accepts a picture
+    title: str = ""  # for people: one line
+    help: str = ""  # for people: how to move, one line
+
+
+StateT = TypeVar("StateT")
+
+
+class WorldModel(Protocol[StateT]):
+    """Weights are shared, memory is a value: every stream is a state that its owner holds.
+
+    A state belongs to the model that started it and is advanced only by `step`. Same seed and same actions give the
+    same frames. `worldloom.models.check.check_world` tests all of this for an implementation.
+    """
+
+    @property
+    def spec(self) -> WorldSpec:
+        """What this world is."""
+
+    def start(self, *, seed: int, prompt: str | None = None, image: Image | None = None) -> StateT:
+        """A new stream.
+
+        Raises:
+            ValueError: a prompt or an image where `spec` says that this world takes none, or of the wrong shape.
+        """
+
+    def step(self, states: Sequence[StateT], actions: Actions) -> Frames:
+        """Advance each state by one chunk in place and return its pictures.
+
+        Raises:
+            ValueError: `actions` is not (len(states), spec.chunk, len(spec.actions.columns)), or a state appears twice.
+        """
+
+    def fork(self, state: StateT) -> StateT:
+        """An independent copy that shares nothing that can change."""
+
+    def save(self, state: StateT) -> bytes:
+        """The state as bytes, without pickle."""
+
+    def load(self, blob: bytes) -> StateT:
+        """The state that `save` wrote.
+
+        Raises:
+            ValueError: the bytes are damaged or come from another world.
+        """
+
+    def release(self, state: StateT) -> None:
+        """Free what the state holds. Releasing twice is allowed; stepping a released state is an error."""

@@ -1,0 +1,1 @@
+"""Training the shipped worlds: data from real engines, autoencoder, dynamics, evaluation."""

@@ -1,0 +1,130 @@
+"""The exception tree. A fault that we chose crosses the wire as `code` and message; any other becomes `internal_error`.
+
+    WorldloomError
+    ├── ProtocolError            the peer's bytes are wrong; the session lives on unless the code says otherwise
+    │   ├── BadMessage           bad_message       not JSON, unknown type, unknown or out-of-range field
+    │   ├── MessageTooLarge      message_too_large closes the connection
+    │   ├── HelloExpected        hello_expected    closes the connection
+    │   ├── VersionMismatch      version_mismatch  closes the connection
+    │   └── BadOffer             bad_offer         the offer is not SDP, or has no video that we can send
+    ├── ControlError             a well-formed message that this world cannot obey
+    │   ├── UnknownKey           unknown_key
+    │   ├── BadAction            bad_action        wrong length or out of range
+    │   └── Unsupported          unsupported       prompt, image or mode that this world does not take
+    ├── Busy                     busy              no free session; retryable
+    ├── UnknownWorld             unknown_world
+    ├── RateLimited              rate_limited      retryable
+    ├── SessionClosed            session_closed
+    └── ModelFault               model_fault       the world failed; that session ends, the server goes on
+"""
+
+from __future__ import annotations
+
+
+class WorldloomError(Exception):
+    """Every error that Worldloom raises on purpose.
+
+    Attributes:
+        code: stable, snake_case, safe to switch on; it is what crosses the wire.
+        retryable: the same request may succeed later.
+        seq: the message that caused it, where one is known.
+    """
+
+    code = "internal_error"
+    retryable = False
+
+    def __init__(self, message: str, *, seq: int | None = None) -> None:
+        super().__init__(message)
+        self.seq = seq
+
+
+class ProtocolError(WorldloomError):
+    """The peer broke the wire protocol."""
+
+    code = "bad_message"
+
+
+class BadMessage(ProtocolError):
+    """A message that cannot be decoded."""
+
+    code = "bad_message"
+
+
+class MessageTooLarge(ProtocolError):
+    """A message above the size limit."""
+
+    code = "message_too_large"
+
+
+class HelloExpected(ProtocolError):
+    """Anything but `hello` as the first message."""
+
+    code = "hello_expected"
+
+
+class VersionMismatch(ProtocolError):
+    """The peer speaks another version of the protocol."""
+
+    code = "version_mismatch"
+
+
+class BadOffer(ProtocolError):
+    """An offer that is not SDP, or that asks for no video."""
+
+    code = "bad_offer"
+
+
+class ControlError(WorldloomError):
+    """A well-formed control that this world cannot obey."""
+
+    code = "bad_action"
+
+
+class UnknownKey(ControlError):
+    """A key code that this world does not bind."""
+
+    code = "unknown_key"
+
+
+class BadAction(ControlError):
+    """An action vector of the wrong length, or with a value out of range."""
+
+    code = "bad_action"
+
+
+class Unsupported(ControlError):
+    """A prompt, an image or a mode that this world does not take."""
+
+    code = "unsupported"
+
+
+class Busy(WorldloomError):
+    """No free session."""
+
+    code = "busy"
+    retryable = True
+
+
+class UnknownWorld(WorldloomError):
+    """A world name that this server does not serve."""
+
+    code = "unknown_world"
+
+
+class RateLimited(WorldloomError):
+    """Too many messages in too short a time."""
+
+    code = "rate_limited"
+    retryable = True
+
+
+class SessionClosed(WorldloomError):
+    """The session has ended."""
+
+    code = "session_closed"
+
+
+class ModelFault(WorldloomError):
+    """The world model raised; its session ends and its state is freed."""
+
+    code = "model_fault"
