@@ -1,0 +1,318 @@
+"""The messages of protocol version 1 and how text becomes one of them.
+
+Knows no socket, session, torch or clock; the client imports it too. Every message is frozen, refuses unknown fields
+and bounds every field, so what has been decoded needs no second check of its size. `docs/protocol.md` is generated
+from the descriptions here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from .errors import BadMessage, MessageTooLarge, WorldloomError
+from .wire import HEADER_BYTES as HEADER_BYTES
+from .wire import Format as Format
+from .wire import FrameHeader as FrameHeader
+from .wire import pack_frame as pack_frame
+from .wire import unpack_frame as unpack_frame
+from .world_info import MAX_INT, Count, Line, Message, Name, Number, Text
+from .world_info import ActionInfo as ActionInfo
+from .world_info import AxisInfo as AxisInfo
+from .world_info import KeyInfo as KeyInfo
+from .world_info import WorldInfo as WorldInfo
+
+PROTOCOL = 1
+MAX_MESSAGE_BYTES = 128 * 1024
+
+Mode: TypeAlias = Literal["realtime", "lockstep"]
+Video: TypeAlias = Literal["webrtc", "websocket", "none"]
+Status: TypeAlias = Literal["applied", "superseded", "expired", "rejected"]
+
+Seq = Annotated[int, Field(ge=1, le=MAX_INT, description="chosen by the client; the receipt names it")]
+Seed = Annotated[int, Field(ge=0, le=MAX_INT, description="of the world's random numbers")]
+Sdp = Annotated[str, Field(min_length=1, max_length=65536, description="a session description")]
+Degrees = Annotated[float, Field(ge=-3600.0, le=3600.0)]
+Clock = Annotated[float, Field(ge=-1e15, le=1e15)]
+Millis = Annotated[float, Field(ge=0.0, le=1e12)]
+Row = Annotated[tuple[Number, ...], Field(min_length=1, max_length=256)]
+
+
+class Limits(Message):
+    """What the server accepts."""
+
+    message_bytes: Count = Field(description="longest message")
+    inbox: Count = Field(description="controls that may wait for the world")
+
+
+class Percentiles(Message):
+    """Milliseconds."""
+
+    p50: Millis
+    p95: Millis
+
+
+# Client to server -----------------------------------------------------------------------------------------------------
+
+
+class Hello(Message):
+    """The first message: what the client wants."""
+
+    type: Literal["hello"] = "hello"
+    protocol: Count = Field(description="version that the client speaks: 1")
+    world: Name | None = Field(default=None, description="a world's name; the server's first one when absent")
+    seed: Seed | None = Field(default=None, description="the server draws one when absent")
+    prompt: Text | None = Field(default=None, description="a text to start from, where the world takes one")
+    video: Video = Field(default="webrtc", description="how pictures travel")
+    mode: Mode = Field(default="realtime", description="paced by the clock, or one chunk for each `step`")
+    format: Format = Field(default="jpeg", description="of pictures over the WebSocket")
+
+
+class Offer(Message):
+    """WebRTC: the client's session description, with one video line that receives."""
+
+    type: Literal["offer"] = "offer"
+    sdp: Sdp
+
+
+class Candidate(Message):
+    """WebRTC, both ways: one ICE candidate; an empty one ends the list."""
+
+    type: Literal["candidate"] = "candidate"
+    candidate: Line
+    sdp_mid: Annotated[str, Field(max_length=64)] | None = None
+    sdp_mline_index: Annotated[int, Field(ge=0, le=65535)] | None = None
+
+
+class Key(Message):
+    """A key went down or up."""
+
+    type: Literal["key"] = "key"
+    seq: Seq
+    code: Annotated[str, Field(min_length=1, max_length=32, description="W3C KeyboardEvent.code")]
+    down: bool
+
+
+class Look(Message):
+    """The view turned by this much since the last `look`; amounts are summed and spent once."""
+
+    type: Literal["look"] = "look"
+    seq: Seq
+    yaw: Degrees = Field(default=0.0, description="degrees, right +")
+    pitch: Degrees = Field(default=0.0, description="degrees, up +")
+
+
+class Axes(Message):
+    """New values for some axes: a level is held until changed, an amount is spent once."""
+
+    type: Literal["axes"] = "axes"
+    seq: Seq
+    values: Annotated[dict[Name, Number], Field(min_length=1, max_length=256, description="by axis name, in its unit")]
+
+
+class Action(Message):
+    """A whole action row, columns as in `welcome`: levels are held, amounts are spent once."""
+
+    type: Literal["action"] = "action"
+    seq: Seq
+    values: Row
+
+
+class Prompt(Message):
+    """Start the world anew from a text; the frame index goes on."""
+
+    type: Literal["prompt"] = "prompt"
+    seq: Seq
+    text: Text
+
+
+class Reset(Message):
+    """Start the world anew; the frame index goes on."""
+
+    type: Literal["reset"] = "reset"
+    seq: Seq
+    seed: Seed | None = Field(default=None, description="the seed before when absent")
+
+
+class Pause(Message):
+    """Stop making frames."""
+
+    type: Literal["pause"] = "pause"
+    seq: Seq
+
+
+class Resume(Message):
+    """Go on making frames from now."""
+
+    type: Literal["resume"] = "resume"
+    seq: Seq
+
+
+class Step(Message):
+    """Lockstep: make one chunk."""
+
+    type: Literal["step"] = "step"
+    seq: Seq
+    actions: Annotated[tuple[Row, ...], Field(min_length=1, max_length=1024)] | None = Field(
+        default=None, description="one row for each frame of the chunk; what the controls hold when absent"
+    )
+
+
+class Ping(Message):
+    """Answered by `pong` with the same `t`."""
+
+    type: Literal["ping"] = "ping"
+    t: Clock = Field(description="anything; say the client's clock in milliseconds")
+
+
+class Bye(Message):
+    """Both ways: the sender is about to close."""
+
+    type: Literal["bye"] = "bye"
+    reason: Line = ""
+
+
+# Server to client -----------------------------------------------------------------------------------------------------
+
+
+class Welcome(Message):
+    """The answer to `hello`: what the client gets."""
+
+    type: Literal["welcome"] = "welcome"
+    protocol: Count
+    session: Name
+    world: WorldInfo
+    worlds: Annotated[tuple[Name, ...], Field(max_length=256)] = Field(
+        default=(), description="names that `hello` may ask for"
+    )
+    limits: Limits
+    seed: Seed
+    video: Video
+    mode: Mode
+    format: Format
+
+
+class Answer(Message):
+    """WebRTC: the server's session description."""
+
+    type: Literal["answer"] = "answer"
+    sdp: Sdp
+
+
+class Receipt(Message):
+    """What became of one control."""
+
+    type: Literal["receipt"] = "receipt"
+    seq: Seq
+    status: Status
+    frame: Count | None = Field(default=None, description="with `applied`: index of the first frame that it shaped")
+
+
+class FrameInfo(Message):
+    """Facts about a frame that leaves over WebRTC; over the WebSocket they are in its header."""
+
+    type: Literal["frame"] = "frame"
+    index: Count
+    pts: Count = Field(description="90 kHz")
+    applied_seq: Count = Field(description="last control that shaped it, 0 for none")
+    rtp_timestamp: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = Field(
+        default=None, description="of its RTP packets"
+    )
+    compute_ms: Millis = Field(description="what the world took for its chunk")
+    encode_ms: Millis | None = None
+    age_ms: Millis = Field(description="from sampling the controls to sending")
+
+
+class Stats(Message):
+    """How this session and its server fare; sent about once a second."""
+
+    type: Literal["stats"] = "stats"
+    fps: Millis = Field(description="frames a second that left the server")
+    step_ms: Percentiles = Field(description="one step of the world")
+    encode_ms: Percentiles | None = None
+    bitrate: Count = Field(default=0, description="bits a second of pictures")
+    dropped: Count = Field(default=0, description="frames that were made and replaced before they could leave")
+    sessions: Count = Field(default=0, description="open on this server")
+
+
+class Pong(Message):
+    """The answer to `ping`."""
+
+    type: Literal["pong"] = "pong"
+    t: Clock = Field(description="as in the `ping`")
+
+
+class Error(Message):
+    """Something was refused or failed."""
+
+    type: Literal["error"] = "error"
+    code: Name = Field(description="stable; see the table of codes")
+    message: Text = Field(description="for people")
+    seq: Seq | None = Field(default=None, description="the message that caused it, where one is known")
+    retryable: bool = Field(default=False, description="the same request may succeed later")
+
+
+# Text to message and back ---------------------------------------------------------------------------------------------
+
+Control: TypeAlias = Key | Look | Axes | Action | Prompt | Reset | Pause | Resume | Step
+ClientMessage: TypeAlias = Hello | Offer | Candidate | Control | Ping | Bye
+ServerMessage: TypeAlias = Welcome | Answer | Candidate | Receipt | FrameInfo | Stats | Pong | Error | Bye
+
+_M = TypeVar("_M")
+
+_CLIENT: TypeAdapter[ClientMessage] = TypeAdapter(Annotated[ClientMessage, Field(discriminator="type")])
+_SERVER: TypeAdapter[ServerMessage] = TypeAdapter(Annotated[ServerMessage, Field(discriminator="type")])
+
+
+def decode_client(data: str | bytes) -> ClientMessage:
+    """What a client said.
+
+    Raises:
+        BadMessage: not JSON, or not a message of version 1; `seq` is attached where it could be read.
+        MessageTooLarge: longer than `MAX_MESSAGE_BYTES`.
+    """
+    return _decode(_CLIENT, data)
+
+
+def decode_server(data: str | bytes) -> ServerMessage:
+    """What a server said. Raises as `decode_client`."""
+    return _decode(_SERVER, data)
+
+
+def encode(message: Message) -> str:
+    """A message as JSON; absent optional fields are left out."""
+    return message.model_dump_json(exclude_none=True)
+
+
+def refusal(error: WorldloomError) -> tuple[Error | Receipt, ...]:
+    """What to send for an error: the error and, where its control is known, the receipt `rejected`."""
+    told = Error(code=error.code, message=str(error)[:2048], seq=error.seq, retryable=error.retryable)
+    return (told,) if error.seq is None else (told, Receipt(seq=error.seq, status="rejected"))
+
+
+def _decode(adapter: TypeAdapter[_M], data: str | bytes) -> _M:
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    if len(raw) > MAX_MESSAGE_BYTES:
+        raise MessageTooLarge(f"expected at most {MAX_MESSAGE_BYTES} bytes, got {len(raw)}")
+    try:
+        return adapter.validate_json(raw)
+    except ValidationError as error:
+        raise BadMessage(_first_fault(error), seq=_seq_of(raw)) from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    """One bounded line about the first thing wrong."""
+    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part)[:32] for part in fault["loc"][:6]) or "message"
+    return f"{where}: {fault['msg']}"[:256]
+
+
+def _seq_of(raw: bytes) -> int | None:
+    """`seq` of a message that is otherwise wrong."""
+    try:
+        seq = from_json(raw).get("seq")
+    except (ValueError, AttributeError):
+        return None
+    return seq if type(seq) is int and 1 <= seq <= MAX_INT else None

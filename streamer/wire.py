@@ -1,0 +1,101 @@
+"""The binary WebSocket message: a fixed header and one picture. Knows bytes only: no JSON, no codec, no session.
+
+    offset  type  field
+     0      4s    magic        "WLF1"
+     4      u8    version      1
+     5      u8    format       0 raw RGB, 1 JPEG
+     6      u16   flags        0; a reader ignores bits that it does not know
+     8      u16   width        pixels
+    10      u16   height       pixels
+    12      u32   length       bytes of payload, which follows the header
+    16      u64   index        frame number of the session; never reused, also not after a reset
+    24      i64   pts          90 kHz
+    32      u64   applied_seq  the last control that shaped the frame, 0 for none
+    40      u32   compute_us   what the world took for the chunk of this frame
+    44      u32   age_us       from sampling the controls to packing this message
+
+All numbers are little-endian.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Literal
+
+from .errors import BadMessage
+
+MAGIC = b"WLF1"
+VERSION = 1
+RAW = 0
+JPEG = 1
+
+_HEADER = struct.Struct("<4sBBHHHIQqQII")
+HEADER_BYTES = _HEADER.size
+MAX_U16, MAX_U32 = 2**16 - 1, 2**32 - 1
+
+Format = Literal["raw", "jpeg"]
+_FORMAT_TO_CODE: dict[Format, int] = {"raw": RAW, "jpeg": JPEG}
+_CODE_TO_FORMAT: dict[int, Format] = {code: name for name, code in _FORMAT_TO_CODE.items()}
+
+
+@dataclass(frozen=True)
+class FrameHeader:
+    """What travels with one picture."""
+
+    index: int  # frame number of the session
+    pts: int  # 90 kHz
+    applied_seq: int  # last control that shaped the frame, 0 for none
+    width: int  # pixels
+    height: int  # pixels
+    format: Format  # of the payload
+    compute_us: int = 0  # microseconds that the world took for this frame's chunk
+    age_us: int = 0  # microseconds from sampling the controls to packing
+
+
+def pack_frame(header: FrameHeader, payload: bytes | bytearray | memoryview) -> bytes:
+    """Header and payload as one message.
+
+    Raises:
+        ValueError: a field does not fit its place in the header.
+    """
+    try:
+        head = _HEADER.pack(
+            MAGIC,
+            VERSION,
+            _FORMAT_TO_CODE[header.format],
+            0,
+            header.width,
+            header.height,
+            memoryview(payload).nbytes,
+            header.index,
+            header.pts,
+            header.applied_seq,
+            min(header.compute_us, MAX_U32),
+            min(header.age_us, MAX_U32),
+        )
+    except (struct.error, KeyError) as error:
+        raise ValueError(f"expected a header that fits the frame message, got {header}: {error}") from error
+    return head + bytes(payload)
+
+
+def unpack_frame(message: bytes | bytearray | memoryview) -> tuple[FrameHeader, memoryview]:
+    """The header and a view of the payload.
+
+    Raises:
+        BadMessage: not a frame message of this version, or its length is wrong.
+    """
+    view = memoryview(message)
+    if view.nbytes < HEADER_BYTES:
+        raise BadMessage(f"expected a frame message of at least {HEADER_BYTES} bytes, got {view.nbytes}")
+    magic, version, code, _flags, width, height, length, index, pts, applied, compute, age = _HEADER.unpack_from(view)
+    if magic != MAGIC or version != VERSION:
+        raise BadMessage(f"expected a frame message {MAGIC!r} version {VERSION}, got {magic!r} version {version}")
+    if code not in _CODE_TO_FORMAT:
+        raise BadMessage(f"expected a frame format of {sorted(_CODE_TO_FORMAT)}, got {code}")
+    payload = view[HEADER_BYTES:]
+    if payload.nbytes != length:
+        raise BadMessage(f"expected a payload of {length} bytes, got {payload.nbytes}")
+    if code == RAW and length != width * height * 3:
+        raise BadMessage(f"expected {width}x{height} RGB to be {width * height * 3} bytes, got {length}")
+    return FrameHeader(index, pts, applied, width, height, _CODE_TO_FORMAT[code], compute, age), payload
