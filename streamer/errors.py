@@ -1,21 +1,21 @@
 """The exception tree. A fault that we chose crosses the wire as `code` and message; any other becomes `internal_error`.
 
-    WorldloomError
-    ├── ProtocolError            the peer's bytes are wrong; the session lives on unless the code says otherwise
-    │   ├── BadMessage           bad_message       not JSON, unknown type, unknown or out-of-range field
-    │   ├── MessageTooLarge      message_too_large closes the connection
-    │   ├── HelloExpected        hello_expected    closes the connection
-    │   ├── VersionMismatch      version_mismatch  closes the connection
-    │   └── BadOffer             bad_offer         the offer is not SDP, or has no video that we can send
-    ├── ControlError             a well-formed message that this world cannot obey
-    │   ├── UnknownKey           unknown_key
-    │   ├── BadAction            bad_action        wrong length or out of range
-    │   └── Unsupported          unsupported       prompt, image or mode that this world does not take
-    ├── Busy                     busy              no free session; retryable
-    ├── UnknownWorld             unknown_world
-    ├── RateLimited              rate_limited      retryable
-    ├── SessionClosed            session_closed
-    └── ModelFault               model_fault       the world failed; that session ends, the server goes on
+WorldloomError
+├── ProtocolError            the peer's bytes are wrong; the session lives on unless the code says otherwise
+│   ├── BadMessage           bad_message       not JSON, unknown type, unknown or out-of-range field
+│   ├── MessageTooLarge      message_too_large closes the connection
+│   ├── HelloExpected        hello_expected    closes the connection
+│   ├── VersionMismatch      version_mismatch  closes the connection
+│   └── BadOffer             bad_offer         the offer is not SDP, or has no video that we can send
+├── ControlError             a well-formed message that this world cannot obey
+│   ├── UnknownKey           unknown_key
+│   ├── BadAction            bad_action        wrong length or out of range
+│   └── Unsupported          unsupported       prompt, image or mode that this world does not take
+├── Busy                     busy              no free session; retryable
+├── UnknownWorld             unknown_world
+├── RateLimited              rate_limited      retryable
+├── SessionClosed            session_closed
+└── ModelFault               model_fault       the world failed; that session ends, the server goes on
 """
 
 from __future__ import annotations
