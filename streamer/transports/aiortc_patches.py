@@ -1,0 +1,131 @@
+"""Everything private to aiortc and aioice that Worldloom touches, in one place.
+
+What is missing in aiortc 1.16 for a low-latency sender of pictures that we encode ourselves: the playout-delay header
+extension (39 -> 5 ms from stamp to screen in Chromium), the RTP timestamp that a frame left with, key-frame requests
+and bandwidth estimates reaching an encoder that is not aiortc's, and host candidates on a machine that has only a
+loopback address. `tests/streamer/test_aiortc_contract.py` asserts that each name used here still exists; the version
+is pinned. Knows nothing about frames, sessions or codecs' settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import aioice.ice
+import av
+from aiortc import RTCRtpSender, codecs, rtp
+from aiortc.codecs.h264 import H264Encoder
+from aiortc.codecs.vpx import Vp8Encoder
+from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
+from aiortc.rtcrtptransceiver import RTCRtpTransceiver
+
+PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+PLAYOUT_DELAY_ID = 6  # free in aiortc's table of header extensions; the peer's number wins when we answer
+
+# Names that Python's mangling gives to private attributes of RTCRtpSender.
+ENCODER = "_RTCRtpSender__encoder"
+HEADER_EXTENSIONS_MAP = "_RTCRtpSender__rtp_header_extensions_map"
+RTP_TIMESTAMP = "_RTCRtpSender__rtp_timestamp"
+OCTET_COUNT = "_RTCRtpSender__octet_count"
+
+
+class PlayoutDelayMap(rtp.HeaderExtensionsMap):
+    """The sender's header extensions, plus a playout delay of zero on every packet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._playout_delay_id = 0  # what the peer calls the extension; 0: it does not know it
+
+    def configure(self, parameters: RTCRtpParameters) -> None:
+        """Learn the numbers that were negotiated."""
+        super().configure(parameters)
+        for extension in parameters.headerExtensions:
+            if extension.uri == PLAYOUT_DELAY:
+                self._playout_delay_id = extension.id
+
+    def set(self, values: rtp.HeaderExtensions) -> tuple[int, bytes]:
+        """Profile and bytes of the header extensions of one packet."""
+        profile, value = super().set(values)
+        if not self._playout_delay_id:
+            return profile, value
+        delay = bytes(3)  # minimum and maximum, 12 bits each, in units of 10 ms
+        if profile == 0x1000:  # two-byte element headers
+            value += bytes([self._playout_delay_id, len(delay)]) + delay
+        elif self._playout_delay_id <= 14:
+            profile = 0xBEDE  # one-byte element headers
+            value += bytes([self._playout_delay_id << 4 | len(delay) - 1]) + delay
+        return profile, value + bytes(-len(value) % 4)
+
+
+class Packetizer:
+    """Stands where the sender keeps its encoder: cuts our packets to RTP size and hands bandwidth estimates on."""
+
+    def __init__(self, mime: str, estimate: Callable[[int], None]) -> None:
+        self._inner = H264Encoder() if mime.lower() == "video/h264" else Vp8Encoder()
+        self._estimate = estimate
+        self._bitrate = 0
+
+    def pack(self, packet: av.Packet[av.VideoStream]) -> tuple[list[bytes], int]:
+        """RTP payloads and the timestamp of one encoded picture."""
+        return self._inner.pack(packet)
+
+    @property
+    def target_bitrate(self) -> int:
+        """The receiver's last estimate, bits a second."""
+        return self._bitrate
+
+    @target_bitrate.setter
+    def target_bitrate(self, bitrate: int) -> None:
+        self._bitrate = bitrate
+        self._estimate(bitrate)
+
+
+def install() -> None:
+    """Patch what is global to the libraries: the offered header extensions and the host addresses. Idempotent."""
+    extensions = codecs.HEADER_EXTENSIONS["video"]
+    if not any(extension.uri == PLAYOUT_DELAY for extension in extensions):
+        extensions.append(RTCRtpHeaderExtensionParameters(id=PLAYOUT_DELAY_ID, uri=PLAYOUT_DELAY))
+    if aioice.ice.get_host_addresses is not _host_addresses:
+        aioice.ice.get_host_addresses = _host_addresses
+
+
+def bind(transceiver: RTCRtpTransceiver, *, on_key_frame: Callable[[], None], on_bitrate: Callable[[int], None]) -> str:
+    """Make a negotiated, not yet started video sender send our packets; return its codec, like "video/H264".
+
+    Args:
+        transceiver: after `setRemoteDescription`, before `setLocalDescription`.
+        on_key_frame: called when the receiver asks for a whole picture (PLI or FIR).
+        on_bitrate: called with the receiver's estimate of the bandwidth, bits a second.
+    """
+    sender = transceiver.sender
+    mime: str = transceiver._codecs[0].mimeType
+    setattr(sender, HEADER_EXTENSIONS_MAP, PlayoutDelayMap())
+    setattr(sender, ENCODER, Packetizer(mime, on_bitrate))
+    sender._send_keyframe = on_key_frame  # type: ignore[method-assign]
+    return mime
+
+
+def wants_media(transceiver: RTCRtpTransceiver) -> bool:
+    """Whether the remote offer has a line for this transceiver, and receives on it."""
+    return transceiver.mid is not None and transceiver._offerDirection in ("sendonly", "sendrecv")
+
+
+def rtp_timestamp(sender: RTCRtpSender) -> int:
+    """Timestamp in the RTP header of the packet that left last; aiortc adds a random origin to our pts."""
+    stamp: int = getattr(sender, RTP_TIMESTAMP)
+    return stamp
+
+
+def octets_sent(sender: RTCRtpSender) -> int:
+    """Payload bytes that left so far."""
+    octets: int = getattr(sender, OCTET_COUNT)
+    return octets
+
+
+_aioice_host_addresses: Callable[..., list[str]] = aioice.ice.get_host_addresses
+
+
+def _host_addresses(*args: Any, **options: Any) -> list[str]:
+    """aioice never offers 127.0.0.1, so without a network there would be no candidate at all."""
+    return _aioice_host_addresses(*args, **options) or ["127.0.0.1"]

@@ -1,0 +1,230 @@
+"""Pictures to one viewer over WebRTC: an offer in, an answer out, then frames from a slot until `close`.
+
+Knows frames, SDP and the encoder; never sessions, engines or models. Signalling travels elsewhere: whoever owns this
+object hands the texts over. One frame waits at most (the slot drops the older one), one is being encoded, and aiortc
+sends the packets of one; so a slow viewer sees fewer frames, never older ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpCodecCapability,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import MediaStreamError
+from aiortc.sdp import candidate_from_sdp
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..errors import BadOffer, SessionClosed
+from ..frames import Frame, FrameSlot
+from . import aiortc_patches
+from .encoder import TIME_BASE, Codec, EncoderSettings, VideoEncoder
+from .tally import Tally
+
+MAX_MEDIA_LINES = 4  # each line of an offer may cost sockets; a viewer needs one
+
+
+class WebRtcSettings(BaseModel):
+    """How pictures travel over WebRTC."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    codecs: tuple[Codec, ...] = Field(
+        default=("h264", "vp8"), min_length=1
+    )  # in order of preference; the viewer has the say
+    ice_servers: tuple[str, ...] = ()  # STUN or TURN urls; none is needed on one machine or one network
+    encoder: EncoderSettings = EncoderSettings()
+
+
+@dataclass(frozen=True)
+class Departure:
+    """A frame whose last packet has left."""
+
+    frame: Frame
+    rtp_timestamp: int  # in the RTP header of its packets: how a browser names the frame
+    encode_ns: int  # time that compressing it took
+    sent_ns: int  # `time.monotonic_ns` after the last packet
+
+
+class WebRtcVideo:
+    """One viewer's peer connection.
+
+    A second offer replaces the first: the old connection is closed, and the same slot feeds the new one.
+    """
+
+    def __init__(
+        self,
+        slot: FrameSlot,
+        *,
+        height: int,
+        width: int,
+        fps: Fraction,
+        settings: WebRtcSettings,
+        pool: Executor,
+        departed: Callable[[Departure], None],
+    ) -> None:
+        aiortc_patches.install()
+        self.tally = Tally()
+        self.codec: Codec | None = None  # negotiated; None before an offer was answered
+        self._slot = slot
+        self._size = (height, width, fps)
+        self._settings = settings
+        self._pool = pool
+        self._departed = departed
+        self._peer: RTCPeerConnection | None = None
+
+    @property
+    def state(self) -> str:
+        """`connectionState` of the peer connection, "new" before an offer."""
+        return self._peer.connectionState if self._peer else "new"
+
+    async def answer(self, offer: str) -> str:
+        """The answer to a session description.
+
+        Raises:
+            BadOffer: the offer is not SDP, or has no video line that wants what we can send.
+        """
+        lines = offer.count("\nm=")
+        if not 1 <= lines <= MAX_MEDIA_LINES:
+            raise BadOffer(f"expected a session description with 1 to {MAX_MEDIA_LINES} media lines, got {lines}")
+        await self.close()
+        servers = [RTCIceServer(urls=url) for url in self._settings.ice_servers]
+        peer = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        try:
+            answer = await self._negotiate(peer, reachable(offer))
+        except BadOffer:
+            await peer.close()
+            raise
+        except Exception as error:  # the parser meets a stranger's text with whatever error comes first
+            await peer.close()
+            raise BadOffer(f"expected a session description that can be answered: {error}"[:256]) from error
+        self._peer = peer
+        return answer
+
+    async def add_candidate(self, candidate: str, mid: str | None, line: int | None) -> None:
+        """One more address of the viewer. An empty one ends the list, which we ignore: more may come as packets do.
+
+        Raises:
+            BadOffer: not a candidate, or there is no connection that it could belong to.
+        """
+        if not candidate or ".local" in candidate:
+            return
+        if self._peer is None or (mid is None and line is None):
+            raise BadOffer("expected a candidate after an offer, with sdp_mid or sdp_mline_index")
+        try:
+            parsed = candidate_from_sdp(candidate.removeprefix("candidate:"))
+            parsed.sdpMid, parsed.sdpMLineIndex = mid, line
+            await self._peer.addIceCandidate(parsed)
+        except Exception as error:  # as above: a stranger's text
+            raise BadOffer(f"expected an ICE candidate, got one that cannot be read: {error}"[:256]) from error
+
+    async def close(self) -> None:
+        """Stop sending and free the sockets. Closing twice is allowed."""
+        peer, self._peer = self._peer, None
+        if peer is not None:
+            await peer.close()
+
+    async def _negotiate(self, peer: RTCPeerConnection, offer: str) -> str:
+        track = _PictureTrack(self)
+        transceiver = peer.addTransceiver(track, direction="sendonly")
+        transceiver.setCodecPreferences(_preferences(self._settings.codecs))
+        await peer.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
+        if not aiortc_patches.wants_media(transceiver):
+            raise BadOffer("expected an offer with a video line that receives (recvonly), got none")
+        mime = aiortc_patches.bind(transceiver, on_key_frame=track.want_key_frame, on_bitrate=track.want_bitrate)
+        self.codec = "h264" if mime.lower() == "video/h264" else "vp8"
+        height, width, fps = self._size
+        track.begin(
+            transceiver.sender,
+            VideoEncoder(self.codec, height=height, width=width, fps=fps, settings=self._settings.encoder),
+        )
+        await peer.setLocalDescription(await peer.createAnswer())
+        return peer.localDescription.sdp
+
+    async def _next(self, encoder: VideoEncoder) -> tuple[Frame, bytes, int]:
+        """The next frame, its bytes and the time that compressing it took."""
+        frame = await self._slot.get()
+        loop = asyncio.get_running_loop()
+        encoded = await loop.run_in_executor(self._pool, encoder.encode, frame.pixels, frame.pts)
+        self.tally.add(len(encoded.data), encoded.encode_ns, key=encoded.key)
+        return frame, encoded.data, encoded.encode_ns
+
+
+class _PictureTrack(MediaStreamTrack):
+    """What aiortc pulls from: each `recv` first reports the frame before, whose packets have left by then."""
+
+    kind = "video"
+
+    def __init__(self, video: WebRtcVideo) -> None:
+        super().__init__()
+        self._video = video
+        self._sender: RTCRtpSender | None = None
+        self._encoder: VideoEncoder | None = None
+        self._leaving: tuple[Frame, int] | None = None  # handed to aiortc: frame, encode time
+
+    def begin(self, sender: RTCRtpSender, encoder: VideoEncoder) -> None:
+        """The negotiation is done: this is who sends and how pictures are compressed."""
+        self._sender, self._encoder = sender, encoder
+
+    def want_key_frame(self) -> None:
+        if self._encoder is not None:
+            self._encoder.want_key_frame()
+
+    def want_bitrate(self, bitrate: int) -> None:
+        if self._encoder is not None:
+            self._encoder.want_bitrate(int(0.9 * bitrate))  # the rest is headers and retransmissions
+
+    async def recv(self) -> av.Packet[Any]:
+        """The next picture, encoded."""
+        if self._encoder is None or self.readyState != "live":
+            raise MediaStreamError("the video has ended")
+        self._report()
+        try:
+            frame, data, encode_ns = await self._video._next(self._encoder)
+        except SessionClosed:
+            self.stop()
+            raise MediaStreamError("the session has ended") from None
+        packet = av.Packet(data)
+        packet.pts, packet.time_base = frame.pts, TIME_BASE
+        self._leaving = frame, encode_ns
+        return packet
+
+    def _report(self) -> None:
+        if self._leaving is None or self._sender is None:
+            return
+        (frame, encode_ns), self._leaving = self._leaving, None
+        stamp = aiortc_patches.rtp_timestamp(self._sender)
+        self._video._departed(Departure(frame, stamp, encode_ns, time.monotonic_ns()))
+
+
+def reachable(offer: str) -> str:
+    """The offer without candidates that only mDNS could resolve.
+
+    Resolving one takes aiortc a second or for ever; the viewer's first packet tells its address anyway. The mark that
+    the list is complete goes too, or ICE would give up before that packet.
+    """
+    lines = [line for line in offer.splitlines() if line.strip()]
+    hidden = [line for line in lines if line.startswith("a=candidate:") and ".local" in line]
+    kept = [line for line in lines if line not in hidden and not line.startswith("a=end-of-candidates")]
+    return "\r\n".join(kept) + "\r\n"
+
+
+def _preferences(order: tuple[Codec, ...]) -> list[RTCRtpCodecCapability]:
+    mimes = {"h264": "video/h264", "vp8": "video/vp8"}
+    known = RTCRtpSender.getCapabilities("video").codecs
+    chosen = [codec for name in order for codec in known if codec.mimeType.lower() == mimes[name]]
+    return [*chosen, *(codec for codec in known if codec.mimeType.lower() == "video/rtx")]

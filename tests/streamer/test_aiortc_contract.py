@@ -1,0 +1,86 @@
+"""Each name private to aiortc and aioice that we lean on still exists and still works that way."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+
+import aioice.ice
+import pytest
+from aiortc import RTCPeerConnection, RTCRtpSender, codecs, rtp
+from aiortc.codecs.h264 import H264Encoder
+from aiortc.codecs.vpx import Vp8Encoder
+from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
+
+from worldloom.streamer.transports import aiortc_patches
+
+
+def test_version_is_the_one_that_was_read() -> None:
+    assert importlib.metadata.version("aiortc") == "1.16.0", "read the sender again before moving the pin"
+
+
+async def test_sender_keeps_the_names() -> None:
+    peer = RTCPeerConnection()
+    transceiver = peer.addTransceiver("video")
+    names = (
+        aiortc_patches.ENCODER,
+        aiortc_patches.HEADER_EXTENSIONS_MAP,
+        aiortc_patches.RTP_TIMESTAMP,
+        aiortc_patches.OCTET_COUNT,
+    )
+    for name in names:
+        assert hasattr(transceiver.sender, name), name
+    assert callable(transceiver.sender._send_keyframe)
+    assert transceiver._codecs == []
+    assert transceiver._offerDirection is None
+    await peer.close()
+
+
+def test_sender_still_works_as_read() -> None:
+    next_frame = inspect.getsource(RTCRtpSender._next_encoded_frame)
+    assert "if self.__encoder is None" in next_frame, "an encoder put there before the start is used"
+    assert "self.__encoder.pack(" in next_frame, "a track may return packets"
+    feedback = inspect.getsource(RTCRtpSender._handle_rtcp_packet)
+    assert "self._send_keyframe()" in feedback
+    assert "self.__encoder.target_bitrate = bitrate" in feedback
+    assert "self.__rtp_header_extensions_map.configure(" in inspect.getsource(RTCRtpSender.send)
+
+
+def test_packetizers_take_packets() -> None:
+    for encoder in (H264Encoder, Vp8Encoder):
+        assert list(inspect.signature(encoder.pack).parameters) == ["self", "packet"]
+
+
+def test_install_offers_the_extension_once() -> None:
+    aiortc_patches.install()
+    aiortc_patches.install()
+    uris = [extension.uri for extension in codecs.HEADER_EXTENSIONS["video"]]
+    numbers = [extension.id for kind in codecs.HEADER_EXTENSIONS.values() for extension in kind]
+    assert uris.count(aiortc_patches.PLAYOUT_DELAY) == 1
+    assert numbers.count(aiortc_patches.PLAYOUT_DELAY_ID) == 1
+
+
+@pytest.mark.parametrize("number", [6, 14, 200])
+def test_playout_delay_survives_a_round_trip(number: int) -> None:
+    mapping = aiortc_patches.PlayoutDelayMap()
+    mid = RTCRtpHeaderExtensionParameters(id=1 if number < 15 else 201, uri="urn:ietf:params:rtp-hdrext:sdes:mid")
+    delay = RTCRtpHeaderExtensionParameters(id=number, uri=aiortc_patches.PLAYOUT_DELAY)
+    mapping.configure(RTCRtpParameters(headerExtensions=[mid, delay]))
+    profile, value = mapping.set(rtp.HeaderExtensions(mid="0"))
+    assert len(value) % 4 == 0
+    assert (number, bytes(3)) in rtp.unpack_header_extensions(profile, value)
+    assert mapping.get(profile, value).mid == "0"
+
+
+def test_without_the_extension_nothing_is_added() -> None:
+    assert aiortc_patches.PlayoutDelayMap().set(rtp.HeaderExtensions()) == rtp.HeaderExtensionsMap().set(
+        rtp.HeaderExtensions()
+    )
+
+
+def test_loop_back_is_offered_where_there_is_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    aiortc_patches.install()
+    monkeypatch.setattr(aiortc_patches, "_aioice_host_addresses", lambda **_: [])
+    assert aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True) == ["127.0.0.1"]
+    monkeypatch.setattr(aiortc_patches, "_aioice_host_addresses", lambda **_: ["10.0.0.1"])
+    assert aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True) == ["10.0.0.1"]
