@@ -8,16 +8,19 @@
  * Knows nothing of sockets, keys or elements; times are milliseconds of `performance.now()`.
  */
 
-/** Inputs that wait for their frame, and frames whose metadata waits for the picture: more are dropped, oldest first. */
+/** Inputs that wait for their receipt or their frame; more are dropped, oldest first. */
 const PENDING = 512;
+/** Presented frames that a receipt may still refer to. */
+const REMEMBERED = 64;
 
 /**
- * @typedef {object} FrameMeta what the server says about a frame
- * @property {number} index
- * @property {number} applied last input that shaped it, 0 for none
- * @property {number} [wait] ms from the arrival of that input to the sampling of the controls
- * @property {number} compute ms that the model took
- * @property {number} encode ms that the encoder took
+ * @typedef {object} Shown a frame that was presented
+ * @property {number | null} index its number, null where the browser does not tell which frame it was
+ * @property {number} count frames presented since the report before, this one included
+ * @property {number} receivedMs when the last of its bytes arrived
+ * @property {number} shownMs when it was presented
+ * @property {number} [compute] ms that the world took for its chunk
+ * @property {number} [age] ms from sampling the controls to sending
  */
 
 /** Percentile of a list by rank, or null where there is none. */
@@ -51,7 +54,7 @@ class Window {
 }
 
 /** A map that keeps the newest `limit` entries. */
-class Recent extends Map {
+export class Recent extends Map {
   constructor(limit) {
     super();
     this.limit = limit;
@@ -62,6 +65,13 @@ class Recent extends Map {
     if (this.size > this.limit) this.delete(this.keys().next().value);
     return this;
   }
+
+  /** The value of a key, which is removed. */
+  take(key) {
+    const value = this.get(key);
+    this.delete(key);
+    return value;
+  }
 }
 
 export class Meter {
@@ -69,7 +79,8 @@ export class Meter {
   constructor({ latencyMs = 30000, rateMs = 5000 } = {}) {
     this.sent = new Recent(PENDING); // seq -> when the input happened
     this.awaited = new Recent(PENDING); // seq -> {atMs, frame}: applied, its frame not presented yet
-    this.metas = new Recent(PENDING); // frame index -> FrameMeta
+    this.log = []; // the latest Shown with a number, oldest first: a receipt may come after its picture
+    this.rtt = null; // ms, of the control connection
     this.latency = new Window(latencyMs, 4096);
     this.presented = new Window(rateMs, 1024);
     this.received = new Window(rateMs, 4096);
@@ -86,7 +97,14 @@ export class Meter {
     this.lastIndex = null;
     this.framesShown = 0;
     this.framesSkipped = 0;
-    this.bytes = 0;
+  }
+
+  /** Another session: its frames are numbered from the start again. */
+  restart() {
+    this.sent.clear();
+    this.awaited.clear();
+    this.log.length = 0;
+    this.clear();
   }
 
   /** An input left for the server; `atMs` is when it happened. */
@@ -96,45 +114,40 @@ export class Meter {
 
   /** The server's answer to an input. */
   receipt({ seq, status, frame }) {
-    const atMs = this.sent.get(seq);
-    this.sent.delete(seq);
-    if (atMs !== undefined && status === 'applied' && frame !== undefined && frame !== null) this.awaited.set(seq, { atMs, frame });
-  }
-
-  /** The server's metadata of a frame. @param {FrameMeta} meta */
-  frame(meta) {
-    this.metas.set(meta.index, meta);
+    const atMs = this.sent.take(seq);
+    if (atMs === undefined || status !== 'applied' || frame === undefined) return;
+    const shown = this.log.find((one) => one.index >= frame);
+    if (shown) this.latency.add(shown.shownMs, this.sample(shown.shownMs - atMs, shown));
+    else this.awaited.set(seq, { atMs, frame });
   }
 
   /** Payload bytes of video that arrived. */
   arrived(bytes, atMs) {
-    this.bytes += bytes;
     this.received.add(atMs, bytes);
   }
 
-  /** A frame was presented, or is about to be, at `atMs`. */
-  shown(index, atMs) {
-    if (this.lastIndex !== null && index <= this.lastIndex) return;
-    if (this.lastIndex !== null) this.framesSkipped += index - this.lastIndex - 1;
+  /** A frame was presented. @param {Shown} shown */
+  shown(shown) {
+    const { index, count, shownMs } = shown;
+    this.framesShown += count;
+    this.presented.add(shownMs, count);
+    if (index === null) return;
+    if (this.lastIndex !== null) this.framesSkipped += Math.max(0, index - this.lastIndex - count);
     this.lastIndex = index;
-    this.framesShown += 1;
-    this.presented.add(atMs, index);
-    for (const [seq, { atMs: inputMs, frame }] of this.awaited) {
+    this.log.push(shown);
+    if (this.log.length > REMEMBERED) this.log.shift();
+    for (const [seq, { atMs, frame }] of this.awaited) {
       if (frame > index) continue;
       this.awaited.delete(seq);
-      this.latency.add(atMs, this.sample(atMs - inputMs, this.metas.get(frame)));
-    }
-    for (const known of this.metas.keys()) {
-      if (known < index - PENDING / 2) this.metas.delete(known);
+      this.latency.add(shownMs, this.sample(shownMs - atMs, shown));
     }
   }
 
-  /** One input-to-photon time and its parts; what the server did not account for is network and display. */
-  sample(total, meta) {
-    const wait = meta?.wait ?? 0;
-    const compute = meta?.compute ?? 0;
-    const encode = meta?.encode ?? 0;
-    return { total, wait, compute, encode, network: Math.max(0, total - wait - compute - encode) };
+  /** One input-to-photon time and its parts. What the others do not explain, the input spent waiting to be sampled. */
+  sample(total, { compute = 0, age = 0, receivedMs, shownMs }) {
+    const network = (this.rtt ?? 0) + Math.max(0, shownMs - receivedMs);
+    const encode = Math.max(0, age - compute);
+    return { total, compute, encode, network, wait: Math.max(0, total - compute - encode - network) };
   }
 
   /** All figures, ready for a HUD or for JSON. */
@@ -145,7 +158,7 @@ export class Meter {
     const heardMs = Math.max(1, Math.min(this.rateMs, nowMs - this.sinceMs));
     const bits = this.received.values(nowMs).reduce((sum, bytes) => sum + bytes, 0) * 8;
     return {
-      fps_shown: (this.presented.values(nowMs).length * 1000) / heardMs,
+      fps_shown: (this.presented.values(nowMs).reduce((sum, count) => sum + count, 0) * 1000) / heardMs,
       frames_shown: this.framesShown,
       frames_skipped: this.framesSkipped,
       measured_s: (nowMs - this.sinceMs) / 1000,

@@ -1,0 +1,127 @@
+/**
+ * Pictures that came over the WebSocket -> a canvas. The newest picture wins; one that is late is dropped and counted.
+ *
+ * Knows the binary frame message and a canvas, nothing of sockets or controls. The layout of the header is in
+ * `streamer/wire.py`; a test reads both.
+ */
+
+export const HEADER_BYTES = 48;
+const RAW = 0;
+
+/**
+ * @typedef {object} WireFrame
+ * @property {number} index
+ * @property {number} applied last control that shaped it, 0 for none
+ * @property {number} width
+ * @property {number} height
+ * @property {boolean} raw RGB bytes, else JPEG
+ * @property {number} compute ms that the world took
+ * @property {number} age ms from sampling the controls to packing
+ * @property {Uint8Array} payload
+ */
+
+/**
+ * Reads one binary message.
+ * @param {ArrayBuffer} buffer
+ * @returns {WireFrame}
+ */
+export function unpackFrame(buffer) {
+  const view = new DataView(buffer);
+  if (buffer.byteLength < HEADER_BYTES || view.getUint32(0) !== 0x574c4631 || view.getUint8(4) !== 1) {
+    throw new Error(`expected a frame message "WLF1" version 1, got ${buffer.byteLength} other bytes`);
+  }
+  const length = view.getUint32(12, true);
+  if (buffer.byteLength !== HEADER_BYTES + length) {
+    throw new Error(`expected a picture of ${length} bytes, got ${buffer.byteLength - HEADER_BYTES}`);
+  }
+  return {
+    raw: view.getUint8(5) === RAW,
+    width: view.getUint16(8, true),
+    height: view.getUint16(10, true),
+    index: Number(view.getBigUint64(16, true)),
+    applied: Number(view.getBigUint64(32, true)),
+    compute: view.getUint32(40, true) / 1000,
+    age: view.getUint32(44, true) / 1000,
+    payload: new Uint8Array(buffer, HEADER_BYTES, length),
+  };
+}
+
+/** Draws frames on a canvas, in order, at most one an animation frame. */
+export class CanvasVideo {
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {(shown: import('./meter.js').Shown) => void} onShown
+   */
+  constructor(canvas, onShown) {
+    this.canvas = canvas;
+    this.onShown = onShown;
+    this.dropped = 0;
+    this.decoding = false;
+    this.waiting = null; // newest frame that arrived while another was being decoded
+    this.ready = null; // decoded, to be drawn at the next animation frame
+    this.closed = false;
+  }
+
+  /** A binary message arrived. @param {WireFrame} frame */
+  put(frame, receivedMs) {
+    if (this.waiting) this.dropped += 1;
+    this.waiting = { frame, receivedMs };
+    if (!this.decoding) this.decodeWaiting();
+  }
+
+  close() {
+    this.closed = true;
+    this.waiting = null;
+    cancelAnimationFrame(this.request);
+    this.ready?.picture.close();
+    this.ready = null;
+  }
+
+  async decodeWaiting() {
+    this.decoding = true;
+    try {
+      while (this.waiting && !this.closed) {
+        const { frame, receivedMs } = this.waiting;
+        this.waiting = null;
+        const picture = await decodePicture(frame);
+        if (this.closed) return picture.close();
+        this.schedule({ frame, receivedMs, picture });
+      }
+    } finally {
+      this.decoding = false;
+    }
+  }
+
+  schedule(item) {
+    if (this.ready) {
+      this.dropped += 1;
+      this.ready.picture.close();
+    } else {
+      this.request = requestAnimationFrame(() => this.draw());
+    }
+    this.ready = item;
+  }
+
+  draw() {
+    const { frame, receivedMs, picture } = this.ready;
+    this.ready = null;
+    if (this.canvas.width !== frame.width) this.canvas.width = frame.width;
+    if (this.canvas.height !== frame.height) this.canvas.height = frame.height;
+    this.canvas.getContext('2d', { alpha: false }).drawImage(picture, 0, 0);
+    picture.close();
+    const { index, compute, age } = frame;
+    this.onShown({ index, compute, age, count: 1, receivedMs, shownMs: performance.now() });
+  }
+}
+
+/** @returns {Promise<ImageBitmap>} */
+function decodePicture(frame) {
+  if (!frame.raw) return createImageBitmap(new Blob([frame.payload], { type: 'image/jpeg' }));
+  const rgba = new Uint8ClampedArray(frame.width * frame.height * 4).fill(255);
+  for (let pixel = 0, byte = 0; byte < frame.payload.length; pixel += 4, byte += 3) {
+    rgba[pixel] = frame.payload[byte];
+    rgba[pixel + 1] = frame.payload[byte + 1];
+    rgba[pixel + 2] = frame.payload[byte + 2];
+  }
+  return createImageBitmap(new ImageData(rgba, frame.width, frame.height));
+}

@@ -1,0 +1,194 @@
+/** The page: choose a world, open it, wire keys, sliders, buttons and figures to it, and say plainly what goes wrong. */
+
+import { Refused, captureInput, connect, listWorlds } from './js/worldloom.js';
+import { drawKeys, drawLevers } from './panel.js';
+import { showVitals } from './vitals.js';
+
+const byId = (id) => document.getElementById(id);
+const stage = byId('stage');
+const query = new URLSearchParams(location.search);
+
+/** How to say a refusal to a person. */
+const TROUBLE = {
+  busy: ['All places are taken', 'Somebody else is dreaming here just now. Try again in a moment.'],
+  unreachable: ['Nobody answers', 'The Worldloom server cannot be reached. Is it running?'],
+  connection_lost: ['The thread broke', 'The connection to the server was lost.'],
+  session_closed: ['The dream is over', 'The server ended this session.'],
+  model_fault: ['The world failed', 'Its session has ended; the server goes on.'],
+  unknown_world: ['No such world', ''],
+  no_path: ['No way through', 'WebRTC finds no path to this page.'],
+};
+
+let world = null; // the open world
+let capture = null; // its input
+let panel = null; // its keys and sliders
+let opening = 0; // counts attempts, so that an overtaken one gives up
+
+function say(state, text) {
+  byId('link').dataset.state = state;
+  byId('link-text').textContent = text;
+}
+
+/** Covers the picture with words; a retry button where that may help. */
+function cover(title, text, retry) {
+  byId('curtain').dataset.open = true;
+  byId('curtain-title').textContent = title;
+  byId('curtain-text').textContent = text;
+  byId('retry').hidden = !retry;
+  byId('weave').hidden = retry;
+  byId('invite').hidden = true;
+}
+
+function uncover() {
+  byId('curtain').dataset.open = false;
+  byId('invite').hidden = false;
+}
+
+function fail({ code, message }) {
+  const [title, text] = TROUBLE[code] ?? ['Something went wrong', ''];
+  cover(title, text || message, true);
+  say('failed', title);
+  enable(false);
+}
+
+function enable(on) {
+  byId('pause').disabled = byId('reset').disabled = !on;
+}
+
+function leave() {
+  capture?.stop();
+  world?.close();
+  world = capture = panel = null;
+}
+
+/** Opens a world and shows it. */
+async function enter(name, seed) {
+  const attempt = ++opening;
+  leave();
+  enable(false);
+  cover('Waking the world', '', false);
+  say('waiting', 'Connecting');
+  try {
+    const opened = await connect({
+      world: name,
+      seed,
+      video: byId('video'),
+      canvas: byId('canvas'),
+      transport: query.get('transport') ?? 'auto',
+    });
+    if (attempt !== opening) return opened.close();
+    settle(opened);
+  } catch (error) {
+    if (attempt === opening) fail(error instanceof Refused ? error : { code: 'unknown', message: error.message });
+  }
+  return undefined;
+}
+
+/** The world is open: everything on the page is about it now. */
+function settle(opened) {
+  world = opened;
+  const { info } = world;
+  stage.style.setProperty('--shape', `${info.width} / ${info.height}`);
+  byId('help').textContent = info.help;
+  document.title = `${info.title || info.name} · Worldloom`;
+  capture = captureInput(world, stage, {
+    onHeld: (held) => panel.keys.held(held),
+    onCapture: (captured) => (stage.dataset.captured = captured),
+  });
+  panel = { keys: drawKeys(byId('keys'), world, capture), levers: drawLevers(byId('levers'), world) };
+  byId('keys-note').hidden = Object.keys(info.actions.keys).length === 0;
+  stage.dataset.captured = document.activeElement === stage;
+  showSeed();
+  showPause();
+  listen();
+}
+
+function listen() {
+  world.addEventListener('transport', () => {
+    uncover();
+    enable(true);
+    showPause();
+  });
+  world.addEventListener('receipt', ({ detail }) => {
+    panel?.keys.receipt(detail);
+    panel?.levers.receipt(detail);
+    showSeed();
+    showPause();
+  });
+  world.addEventListener('closed', ({ detail }) => {
+    capture?.stop();
+    fail(detail);
+  });
+}
+
+function showSeed() {
+  byId('seed').textContent = world?.seed ?? '–';
+}
+
+function showPause() {
+  if (!world || world.transport === 'none') return;
+  byId('pause').setAttribute('aria-pressed', world.paused);
+  byId('pause').textContent = world.paused ? 'Go on' : 'Pause';
+  say(world.paused ? 'paused' : 'live', world.paused ? 'Paused' : 'Live');
+}
+
+/** One choice a world; nothing to choose from needs no chooser. */
+function drawChooser(worlds, chosen) {
+  const room = byId('worlds');
+  for (const { name, title } of worlds) {
+    const label = document.createElement('label');
+    const radio = Object.assign(document.createElement('input'), { type: 'radio', name: 'world', value: name, checked: name === chosen });
+    radio.addEventListener('change', () => enter(name));
+    label.append(radio, Object.assign(document.createElement('span'), { textContent: name }));
+    label.title = title;
+    room.append(label);
+  }
+  room.hidden = worlds.length < 2;
+}
+
+async function begin() {
+  cover('Waking the world', '', false);
+  say('waiting', 'Connecting');
+  try {
+    const worlds = await listWorlds();
+    const wish = query.get('world');
+    const chosen = worlds.some(({ name }) => name === wish) ? wish : worlds[0].name;
+    drawChooser(worlds, chosen);
+    await enter(chosen, query.has('seed') ? Number(query.get('seed')) : undefined);
+  } catch (error) {
+    fail(error instanceof Refused ? error : { code: 'unreachable', message: error.message });
+  }
+}
+
+function retry() {
+  const checked = document.querySelector('#worlds input:checked');
+  return checked ? enter(checked.value) : begin();
+}
+
+byId('retry').addEventListener('click', (event) => {
+  event.stopPropagation();
+  retry();
+});
+byId('pause').addEventListener('click', () => (world?.paused ? world.resume() : world?.pause()));
+byId('reset').addEventListener('click', () => {
+  world?.reset(crypto.getRandomValues(new Uint32Array(1))[0]);
+  panel?.levers.centre();
+  stage.focus({ preventScroll: true });
+});
+byId('fullscreen').addEventListener('click', () => stage.requestFullscreen?.().then(() => stage.focus()).catch(() => {}));
+stage.addEventListener('pointerdown', () => stage.focus({ preventScroll: true }));
+window.addEventListener('pagehide', leave);
+window.addEventListener('pageshow', (event) => event.persisted && retry());
+
+// For tests, measurements and curious people: the open world, its name, its session and its figures.
+window.worldloom = {
+  get client() { return world; },
+  get world() { return world?.world ?? null; },
+  get session() { return world?.session ?? null; },
+  get info() { return world?.info ?? null; },
+  stats: () => world?.stats() ?? null,
+  clearStats: () => world?.clearStats(),
+};
+
+showVitals(() => world);
+begin();

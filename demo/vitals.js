@@ -1,0 +1,33 @@
+/** The figures beside the picture, redrawn twice a second from `world.stats()`. */
+
+const EVERY = 500;
+const TRANSPORTS = { webrtc: 'WebRTC', websocket: 'WebSocket', none: '–' };
+const PARTS = [['wait', 'wait'], ['compute', 'compute'], ['encode', 'encode'], ['network', 'network_display']];
+
+const byId = (id) => document.getElementById(id);
+const number = (value, unit, digits = 0) => (value === null || !Number.isFinite(value) ? '–' : `${value.toFixed(digits)} ${unit}`);
+
+/** @param {() => (import('./js/worldloom.js').World | null)} current the world that is open now */
+export function showVitals(current) {
+  setInterval(() => {
+    const world = current();
+    if (world && !document.hidden) draw(world);
+  }, EVERY);
+}
+
+function draw(world) {
+  const stats = world.stats();
+  const { p50, p95 } = stats.input_to_photon_ms;
+  byId('v-fps').textContent = `${stats.fps_shown.toFixed(1)} of ${Number(stats.world_fps.toFixed(2))}`;
+  byId('v-p50').textContent = number(p50, 'ms');
+  byId('v-p95').textContent = number(p95, 'ms');
+  byId('v-rate').textContent = number(stats.bitrate_kbps, 'kbit/s');
+  byId('v-transport').textContent = TRANSPORTS[stats.transport];
+  byId('v-size').textContent = `${world.info.width} × ${world.info.height}`;
+  byId('parts').hidden = p50 === null;
+  for (const [id, name] of PARTS) {
+    const ms = stats.parts_ms[name];
+    byId(`p-${id}`).textContent = number(ms, 'ms', ms !== null && ms < 10 ? 1 : 0);
+    byId(`b-${id}`).style.flexGrow = ms ?? 0;
+  }
+}
