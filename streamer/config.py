@@ -1,0 +1,81 @@
+"""Every setting of the server, in one model: from a TOML file, then the environment, then the command line.
+
+Knows names, units and bounds; reads no file by itself except through `load`. Environment variables carry the prefix
+WORLDLOOM_ and two underscores between levels: WORLDLOOM_PORT=9000, WORLDLOOM_WEBRTC__ENCODER__PRESET=ultrafast.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from .transports.webrtc import WebRtcSettings
+from .transports.websocket import WebSocketSettings
+
+
+class ServerSettings(BaseSettings):
+    """How the server listens, whom it admits and how pictures travel."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="WORLDLOOM_", env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=None
+    )
+
+    host: str = "127.0.0.1"  # address to listen on; anything but loop-back serves strangers
+    port: int = Field(default=8000, ge=0, le=65535)  # 0: any free one
+    worlds: tuple[str, ...] = ()  # names to serve, the first is the default; empty: all that ship, or "toy"
+    max_sessions: int = Field(default=4, ge=1, le=1024)  # open at once on each world; the next one is told "busy"
+    max_connections: int = Field(default=64, ge=1, le=4096)  # open WebSockets, with or without a session
+
+    origins: tuple[str, ...] = ()  # pages allowed besides our own, like "https://example.org"
+    hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")  # names that we answer to; "*": any
+
+    hello_timeout: float = Field(default=5.0, gt=0)  # seconds that a new connection may stay silent
+    heartbeat: float = Field(default=5.0, gt=0)  # seconds between pings, and that a peer may take to answer
+    send_timeout: float = Field(default=5.0, gt=0)  # seconds that a peer may refuse to read before it is cut off
+    message_rate: float = Field(default=500.0, gt=0)  # messages a second that one connection may send for long
+    message_burst: int = Field(default=1000, ge=1)  # messages that it may send at once
+    outbox: int = Field(default=512, ge=8)  # messages that may wait for one reader; then news are dropped
+
+    encode_threads: int = Field(default=2, ge=1, le=64)  # threads that compress pictures, for all sessions
+    warm_up: bool = True  # run a session through the whole path before /readyz says so
+    warm_up_timeout: float = Field(default=120.0, gt=0)  # seconds; a world that takes longer is not ready
+
+    webrtc: WebRtcSettings = WebRtcSettings()
+    websocket: WebSocketSettings = WebSocketSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The command line wins over the environment, which wins over the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(path: Path | None = None, **overrides: Any) -> ServerSettings:
+    """Settings from a TOML file (if any), the environment, and the overrides that are not None.
+
+    Raises:
+        ValueError: the file is missing or not TOML, or a setting is unknown or out of bounds.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if path is None:
+        return ServerSettings(**given)
+    if not path.is_file():
+        raise ValueError(f"expected a settings file, got {path}, which does not exist")
+
+    class FromFile(ServerSettings):
+        model_config = SettingsConfigDict(toml_file=path)
+
+    try:
+        return FromFile(**given)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"expected TOML in {path}: {error}") from error

@@ -1,0 +1,61 @@
+"""What Prometheus may ask: names, units and bounded labels. Knows numbers only.
+
+Every app has its own registry, so that two apps in one process (tests, embedding) do not clash. The labels are worlds
+that are served, transports, causes and error codes: all lists that we wrote, never a stranger's text.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from . import errors
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+DROP_CAUSES = ("replaced", "outbox", "inbox")  # by a newer frame; reader too slow; world too slow
+_MS = (0.5, 1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024)
+_BUCKETS = tuple(ms / 1000 for ms in _MS)
+
+
+class Metrics:
+    """The instruments of one app."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.connections = self._gauge("connections", "open WebSockets")
+        self.sessions = self._gauge("sessions", "open sessions", "world")
+        self.states = self._gauge("states", "model states held", "world")
+        self.ready = self._gauge("ready", "1 when a warm-up session has run through the whole path", "world")
+        self.opened = self._counter("sessions_opened", "sessions since the start", "world", "video")
+        self.frames = self._counter("frames", "frames that left", "world", "video")
+        self.octets = self._counter("video_bytes", "bytes of pictures that left", "world", "video")
+        self.drops = self._counter("drops", "frames and messages that were made and dropped", "world", "cause")
+        self.controls = self._counter("controls", "controls received", "world")
+        self.errors = self._counter("errors", "errors told to a client", "code")
+        self.step_seconds = self._histogram("step_seconds", "one step of the world", "world")
+        self.encode_seconds = self._histogram("encode_seconds", "compressing one picture", "video")
+        self.age_seconds = self._histogram("frame_age_seconds", "from sampling the controls to sending", "video")
+
+    def error(self, code: str) -> None:
+        """An error was told to a client."""
+        self.errors.labels(code if code in CODES else "other").inc()
+
+    def text(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def _gauge(self, name: str, help: str, *labels: str) -> Gauge:
+        return Gauge(f"worldloom_{name}", help, labels, registry=self.registry)
+
+    def _counter(self, name: str, help: str, *labels: str) -> Counter:
+        return Counter(f"worldloom_{name}", help, labels, registry=self.registry)
+
+    def _histogram(self, name: str, help: str, *labels: str) -> Histogram:
+        return Histogram(f"worldloom_{name}", help, labels, registry=self.registry, buckets=_BUCKETS)
+
+
+def _codes(root: type[errors.WorldloomError]) -> set[str]:
+    return {root.code}.union(*(_codes(child) for child in root.__subclasses__()))
+
+
+CODES = frozenset(_codes(errors.WorldloomError))  # every code that may cross the wire
