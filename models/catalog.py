@@ -42,6 +42,6 @@ def open_world(name: str, **options: Any) -> WorldModel[Any]:
     if not path.exists():
         known = ", ".join(("toy", *shipped_worlds()))
         raise ValueError(f"no world named {name!r}; known: {known}, a .safetensors path, or module:Class")
-    from .world import load_world
+    from .weights import load_world
 
     return load_world(path, **options)

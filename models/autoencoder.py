@@ -1,0 +1,140 @@
+"""The per-frame autoencoder: a picture to latent cells sixteen pixels wide, and back.
+
+- Fully convolutional, 16x smaller each way, `channels` numbers a cell.
+- Every cell is scaled to unit root-mean-square, so the diffusion model sees latents of variance one and a dreamed
+  latent can be put back onto that sphere.
+- No frame looks at another: decoding a stream frame by frame equals decoding it whole.
+- `position` adds learned maps to the decoder. With a camera that stands still they carry the background, and the
+  latents are free to carry what moves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CELL = 16
+"""Pixels that one latent cell spans, each way."""
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Shape of an autoencoder."""
+
+    height: int  # pixels, a multiple of 16
+    width: int  # pixels, a multiple of 16
+    channels: int = 24  # numbers in a latent cell
+    widths: tuple[int, int, int] = (48, 96, 160)  # features at 1/4, 1/8 and 1/16 of the picture
+    position: bool = False  # learned maps in the decoder, for a camera that stands still
+
+    def __post_init__(self) -> None:
+        if self.height % CELL or self.width % CELL:
+            raise ValueError(f"expected height and width to be multiples of {CELL}, got {self.height}x{self.width}")
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """(h, w) latent cells of a picture."""
+        return self.height // CELL, self.width // CELL
+
+
+class ResBlock(nn.Module):
+    """Two normalised 3x3 convolutions beside a straight path."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(8, channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm2 = nn.GroupNorm(8, channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same shape."""
+        y = self.conv1(F.silu(self.norm1(x)))
+        return x + self.conv2(F.silu(self.norm2(y)))
+
+
+class PositionMap(nn.Module):
+    """Adds a learned map to features: what is always in the same place need not pass through the latent."""
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.map = nn.Parameter(torch.zeros(channels, height, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same shape."""
+        return x + self.map.to(x.dtype)
+
+
+class Autoencoder(nn.Module):
+    """Pictures (B, 3, H, W) in [-1, 1] to latents (B, C, h, w) and back."""
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        a, b, c = config.widths
+        self.encoder = nn.Sequential(
+            nn.PixelUnshuffle(4),
+            nn.Conv2d(48, a, 3, padding=1),
+            ResBlock(a),
+            nn.Conv2d(a, b, 3, stride=2, padding=1),
+            ResBlock(b),
+            nn.Conv2d(b, c, 3, stride=2, padding=1),
+            ResBlock(c),
+            ResBlock(c),
+            nn.GroupNorm(8, c),
+            nn.SiLU(),
+            nn.Conv2d(c, config.channels, 1),
+        )
+        h, w = config.cells
+        where = [
+            PositionMap(n, h * k, w * k) if config.position else nn.Identity() for n, k in ((c, 1), (b, 2), (a, 4))
+        ]
+        self.decoder = nn.Sequential(
+            nn.Conv2d(config.channels, c, 3, padding=1),
+            where[0],
+            ResBlock(c),
+            ResBlock(c),
+            nn.Conv2d(c, b * 4, 3, padding=1),
+            nn.PixelShuffle(2),
+            where[1],
+            ResBlock(b),
+            ResBlock(b),
+            nn.Conv2d(b, a * 4, 3, padding=1),
+            nn.PixelShuffle(2),
+            where[2],
+            ResBlock(a),
+            ResBlock(a),
+            nn.GroupNorm(8, a),
+            nn.SiLU(),
+            nn.Conv2d(a, 48, 3, padding=1),
+            nn.PixelShuffle(4),
+        )
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> (B, C, h, w), every cell of unit root-mean-square."""
+        z: Tensor = self.encoder(pictures)
+        return unit_cells(z)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, 3, H, W), about [-1, 1]."""
+        y: Tensor = self.decoder(latents)
+        return y
+
+
+def unit_cells(latents: Tensor) -> Tensor:
+    """(..., C, h, w) scaled so that every cell has unit root-mean-square over its channels."""
+    return latents * (latents.float().square().mean(-3, keepdim=True) + 1e-4).rsqrt().to(latents.dtype)
+
+
+def to_signed(pictures: Tensor) -> Tensor:
+    """(..., H, W, 3) uint8 -> (..., 3, H, W) float32 in [-1, 1]."""
+    return pictures.movedim(-1, -3).float().div(127.5).sub(1.0)
+
+
+def to_pictures(signed: Tensor) -> Tensor:
+    """(..., 3, H, W) about [-1, 1] -> (..., H, W, 3) uint8, rounded."""
+    return signed.float().add(1.0).mul(127.5).round_().clamp_(0.0, 255.0).to(torch.uint8).movedim(-3, -1).contiguous()

@@ -1,0 +1,157 @@
+"""CausalDiT: a diffusion transformer that makes a video chunk by chunk, each seeing only what came before.
+
+- Input: noisy latent cells beside the last finished frame; one token a cell, with a learned place on the picture.
+- Every frame has its own noise level and its own action; both, added, shift, scale and gate the blocks
+  (adaLN-single: one projection shared by all blocks, one table of offsets a block; DiT, PixArt-alpha).
+- Attention is full inside a chunk and causal across chunks; queries and keys are RMS-normed and rotated in 3-D.
+- The feed-forward has a 3x3 depthwise convolution between its matrices (SANA, arXiv 2410.10629).
+- Output: flow-matching velocity, noise minus picture, for x = (1 - sigma) * picture + sigma * noise.
+
+What a token may look at is decided by the `Memory` it is given: a mask over the whole sequence in training, a ring
+of cached frames when streaming. That is an argument, never a mode. No state lives here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .rope import RopeConfig
+
+
+@dataclass(frozen=True)
+class DiTConfig:
+    """Shape of a CausalDiT."""
+
+    channels: int  # numbers in a latent cell
+    rows: int  # latent cells down
+    columns: int  # latent cells across
+    actions: int  # columns of an action row
+    width: int = 256
+    layers: int = 6
+    heads: int = 4
+    ffn: int = 3  # feed-forward width over `width`
+    fov: float = 0.0  # degrees across the picture when the camera turns (see rope.py), 0 when it stands still
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads or (self.width // self.heads) % 8:
+            raise ValueError(f"expected a head width divisible by 8, got {self.width} / {self.heads} heads")
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of one frame."""
+        return self.rows * self.columns
+
+    @property
+    def rope(self) -> RopeConfig:
+        """Positions of the tokens."""
+        return RopeConfig(self.width // self.heads, self.rows, self.columns, fov=self.fov)
+
+
+class Memory(Protocol):
+    """Where attention looks."""
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Un-rotated (B, heads, S, d) queries, keys and values of the frames at hand -> (B, heads, S, d)."""
+
+
+class Block(nn.Module):
+    """Attention, then a convolutional feed-forward, each modulated a frame at a time."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        d, hidden, head = config.width, config.width * config.ffn, config.width // config.heads
+        self.config = config
+        self.qkv = nn.Linear(d, 3 * d, bias=False)
+        self.q_scale = nn.Parameter(torch.ones(head))
+        self.k_scale = nn.Parameter(torch.ones(head))
+        self.out = nn.Linear(d, d, bias=False)
+        self.up = nn.Linear(d, hidden, bias=False)
+        self.mix = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
+        self.down = nn.Linear(hidden, d, bias=False)
+        self.table = nn.Parameter(torch.zeros(6, d))
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.down.weight)
+
+    def forward(self, x: Tensor, modulation: Tensor, layer: int, memory: Memory) -> Tensor:
+        """Tokens (B, F, N, D) under modulation (B, F, 6, D)."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = (modulation + self.table).unsqueeze(3).unbind(2)
+        x = x + gate1 * self._attend(_norm(x) * (1 + scale1) + shift1, layer, memory)
+        return x + gate2 * self._feed(_norm(x) * (1 + scale2) + shift2)
+
+    def _attend(self, x: Tensor, layer: int, memory: Memory) -> Tensor:
+        B, frames, N, D = x.shape
+        q, k, v = self.qkv(x).view(B, frames * N, 3, self.config.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k = _rms(q) * self.q_scale.to(v.dtype), _rms(k) * self.k_scale.to(v.dtype)
+        y = memory.attend(layer, q, k, v)  # (B, heads, S, d)
+        return self.out(y.transpose(1, 2).reshape(B, frames, N, D))  # type: ignore[no-any-return]
+
+    def _feed(self, x: Tensor) -> Tensor:
+        B, frames, N, _ = x.shape
+        h = self.up(x).view(B * frames, self.config.rows, self.config.columns, -1)
+        h = self.mix(h.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).reshape(B, frames, N, -1)
+        return self.down(F.gelu(h, approximate="tanh"))  # type: ignore[no-any-return]
+
+
+class CausalDiT(nn.Module):
+    """Velocity of noisy latents, given actions, the frame before, and a memory."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        self.config = config
+        d = config.width
+        self.enter = nn.Linear(2 * config.channels, d)
+        self.place = nn.Parameter(torch.randn(config.tokens, d) * 0.02)
+        self.time = nn.Sequential(nn.Linear(128, d), nn.SiLU(), nn.Linear(d, d))
+        self.action = nn.Sequential(nn.Linear(config.actions, d), nn.SiLU(), nn.Linear(d, d))
+        self.modulate = nn.Linear(d, 6 * d)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.final = nn.Linear(d, 2 * d)
+        self.leave = nn.Linear(d, config.channels)
+        for layer in (self.modulate, self.final, self.leave):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor, previous: Tensor, sigma: Tensor, actions: Tensor, memory: Memory) -> Tensor:
+        """Velocity of every frame.
+
+        Args:
+            x: (B, F, C, h, w) noisy latents.
+            previous: (B, F, C, h, w) for each frame, the last finished frame before its chunk.
+            sigma: (B, F) noise level of each frame, 0 clean to 1 pure noise.
+            actions: (B, F, A) the action that leads to each frame.
+            memory: what attention may look at.
+
+        Returns:
+            (B, F, C, h, w) velocity: noise minus picture.
+        """
+        B, frames, C, rows, columns = x.shape
+        tokens = torch.cat([x, previous], 2).flatten(3).transpose(2, 3)  # (B, F, N, 2C)
+        condition = F.silu(self.time(waves(sigma).to(x.dtype)) + self.action(actions.to(x.dtype)))  # (B, F, D)
+        modulation = self.modulate(condition).view(B, frames, 6, -1)
+        h = self.enter(tokens) + self.place.to(x.dtype)
+        for layer, block in enumerate(self.blocks):
+            h = block(h, modulation, layer, memory)
+        shift, scale = self.final(condition).unsqueeze(2).chunk(2, -1)
+        y: Tensor = self.leave(_norm(h) * (1 + scale) + shift)
+        return y.transpose(2, 3).reshape(B, frames, C, rows, columns)
+
+
+def waves(sigma: Tensor) -> Tensor:
+    """Noise levels (B, F) as (B, F, 128) cosines and sines."""
+    rate = torch.exp(torch.arange(64, device=sigma.device) * (-math.log(1000.0) / 64.0))
+    angle = sigma.float()[..., None] * 1000.0 * rate
+    return torch.cat([angle.cos(), angle.sin()], -1)
+
+
+def _rms(x: Tensor) -> Tensor:
+    return F.rms_norm(x, x.shape[-1:], eps=1e-6).to(x.dtype)
+
+
+def _norm(x: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:])

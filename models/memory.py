@@ -1,0 +1,66 @@
+"""The two things that attention can look at: a whole sequence under a mask, or what streams remember.
+
+Joins positions, attention and caches; knows nothing about sampling or worlds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .attention import attention
+from .kv_cache import KVCache
+from .rope import RopeConfig, Rotary, rotary, rotate
+
+
+@dataclass
+class FullMemory:
+    """The whole sequence at hand, under a mask: training, and the reference for the cache."""
+
+    rotary: Rotary  # each (B, 1, S, d/2)
+    mask: Tensor | None  # (S, S) boolean, True where a query may look
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """See `dit.Memory`."""
+        del layer
+        return attention(rotate(q, self.rotary), rotate(k, self.rotary), v, self.mask)
+
+
+@dataclass
+class CachedMemory:
+    """One chunk of each stream at hand; the rest is in the streams' caches.
+
+    Attention runs a stream at a time, for streams differ in how much they remember; all else is one batch.
+    """
+
+    caches: Sequence[KVCache]
+    rotary: Rotary  # each (B, 1, chunk * tokens, d/2)
+
+    @classmethod
+    def of(cls, caches: Sequence[KVCache], rope: RopeConfig, yaw: Tensor) -> CachedMemory:
+        """The memory of streams about to make a chunk; `yaw` (B, chunk) is in degrees, float64 on the CPU."""
+        chunk = caches[0].config.chunk
+        frames = torch.stack([torch.arange(c.frame, c.frame + chunk, dtype=torch.float64) for c in caches])
+        cos, sin = rotary(rope, frames, yaw)
+        device = caches[0].keys.device
+        for b, cache in enumerate(caches):
+            cache.place_sinks(rope, float(yaw[b, 0]))
+        return cls(caches, (cos[:, None].to(device), sin[:, None].to(device)))
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """See `dit.Memory`. Writes the chunk's keys and values into their slots, where later passes replace them."""
+        rotated_q, rotated_k = rotate(q, self.rotary), rotate(k, self.rotary)
+        out = []
+        for b, cache in enumerate(self.caches):
+            keys, values = cache.write(layer, rotated_k[b], k[b], v[b])
+            out.append(attention(rotated_q[b : b + 1], keys[None], values[None]))
+        return out[0] if len(out) == 1 else torch.cat(out)
+
+
+def chunk_mask(chunk_of_query: Tensor, chunk_of_key: Tensor, window: int, sink: int) -> Tensor:
+    """(S, T) boolean: a query sees its own chunk, the `window` chunks before it and the first `sink` chunks."""
+    q, k = chunk_of_query[:, None], chunk_of_key[None, :]
+    return (k <= q) & ((k >= q - window) | (k < sink))

@@ -1,0 +1,153 @@
+"""The autoencoder stage: learn to encode and decode single frames, then encode every recording once.
+
+Knows frames and latents; nothing about actions or time.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from ..autoencoder import Autoencoder, AutoencoderConfig, to_pictures, to_signed
+from .budget import Budget
+from .clips import Clips
+from .metrics import psnr
+from .recipe import Recipe
+
+SAVE_EVERY_S = 180.0  # seconds between checkpoints
+
+
+def autoencoder_config(recipe: Recipe) -> AutoencoderConfig:
+    """The shape that a recipe asks for."""
+    r = recipe.autoencoder
+    return AutoencoderConfig(recipe.spec.height, recipe.spec.width, r.channels, r.widths, r.position)
+
+
+def fit_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
+    """Train until the recipe's budget is spent; `folder/autoencoder.pt` is the checkpoint and the result."""
+    r = recipe.autoencoder
+    clips = Clips.open(folder / "data" / "train")
+    torch.manual_seed(recipe.data.seed)
+    model = Autoencoder(autoencoder_config(recipe)).to(device, memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(model.parameters(), r.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    budget = Budget(r.minutes, r.steps)
+    path = folder / "autoencoder.pt"
+    _resume(path, model, optimiser, budget)
+    saved = time.monotonic()
+    shown = 0.0
+    with Progress() as progress:
+        task = progress.add_task(f"autoencoder {recipe.spec.name}", total=1.0, completed=budget.progress)
+        while not budget.finished:
+            budget.begin()
+            rng = np.random.default_rng((recipe.data.seed, budget.done))
+            frames = clips.take(rng.integers(0, len(clips), r.batch))
+            for group in optimiser.param_groups:
+                group["lr"] = r.lr * budget.rate
+            loss, quality = _step(model, optimiser, torch.from_numpy(frames).to(device), r.noise)
+            budget.end()
+            shown = 0.98 * shown + 0.02 * quality if shown else quality
+            progress.update(task, completed=budget.progress, description=f"autoencoder {loss:.4f} {shown:.2f} dB")
+            if budget.done % 200 == 0:
+                print(f"autoencoder step {budget.done} loss {loss:.4f} psnr {shown:.2f}", flush=True)
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                _save(path, model, optimiser, budget)
+                saved = time.monotonic()
+    _save(path, model, optimiser, budget)
+
+
+def _step(model: Autoencoder, optimiser: torch.optim.Optimizer, frames: Tensor, noise: float) -> tuple[float, float]:
+    """One step on frames (B, H, W, 3) uint8; returns the loss and the PSNR of the batch."""
+    x = to_signed(frames).contiguous(memory_format=torch.channels_last)
+    with torch.autocast(frames.device.type, torch.bfloat16):
+        z = model.encode(x)
+        y = model.decode(z + noise * torch.randn_like(z)).float()
+    loss = reconstruction_loss(y, x)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimiser.step()
+    return float(loss.detach()), -10.0 * float(torch.log10(F.mse_loss(y.detach(), x) / 4.0))
+
+
+def reconstruction_loss(y: Tensor, x: Tensor) -> Tensor:
+    """Absolute error of pixels and of their differences (edges), plus squared error, on (B, 3, H, W) in [-1, 1]."""
+    across = (y.diff(dim=-1) - x.diff(dim=-1)).abs().mean()
+    down = (y.diff(dim=-2) - x.diff(dim=-2)).abs().mean()
+    return (y - x).abs().mean() + 0.5 * (across + down) + 2.0 * F.mse_loss(y, x)
+
+
+def load_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> Autoencoder:
+    """The trained autoencoder, ready to use.
+
+    Raises:
+        FileNotFoundError: the autoencoder stage has not run.
+    """
+    model = Autoencoder(autoencoder_config(recipe))
+    state = torch.load(folder / "autoencoder.pt", map_location="cpu", weights_only=True)
+    model.load_state_dict(state["model"])
+    return model.to(device).eval()
+
+
+@torch.inference_mode()
+def encode_recordings(recipe: Recipe, folder: Path, device: torch.device) -> None:
+    """Latents (n, C, h, w) float16 of every shard, beside its frames. Skips what is newer than the autoencoder."""
+    stamp = (folder / "autoencoder.pt").stat().st_mtime
+    model = load_autoencoder(recipe, folder, device)
+    for name in ("train", "holdout"):
+        clips = Clips.open(folder / "data" / name)
+        path = folder / f"latents-{name}.npy"
+        if path.exists() and path.stat().st_mtime > stamp and len(np.load(path, mmap_mode="r")) == len(clips):
+            continue
+        latents = [
+            _encode(model, clips.take(np.arange(k, min(k + 128, len(clips))))) for k in range(0, len(clips), 128)
+        ]
+        np.save(path, np.concatenate(latents))
+
+
+def _encode(model: Autoencoder, frames: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    device = next(model.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16):
+        z = model.encode(to_signed(torch.from_numpy(frames).to(device)))
+    return z.float().cpu().numpy().astype(np.float16)
+
+
+@torch.inference_mode()
+def reconstruction_psnr(model: Autoencoder, clips: Clips, count: int) -> float:
+    """Mean PSNR (dB) of `count` frames, evenly spread, after encoding and decoding in float32."""
+    frames = clips.take(np.linspace(0, len(clips) - 1, count).astype(np.int64))
+    device = next(model.parameters()).device
+    total = 0.0
+    for k in range(0, count, 50):
+        batch = torch.from_numpy(frames[k : k + 50]).to(device)
+        again = to_pictures(model.decode(model.encode(to_signed(batch)))).cpu().numpy()
+        total += float(psnr(again, frames[k : k + 50]).sum())
+    return total / count
+
+
+def _resume(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, budget: Budget) -> None:
+    if not path.exists():
+        return
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    budget.spent_s, budget.done = state["spent_s"], state["done"]
+
+
+def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, budget: Budget) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(
+        {
+            "model": model.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "spent_s": budget.spent_s,
+            "done": budget.done,
+        },
+        partial,
+    )
+    partial.rename(path)

@@ -1,0 +1,106 @@
+"""One TOML file says everything that makes a world: its controls, its data, its networks, its training.
+
+Knows how to read and check a recipe, and nothing about what the stages do with it. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..spec import WorldSpec
+from ..weights import spec_from_table
+
+RECIPES = Path(__file__).parents[2] / "configs" / "train"
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """How much is recorded, and from which engine."""
+
+    simulator: str  # "arm", "doom" or "toy": which class of `simulators` makes the frames
+    frames: int  # training frames
+    holdout: int  # frames of held-out episodes, other seeds
+    episode: int  # frames after which an episode is cut
+    seed: int  # training episodes start here, held-out ones at seed + 1_000_000
+    processes: int = 2  # worker processes, one engine each
+    directions: dict[str, dict[str, float]] = field(default_factory=dict)  # "x+" -> the columns held in the battery
+
+
+@dataclass(frozen=True)
+class AutoencoderRecipe:
+    """The per-frame autoencoder and its training."""
+
+    channels: int  # latent channels
+    widths: tuple[int, int, int]  # feature widths at 1/4, 1/8 and 1/16 of the picture
+    position: bool  # learned position features in the decoder: for a camera that stands still
+    minutes: float  # training time; pauses are not counted
+    batch: int  # frames a step
+    lr: float  # peak learning rate of AdamW
+    noise: float  # standard deviation of noise on latents in training: makes the decoder forgiving
+    steps: int = 0  # when positive, the length of training in steps instead of minutes
+
+
+@dataclass(frozen=True)
+class DynamicsRecipe:
+    """The diffusion transformer, its cache and its training."""
+
+    width: int
+    layers: int
+    heads: int
+    window: int  # frames that the cache remembers
+    sink: int  # first frames that it never forgets
+    sigmas: tuple[float, ...]  # noise levels of the sampler, from 1 to 0
+    context_sigma: float  # noise level at which finished frames enter the cache
+    minutes: float  # training time; pauses are not counted
+    batch: int  # clips a step
+    frames: int  # frames in a clip
+    lr_muon: float  # peak learning rate of matrices
+    lr_adam: float  # peak learning rate of all else
+    ema: float  # decay of the averaged weights that ship
+    long_from: float = 0.7  # progress from which clips are as long as the window
+    azimuth: str = ""  # axis that turns the camera (degrees a frame), or "" for a camera that stands still
+    fov: float = 90.0  # horizontal field of view, degrees; used with `azimuth`
+    compile: bool = True  # torch.compile the training step
+    steps: int = 0  # when positive, the length of training in steps instead of minutes
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe."""
+
+    spec: WorldSpec
+    data: DataRecipe
+    autoencoder: AutoencoderRecipe
+    dynamics: DynamicsRecipe
+    notices: tuple[str, ...]  # whose pictures these are, and under which licence
+    digest: str  # SHA-256 of the file
+
+
+def load_recipe(name: str) -> Recipe:
+    """The recipe of that name from configs/train, or at that path.
+
+    Raises:
+        ValueError: no such recipe, or an unknown or missing key; the message names it.
+    """
+    path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+        raise ValueError(f"no recipe {name!r}; known: {known}, or a path to a .toml file")
+    text = path.read_bytes()
+    table = tomllib.loads(text.decode())
+    try:
+        autoencoder = table["autoencoder"] | {"widths": tuple(table["autoencoder"]["widths"])}
+        dynamics = table["dynamics"] | {"sigmas": tuple(table["dynamics"]["sigmas"])}
+        return Recipe(
+            spec=spec_from_table(table["world"]),
+            data=DataRecipe(**table["data"]),
+            autoencoder=AutoencoderRecipe(**autoencoder),
+            dynamics=DynamicsRecipe(**dynamics),
+            notices=tuple(table["notices"]),
+            digest=hashlib.sha256(text).hexdigest(),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -1,0 +1,164 @@
+"""Shipped worlds on disk: a `.safetensors` file of weights and start scenes, a `.json` file of everything else.
+
+Strict both ways: a missing, unexpected or misshapen tensor is an error that lists what differs. Nothing is unpickled.
+Knows files and shapes; nothing about training or streaming.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from .autoencoder import Autoencoder, AutoencoderConfig
+from .dit import CausalDiT, DiTConfig
+from .spec import ActionSpec, Axis, Key, WorldSpec
+from .world import DiTWorld, DreamConfig, StartScene, native_dtype
+
+FORMAT = 1
+
+
+def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: torch.dtype = torch.bfloat16) -> None:
+    """Write `path` (.safetensors) and the `.json` beside it.
+
+    Args:
+        path: where the weights go.
+        world: what to save.
+        about: plain data to keep beside the shapes: metrics, recipe hash, provenance, notices.
+        dtype: of the weights on disk.
+    """
+    tensors = {f"dit.{k}": v.to(dtype) for k, v in world.dit.state_dict().items()}
+    tensors |= {f"autoencoder.{k}": v.to(dtype) for k, v in world.autoencoder.state_dict().items()}
+    for k, scene in enumerate(world.scenes):
+        tensors[f"scene.{k}.latents"] = scene.latents.half()
+        tensors[f"scene.{k}.actions"] = scene.actions.float()
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    table = {
+        "format": FORMAT,
+        "world": spec_to_table(world.spec),
+        "dit": asdict(world.dit.config),
+        "autoencoder": asdict(world.autoencoder.config),
+        "dream": asdict(world.config),
+        "scenes": len(world.scenes),
+        **about,
+    }
+    save_file(tensors, path)
+    path.with_suffix(".json").write_text(json.dumps(table, indent=1) + "\n")
+
+
+def load_world(path: Path, *, device: str | torch.device = "", dtype: torch.dtype | None = None) -> DiTWorld:
+    """The world in `path`, on the given device (CUDA where there is one) in the dtype that the hardware does well.
+
+    Raises:
+        ValueError: the files are damaged, or of another format, or do not fit each other.
+    """
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    table = read_table(path)
+    tensors = load_file(path)
+    dit = CausalDiT(DiTConfig(**table["dit"]))
+    shape = table["autoencoder"] | {"widths": tuple(table["autoencoder"]["widths"])}
+    autoencoder = Autoencoder(AutoencoderConfig(**shape))
+    fill(dit, _under(tensors, "dit."), f"{path}: dit")
+    fill(autoencoder, _under(tensors, "autoencoder."), f"{path}: autoencoder")
+    scenes = [
+        StartScene(tensors[f"scene.{k}.latents"].float(), tensors[f"scene.{k}.actions"]) for k in range(table["scenes"])
+    ]
+    dream = DreamConfig(**(table["dream"] | {"sigmas": tuple(table["dream"]["sigmas"])}))
+    spec = spec_from_table(table["world"])
+    return DiTWorld(spec, dit, autoencoder, dream, scenes, device=place, dtype=dtype or native_dtype(place))
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The `.json` beside a world's weights.
+
+    Raises:
+        ValueError: it is missing, not JSON, or of another format.
+    """
+    try:
+        table: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"expected a world description at {path.with_suffix('.json')}: {error}") from error
+    if table.get("format") != FORMAT:
+        raise ValueError(f"{path}: expected format {FORMAT}, got {table.get('format')!r}; update Worldloom")
+    return table
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Copy tensors into a module; every name and shape must fit.
+
+    Raises:
+        ValueError: lists what is missing, unexpected or of another shape.
+    """
+    want = module.state_dict()
+    faults = [f"missing {k} {tuple(want[k].shape)}" for k in want.keys() - tensors.keys()]
+    faults += [f"unexpected {k} {tuple(tensors[k].shape)}" for k in tensors.keys() - want.keys()]
+    faults += [
+        f"{k}: expected {tuple(want[k].shape)}, got {tuple(tensors[k].shape)}"
+        for k in want.keys() & tensors.keys()
+        if want[k].shape != tensors[k].shape
+    ]
+    if faults:
+        raise ValueError(f"{name}: " + "; ".join(sorted(faults)))
+    module.load_state_dict(dict(tensors))
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def spec_from_table(table: dict[str, Any]) -> WorldSpec:
+    """A WorldSpec from plain data, as a recipe or a shipped `.json` holds it.
+
+    Raises:
+        KeyError, TypeError, ValueError: something is missing, unknown or inconsistent.
+    """
+    actions = table["actions"]
+    return WorldSpec(
+        name=table["name"],
+        height=table["height"],
+        width=table["width"],
+        fps=Fraction(str(table["fps"])),
+        chunk=table["chunk"],
+        actions=ActionSpec(
+            buttons=tuple(actions["buttons"]),
+            axes=tuple(Axis(**axis) for axis in actions["axes"]),
+            keys={code: Key(**key) for code, key in actions["keys"].items()},
+            look=_pair(actions["look"]),
+        ),
+        title=table.get("title", ""),
+        help=table.get("help", ""),
+        images=table.get("images", False),
+    )
+
+
+def spec_to_table(spec: WorldSpec) -> dict[str, Any]:
+    """The inverse of `spec_from_table`."""
+    actions = spec.actions
+    return {
+        "name": spec.name,
+        "height": spec.height,
+        "width": spec.width,
+        "fps": str(spec.fps),
+        "chunk": spec.chunk,
+        "title": spec.title,
+        "help": spec.help,
+        "images": spec.images,
+        "actions": {
+            "buttons": list(actions.buttons),
+            "axes": [vars(axis) for axis in actions.axes],
+            "keys": {code: vars(key) for code, key in actions.keys.items()},
+            "look": [name or "" for name in actions.look],
+        },
+    }
+
+
+def _pair(names: Sequence[str]) -> tuple[str | None, str | None]:
+    yaw, pitch = names
+    return yaw or None, pitch or None

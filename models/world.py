@@ -1,0 +1,274 @@
+"""DiTWorld: a trained autoencoder and a CausalDiT as a world. Its `step` reads as its four calls:
+
+noise -> denoise -> commit -> decode.
+
+Weights are shared and never written; everything that a stream changes is in its `DiTState`. Noise comes from the
+stream's seed and frame index, so the same seed and actions give the same frames, and a fork dreams the same future.
+Knows nothing about sessions, clocks or networks of computers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from .autoencoder import Autoencoder, to_pictures, to_signed, unit_cells
+from .dit import CausalDiT
+from .kv_cache import CacheConfig, KVCache
+from .memory import CachedMemory
+from .sampler import denoise
+from .spec import Actions, Frames, Image, WorldSpec
+
+START_REPEATS = 4  # times that a start picture enters the memory: a stream that begins at rest
+
+
+@dataclass(frozen=True)
+class DreamConfig:
+    """How a world is sampled; belongs to a checkpoint, never global."""
+
+    sigmas: tuple[float, ...]  # falling noise levels of the sampler, from 1 to 0
+    context_sigma: float  # noise level at which finished frames enter the memory, as in training
+    window: int  # frames remembered
+    sink: int = 0  # first frames never forgotten
+    azimuth: str = ""  # axis that turns the camera, in degrees a frame; "" when it stands still
+
+
+@dataclass
+class DiTState:
+    """One stream: its memory, its seed and the last latent."""
+
+    cache: KVCache
+    seed: int
+    last: Tensor  # (C, h, w) float32, the last finished frame as it entered the memory
+    yaw: float = 0.0  # degrees turned so far
+    frame: int = 0  # frames committed so far, context included
+    released: bool = False
+
+
+@dataclass(frozen=True)
+class StartScene:
+    """A few real frames that a stream can begin with."""
+
+    latents: Tensor  # (K, C, h, w) float32
+    actions: Tensor  # (K, A) float32 action that led to each frame, in the units of the world
+
+
+class DiTWorld:
+    """A world dreamed by a CausalDiT; see `worldloom.models.spec.WorldModel` for the calls."""
+
+    def __init__(
+        self,
+        spec: WorldSpec,
+        dit: CausalDiT,
+        autoencoder: Autoencoder,
+        config: DreamConfig,
+        scenes: Sequence[StartScene] = (),
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.spec, self.config, self.scenes = spec, config, tuple(scenes)
+        self.device, self.dtype = torch.device(device), dtype
+        self.dit = dit.to(self.device, dtype).eval().requires_grad_(False)
+        self.autoencoder = autoencoder.to(self.device, dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.autoencoder.requires_grad_(False)
+        columns = spec.actions
+        self._scale = torch.from_numpy(np.maximum(np.abs(columns.low), np.abs(columns.high)))
+        self._turn = columns.columns.index(config.azimuth) if config.azimuth else None
+        d = dit.config
+        self._cache_config = CacheConfig(
+            d.layers, d.heads, d.width // d.heads, d.tokens, spec.chunk, config.window, config.sink
+        )
+
+    # -- the calls of a world ------------------------------------------------------------------------------------
+
+    def start(self, *, seed: int, prompt: str | None = None, image: Image | None = None) -> DiTState:
+        """A new stream: from a picture, or from the start scene that the seed chooses."""
+        if prompt is not None:
+            raise ValueError(f"the world {self.spec.name!r} takes no prompt")
+        if image is not None:
+            scene = self._scene_of(image)
+        elif self.scenes:
+            scene = self.scenes[seed % len(self.scenes)]
+        else:
+            raise ValueError(f"the world {self.spec.name!r} has no start scenes: give an image")
+        return self.begin(scene, seed)
+
+    @torch.inference_mode()
+    def begin(self, scene: StartScene, seed: int) -> DiTState:
+        """A new stream whose memory holds the frames of a scene; (K, ...) with K a multiple of the chunk."""
+        cache = KVCache.allocate(self._cache_config, self.device, self.dtype)
+        state = DiTState(cache, seed, torch.zeros_like(scene.latents[0], device=self.device))
+        for k in range(0, len(scene.latents), self.spec.chunk):
+            rows = scene.actions[None, k : k + self.spec.chunk]
+            self._commit([state], scene.latents[None, k : k + self.spec.chunk].to(self.device), rows)
+        return state
+
+    @torch.inference_mode()
+    def step(self, states: Sequence[DiTState], actions: Actions) -> Frames:
+        """Advance each stream by one chunk: (B, F, A) actions -> (B, F, H, W, 3) pictures."""
+        rows = self._check(states, actions)
+        noise = self._noise(states, purpose=0)
+        latents = self._denoise(states, noise, rows)
+        self._commit(states, latents, rows)
+        return self._decode(latents)
+
+    def fork(self, state: DiTState) -> DiTState:
+        """An independent copy; it dreams the same future under the same actions."""
+        return replace(state, cache=state.cache.fork(), last=state.last.clone())
+
+    def save(self, state: DiTState) -> bytes:
+        """The stream as safetensors bytes."""
+        cache = state.cache
+        tensors = {"keys": cache.keys, "values": cache.values, "sinks": cache.sinks, "last": state.last}
+        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        tensors["sink_yaw"] = torch.tensor(cache.sink_yaw, dtype=torch.float64)
+        tensors["yaw"] = torch.tensor(state.yaw, dtype=torch.float64)
+        tensors["numbers"] = torch.tensor([state.seed, state.frame])
+        return save_tensors(tensors, {"world": self.spec.name})
+
+    def load(self, blob: bytes) -> DiTState:
+        """The stream that `save` wrote, for this world."""
+        try:
+            tensors = load_tensors(blob)
+            seed, frame = (int(n) for n in tensors["numbers"])
+            cache = KVCache.allocate(self._cache_config, self.device, self.dtype)
+            for name in ("keys", "values", "sinks"):
+                kept, saved = getattr(cache, name), tensors[name]
+                if saved.shape != kept.shape or saved.dtype != kept.dtype:
+                    raise ValueError(
+                        f"{name}: expected {tuple(kept.shape)} {kept.dtype}, got {tuple(saved.shape)} {saved.dtype}"
+                    )
+                kept.copy_(saved)
+            cache.frame, cache.sink_yaw = frame, tensors["sink_yaw"].tolist()
+            return DiTState(cache, seed, tensors["last"].to(self.device), float(tensors["yaw"]), frame)
+        except Exception as error:  # safetensors raises its own kinds for damaged bytes
+            raise ValueError(f"expected a saved state of the world {self.spec.name!r}: {error}") from error
+
+    def release(self, state: DiTState) -> None:
+        """Give the memory back."""
+        state.released = True
+        empty = state.cache.keys.new_empty(0)
+        state.cache = replace(state.cache, keys=empty, values=empty, sinks=empty)
+
+    # -- the four calls of a step --------------------------------------------------------------------------------
+
+    def _noise(self, states: Sequence[DiTState], purpose: int) -> Tensor:
+        """(B, F, C, h, w) float32 standard normal, a function of each stream's seed, its frame and the purpose."""
+        shape = (self.spec.chunk, *states[0].last.shape)
+        generator = torch.Generator()
+        draws = []
+        for state in states:
+            mixed_seed = np.random.SeedSequence((state.seed & (2**63 - 1), state.frame, purpose)).generate_state(
+                1, np.uint64
+            )
+            generator.manual_seed(int(mixed_seed[0] >> np.uint64(1)))
+            draws.append(torch.randn(shape, generator=generator))
+        return torch.stack(draws).to(self.device)
+
+    def _denoise(self, states: Sequence[DiTState], noise: Tensor, rows: Tensor) -> Tensor:
+        """(B, F, C, h, w) finished latents."""
+        memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, self._yaws(states, rows))
+        previous, normal = self._previous(states), self._normal(rows)
+
+        def velocity(x: Tensor, sigma: float) -> Tensor:
+            level = torch.full(x.shape[:2], sigma, device=self.device)
+            return self.dit(x.to(self.dtype), previous, level, normal, memory).float()  # type: ignore[no-any-return]
+
+        return unit_cells(denoise(velocity, noise, self.config.sigmas))
+
+    def _commit(self, states: Sequence[DiTState], latents: Tensor, rows: Tensor) -> None:
+        """One pass over the finished chunk leaves its keys and values in the caches; the streams move on."""
+        sigma = self.config.context_sigma
+        kept = latents
+        if sigma:  # the memory is as noisy as it was in training, with noise that belongs to the frame
+            kept = (1.0 - sigma) * latents + sigma * self._noise(states, purpose=1)
+        yaws = self._yaws(states, rows)
+        memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, yaws)
+        level = torch.full(kept.shape[:2], sigma, device=self.device)
+        self.dit(kept.to(self.dtype), self._previous(states), level, self._normal(rows), memory)
+        for b, state in enumerate(states):
+            state.cache.advance(yaws[b].tolist())
+            state.yaw = float(yaws[b, -1])
+            state.frame += self.spec.chunk
+            state.last = kept[b, -1]
+
+    def _decode(self, latents: Tensor) -> Frames:
+        """(B, F, C, h, w) latents -> (B, F, H, W, 3) uint8."""
+        B, frames = latents.shape[:2]
+        flat = latents.flatten(0, 1).to(self.dtype, memory_format=torch.channels_last)
+        pictures = to_pictures(self.autoencoder.decode(flat))
+        return pictures.unflatten(0, (B, frames)).cpu().numpy()
+
+    # -- what the calls need -------------------------------------------------------------------------------------
+
+    def _check(self, states: Sequence[DiTState], actions: Actions) -> Tensor:
+        want = (len(states), self.spec.chunk, len(self.spec.actions.columns))
+        if actions.shape != want:
+            raise ValueError(f"expected actions of shape {want}, got {actions.shape}")
+        if len({id(s) for s in states}) != len(states):
+            raise ValueError("a state appears twice in one step")
+        if any(s.released for s in states):
+            raise ValueError("a released state cannot be stepped: start a new one")
+        rows = np.asarray(actions, np.float32)
+        if not np.isfinite(rows).all():
+            raise ValueError("expected finite actions, got NaN or infinity")
+        return torch.from_numpy(np.clip(rows, self.spec.actions.low, self.spec.actions.high))
+
+    def _yaws(self, states: Sequence[DiTState], rows: Tensor) -> Tensor:
+        """(B, F) float64 degrees that each camera has turned at each frame of the chunk."""
+        start = torch.tensor([s.yaw for s in states], dtype=torch.float64)[:, None]
+        turns = (
+            rows[..., self._turn].double()
+            if self._turn is not None
+            else torch.zeros(rows.shape[:2], dtype=torch.float64)
+        )
+        return start + turns.cumsum(1)
+
+    def _previous(self, states: Sequence[DiTState]) -> Tensor:
+        """(B, F, C, h, w) the last finished frame, for every frame of the chunk."""
+        last = torch.stack([s.last for s in states]).to(self.dtype)
+        return last[:, None].expand(-1, self.spec.chunk, -1, -1, -1)
+
+    def _normal(self, rows: Tensor) -> Tensor:
+        """Action rows with every column brought to about [-1, 1]."""
+        return (rows / self._scale).to(self.device)
+
+    def _scene_of(self, image: Image) -> StartScene:
+        """A scene at rest from one picture."""
+        want = (self.spec.height, self.spec.width, 3)
+        if image.shape != want or image.dtype != np.uint8:
+            raise ValueError(f"expected a uint8 picture of shape {want}, got {image.dtype} {image.shape}")
+        repeats = START_REPEATS * self.spec.chunk
+        latent = self.encode(image[None])
+        return StartScene(latent.expand(repeats, -1, -1, -1), torch.zeros(repeats, len(self.spec.actions.columns)))
+
+    @torch.inference_mode()
+    def encode(self, pictures: NDArray[np.uint8]) -> Tensor:
+        """(n, H, W, 3) uint8 -> (n, C, h, w) float32 latents."""
+        x = to_signed(torch.from_numpy(np.ascontiguousarray(pictures)).to(self.device)).to(self.dtype)
+        return self.autoencoder.encode(x.contiguous(memory_format=torch.channels_last)).float()
+
+
+def native_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively, float32 elsewhere."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    if device.type == "cpu" and any(_cpu_has(flag) for flag in ("avx512_bf16", "amx_bf16", "bf16")):
+        return torch.bfloat16
+    return torch.float32
+
+
+def _cpu_has(flag: str) -> bool:
+    try:
+        with open("/proc/cpuinfo") as cpu:
+            return any(flag in line.split() for line in cpu if line.startswith(("flags", "Features")))
+    except OSError:  # not Linux: float32 is always right
+        return False
