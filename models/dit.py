@@ -89,13 +89,13 @@ class Block(nn.Module):
         q, k, v = self.qkv(x).view(B, frames * N, 3, self.config.heads, -1).permute(2, 0, 3, 1, 4)
         q, k = _rms(q) * self.q_scale.to(v.dtype), _rms(k) * self.k_scale.to(v.dtype)
         y = memory.attend(layer, q, k, v)  # (B, heads, S, d)
-        return self.out(y.transpose(1, 2).reshape(B, frames, N, D))  # type: ignore[no-any-return]
+        return self.out(y.transpose(1, 2).reshape(B, frames, N, D))
 
     def _feed(self, x: Tensor) -> Tensor:
         B, frames, N, _ = x.shape
         h = self.up(x).view(B * frames, self.config.rows, self.config.columns, -1)
         h = self.mix(h.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).reshape(B, frames, N, -1)
-        return self.down(F.gelu(h, approximate="tanh"))  # type: ignore[no-any-return]
+        return self.down(F.gelu(h, approximate="tanh"))
 
 
 class CausalDiT(nn.Module):

@@ -166,10 +166,8 @@ class DiTWorld:
         generator = torch.Generator()
         draws = []
         for state in states:
-            mixed_seed = np.random.SeedSequence((state.seed & (2**63 - 1), state.frame, purpose)).generate_state(
-                1, np.uint64
-            )
-            generator.manual_seed(int(mixed_seed[0] >> np.uint64(1)))
+            words = np.random.SeedSequence((state.seed & (2**63 - 1), state.frame, purpose))
+            generator.manual_seed(int(words.generate_state(1, np.uint64)[0] >> np.uint64(1)))
             draws.append(torch.randn(shape, generator=generator))
         return torch.stack(draws).to(self.device)
 
@@ -180,7 +178,7 @@ class DiTWorld:
 
         def velocity(x: Tensor, sigma: float) -> Tensor:
             level = torch.full(x.shape[:2], sigma, device=self.device)
-            return self.dit(x.to(self.dtype), previous, level, normal, memory).float()  # type: ignore[no-any-return]
+            return self.dit(x.to(self.dtype), previous, level, normal, memory).float()
 
         return unit_cells(denoise(velocity, noise, self.config.sigmas))
 
@@ -205,7 +203,7 @@ class DiTWorld:
         B, frames = latents.shape[:2]
         flat = latents.flatten(0, 1).to(self.dtype, memory_format=torch.channels_last)
         pictures = to_pictures(self.autoencoder.decode(flat))
-        return pictures.unflatten(0, (B, frames)).cpu().numpy()
+        return pictures.view(B, frames, *pictures.shape[1:]).cpu().numpy()
 
     # -- what the calls need -------------------------------------------------------------------------------------
 

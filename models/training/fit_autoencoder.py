@@ -34,7 +34,8 @@ def fit_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
     r = recipe.autoencoder
     clips = Clips.open(folder / "data" / "train")
     torch.manual_seed(recipe.data.seed)
-    model = Autoencoder(autoencoder_config(recipe)).to(device, memory_format=torch.channels_last)
+    model = Autoencoder(autoencoder_config(recipe)).to(device)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(model.parameters(), r.lr, betas=(0.9, 0.98), weight_decay=0.01)
     budget = Budget(r.minutes, r.steps)
     path = folder / "autoencoder.pt"
@@ -42,7 +43,8 @@ def fit_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
     saved = time.monotonic()
     shown = 0.0
     with Progress() as progress:
-        task = progress.add_task(f"autoencoder {recipe.spec.name}", total=1.0, completed=budget.progress)
+        task = progress.add_task(f"autoencoder {recipe.spec.name}", total=1)
+        progress.update(task, completed=budget.progress)
         while not budget.finished:
             budget.begin()
             rng = np.random.default_rng((recipe.data.seed, budget.done))
@@ -110,7 +112,7 @@ def encode_recordings(recipe: Recipe, folder: Path, device: torch.device) -> Non
         np.save(path, np.concatenate(latents))
 
 
-def _encode(model: Autoencoder, frames: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _encode(model: Autoencoder, frames: np.ndarray) -> np.ndarray:
     device = next(model.parameters()).device
     with torch.autocast(device.type, torch.bfloat16):
         z = model.encode(to_signed(torch.from_numpy(frames).to(device)))

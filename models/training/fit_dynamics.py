@@ -215,7 +215,8 @@ def fit_dynamics(recipe: Recipe, folder: Path, device: torch.device) -> None:
     saved, shown = time.monotonic(), 0.0
     budget = trainee.budget
     with Progress() as progress:
-        task = progress.add_task(f"dynamics {recipe.spec.name}", total=1.0, completed=budget.progress)
+        task = progress.add_task(f"dynamics {recipe.spec.name}", total=1)
+        progress.update(task, completed=budget.progress)
         while not budget.finished:
             frames, batch_size = clip_shape(recipe, budget.progress)
             layout = two_streams(frames, config.tokens)

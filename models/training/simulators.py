@@ -101,7 +101,7 @@ class ArmSimulator:
         from metaworld.envs.sawyer_drawer_open_v3 import SawyerDrawerOpenEnvV3
         from metaworld.policies import ENV_POLICY_MAP
 
-        self._expert = ENV_POLICY_MAP["drawer-open-v3"]()
+        self._expert = ENV_POLICY_MAP["drawer-open-v3"]()  # type: ignore[abstract]
         self._env: Any = SawyerDrawerOpenEnvV3(
             render_mode="rgb_array", camera_name="corner2", height=height, width=width
         )
@@ -112,7 +112,7 @@ class ArmSimulator:
         model.vis.quality.shadowsize = 512
         model.cam_pos[2] = [0.75, 0.075, 0.7]  # `corner2`, moved close
         self._env.reset()
-        self._env.render()
+        self._env.render()  # type: ignore[no-untyped-call]
         flags = self._env.mujoco_renderer._get_viewer("rgb_array").scn.flags
         flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
@@ -139,14 +139,14 @@ class ArmSimulator:
         """A mix of the expert, the noisy expert, held random motion, motion along one axis, and rest."""
         while True:
             mode = rng.choice(["expert", "noisy", "random", "axis", "rest"], p=[0.22, 0.2, 0.28, 0.24, 0.06])
-            held = np.zeros(4)
+            held: NDArray[np.float64] = np.zeros(4)
             if mode == "random":
                 held = rng.uniform(-1.0, 1.0, 4)
             elif mode == "axis":
                 held[rng.integers(0, 3)] = rng.choice([-1.0, 1.0])
                 held[3] = rng.choice([-1.0, 0.0, 1.0])
             for _ in range(int(rng.integers(5, 36))):
-                row = held
+                row: NDArray[np.floating[Any]] = held
                 if mode in ("expert", "noisy"):
                     row = self._expert.get_action(self._obs)
                 if mode in ("noisy", "random"):
@@ -225,14 +225,7 @@ class DoomSimulator:
         turn = 0.0
         while True:
             mode = rng.choice(["walk", "look", "strafe", "back", "rest", "any"], p=[0.46, 0.2, 0.1, 0.08, 0.04, 0.12])
-            turn = {
-                "walk": turn
-                if rng.random() < 0.3
-                else float(rng.choice([0.0, 0.0, 1.0, -1.0])) * rng.uniform(0.5, 6.0),
-                "rest": 0.0,
-            }.get(mode, float(rng.choice([-1.0, 0.0, 1.0], p=[0.4, 0.2, 0.4])) * rng.uniform(1.0, 6.0))
-            if mode == "look":
-                turn = float(rng.choice([-1.0, 1.0])) * float(rng.choice([3.0, 5.0, 6.0]))
+            turn = self._turn(str(mode), turn, rng)
             row = np.zeros(5, np.float32)
             row[4] = turn
             row[0] = mode == "walk" or (mode == "any" and rng.random() < 0.5)
@@ -240,6 +233,17 @@ class DoomSimulator:
             if mode in ("strafe", "any"):
                 row[2 + rng.integers(0, 2)] = 1.0
             yield from self._hold(row, int(rng.integers(4, 28)), rng)
+
+    @staticmethod
+    def _turn(mode: str, last: float, rng: np.random.Generator) -> float:
+        """Degrees a frame for the next stretch; a walk often keeps its curve."""
+        if mode == "rest" or (mode == "walk" and rng.random() < 0.3):
+            return last if mode == "walk" else 0.0
+        if mode == "look":
+            return float(rng.choice([-1.0, 1.0]) * rng.choice([3.0, 5.0, 6.0]))
+        if mode == "walk":
+            return float(rng.choice([0.0, 0.0, 1.0, -1.0]) * rng.uniform(0.5, 6.0))
+        return float(rng.choice([-1.0, 0.0, 1.0], p=[0.4, 0.2, 0.4]) * rng.uniform(1.0, 6.0))
 
     def _hold(self, row: Row, frames: int, rng: np.random.Generator) -> Iterator[Row]:
         """The row for some frames; when a walk runs into a wall, turn away from it instead."""
