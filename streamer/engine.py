@@ -1,0 +1,220 @@
+"""The thread that owns a device, and the door to it: open a session, close it, ask how things are.
+
+Runs the scheduler's passes and sleeps in between. Everything that a child process would have to offer in its place is
+in the public methods of `Engine`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from worldloom.models.spec import Image, WorldModel, WorldSpec
+
+from .errors import Busy, SessionClosed
+from .protocol import Mode
+from .scheduler import EngineConfig as EngineConfig
+from .scheduler import EngineStats as EngineStats
+from .scheduler import Scheduler
+from .scheduler import SessionSink as SessionSink
+from .session import Origin, Session
+
+
+@dataclass(frozen=True, eq=False)
+class _Request:
+    """A session that somebody waits for."""
+
+    sink: SessionSink
+    origin: Origin
+    mode: Mode
+    answer: Future[Session]
+
+
+class Engine:
+    """One world on one device, and the sessions that share it.
+
+    `start` runs it on a thread of its own. A test drives it without one, by `submit` and `turn`, under its own clock.
+    """
+
+    def __init__(
+        self,
+        model: WorldModel[Any],
+        config: EngineConfig | None = None,
+        *,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.model = model
+        self.config = config or EngineConfig()
+        self._clock_ns = clock_ns
+        self._bell = threading.Condition()  # guards the requests, and wakes the loop
+        self._woken = False
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._requests: deque[_Request] = deque()  # bounded: `max_sessions` counts them
+        self._scheduler = Scheduler(model, self.config, clock_ns=clock_ns, wake=self._wake)
+
+    @property
+    def spec(self) -> WorldSpec:
+        """The world that this engine steps."""
+        return self.model.spec
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop runs."""
+        return self._thread is not None and self._thread.is_alive() and not self._stopping
+
+    def start(self) -> None:
+        """Run the loop on its own thread."""
+        if self._thread is not None or self._stopping:
+            raise RuntimeError("expected an engine that was never started or stopped; make a new one")
+        self._thread = threading.Thread(target=self._run, name="worldloom-engine", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """End every session and the loop.
+
+        Raises:
+            TimeoutError: the step under way did not end in time.
+        """
+        with self._bell:
+            self._stopping = True
+        self._wake()
+        if self._thread is None:
+            self._end_all()
+            return
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            raise TimeoutError(f"expected the step under way to end within {timeout_s:g} s")
+
+    def __enter__(self) -> Engine:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def submit(
+        self,
+        sink: SessionSink,
+        *,
+        seed: int,
+        prompt: str | None = None,
+        image: Image | None = None,
+        mode: Mode = "realtime",
+    ) -> Future[Session]:
+        """Ask for a session. The future holds the session, `Unsupported` or `ModelFault`.
+
+        Raises:
+            Busy: every place is taken.
+            SessionClosed: the engine is stopping.
+        """
+        answer: Future[Session] = Future()
+        with self._bell:
+            if self._stopping:
+                raise SessionClosed("the engine has stopped; no session can be opened")
+            if len(self._scheduler) + len(self._requests) >= self.config.max_sessions:
+                raise Busy(f"all {self.config.max_sessions} sessions are taken; try again later")
+            self._requests.append(_Request(sink, Origin(seed, prompt, image), mode, answer))
+        self._wake()
+        return answer
+
+    def open(
+        self,
+        sink: SessionSink,
+        *,
+        seed: int,
+        prompt: str | None = None,
+        image: Image | None = None,
+        mode: Mode = "realtime",
+    ) -> Session:
+        """As `submit`, and wait for it. Not on an event loop."""
+        if self._thread is None:
+            raise RuntimeError("expected a running engine; call start() first")
+        return self.submit(sink, seed=seed, prompt=prompt, image=image, mode=mode).result()
+
+    async def open_async(
+        self,
+        sink: SessionSink,
+        *,
+        seed: int,
+        prompt: str | None = None,
+        image: Image | None = None,
+        mode: Mode = "realtime",
+    ) -> Session:
+        """As `submit`, and await it. A caller that is cancelled meanwhile leaves no session behind."""
+        answer = self.submit(sink, seed=seed, prompt=prompt, image=image, mode=mode)
+        try:
+            return await asyncio.wrap_future(answer)
+        except asyncio.CancelledError:
+            answer.add_done_callback(_close_unwanted)
+            raise
+
+    def close(self, session: Session) -> Future[None]:
+        """End a session. Returns at once; the future is done when its state is freed."""
+        session.close()
+        return session.ended
+
+    def stats(self) -> EngineStats:
+        """Counters and percentiles."""
+        return self._scheduler.stats()
+
+    def turn(self) -> int | None:
+        """One pass of the loop; returns when the next step is due. For the engine's thread, or a test without one."""
+        while self._requests:
+            self._open_next()
+        return self._scheduler.turn()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._sleep_until(self.turn())
+        finally:
+            self._end_all()
+
+    def _sleep_until(self, due_ns: int | None) -> None:
+        with self._bell:
+            if not self._woken:
+                self._bell.wait(None if due_ns is None else max(0, due_ns - self._clock_ns()) / 1e9)
+            self._woken = False
+
+    def _wake(self) -> None:
+        with self._bell:
+            self._woken = True
+            self._bell.notify()
+
+    def _open_next(self) -> None:
+        """Serve one request. It leaves the queue only when its session is in place, so it is counted throughout."""
+        request = self._requests[0]
+        session: Session | None = None
+        try:
+            if request.answer.set_running_or_notify_cancel():
+                session = self._scheduler.open(request.sink, request.origin, request.mode)
+        except Exception as error:
+            request.answer.set_exception(error)
+        finally:
+            with self._bell:
+                self._requests.popleft()
+        if session is not None:
+            request.answer.set_result(session)
+
+    def _end_all(self) -> None:
+        stopped = SessionClosed("the engine has stopped")
+        with self._bell:
+            self._stopping = True  # also when the loop died of itself: nobody may wait for it
+            requests, self._requests = list(self._requests), deque()
+        for request in requests:
+            if request.answer.set_running_or_notify_cancel():
+                request.answer.set_exception(stopped)
+        self._scheduler.end_all(stopped)
+
+
+def _close_unwanted(answer: Future[Session]) -> None:
+    """A session that was opened for somebody who has left."""
+    if not answer.cancelled() and answer.exception() is None:
+        answer.result().close()

@@ -1,0 +1,279 @@
+"""One pass over the sessions of a device: which are due -> sample their controls -> one batched step -> deliver.
+
+Knows sessions and the world's interface; no thread, socket, codec or event loop. States are started, stepped and
+released here only, so a session that ends, however it ends, leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+
+from worldloom.models.spec import Actions, Frames, WorldModel
+
+from .clock import FrameClock
+from .errors import ModelFault, Unsupported, WorldloomError
+from .frames import Frame
+from .protocol import Mode, Receipt
+from .session import Origin, Session, SessionConfig
+
+log = logging.getLogger(__name__)
+
+
+class SessionSink(Protocol):
+    """Where a session's frames and receipts go. Called on the engine's thread: must not block."""
+
+    def frame(self, frame: Frame) -> None:
+        """The next frame."""
+
+    def receipt(self, receipt: Receipt) -> None:
+        """What became of one control; comes before the frame that it names."""
+
+    def fault(self, error: WorldloomError) -> None:
+        """The session has ended without being asked to. Nothing follows."""
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """Limits of one engine."""
+
+    max_sessions: int = 8  # further ones are refused as `busy`
+    max_batch: int = 8  # streams in one step
+    gather: Fraction = Fraction(1, 4)  # of a chunk's duration: sessions due this soon join a step that is made anyway
+    history: int = 512  # steps that the percentiles of `stats` look back on
+    session: SessionConfig = field(default_factory=SessionConfig)
+
+
+@dataclass(frozen=True)
+class EngineStats:
+    """What an engine did and holds."""
+
+    sessions: int  # open
+    states: int  # of the world, held; equals `sessions` between two passes
+    opened: int  # sessions since the start
+    faults: int  # sessions that ended by a fault
+    steps: int  # batched calls of the world
+    frames: int  # delivered
+    stalls: int  # times that lateness moved a schedule
+    refused: int  # controls that found a full inbox
+    step_ms_p50: float  # of the last steps, milliseconds
+    step_ms_p95: float
+
+
+class Scheduler:
+    """The sessions that share one world; every call but `stats` and `__len__` belongs to the engine's thread."""
+
+    def __init__(
+        self, model: WorldModel[Any], config: EngineConfig, *, clock_ns: Callable[[], int], wake: Callable[[], None]
+    ) -> None:
+        self._model = model
+        self._config = config
+        self._clock_ns = clock_ns
+        self._wake = wake
+        self._gather_ns = int(FrameClock(model.spec.fps).span_ns(model.spec.chunk) * config.gather)
+        self._lock = threading.Lock()  # guards what `stats` reads
+        self._seats: dict[Session, SessionSink] = {}
+        self._steps_ns: deque[int] = deque(maxlen=config.history)
+        self._states = self._opened = self._faults = self._steps = self._frames = 0
+        self._past_stalls = self._past_refused = 0  # of sessions that are gone
+
+    def __len__(self) -> int:
+        return len(self._seats)
+
+    def stats(self) -> EngineStats:
+        """Counters and percentiles; from any thread."""
+        with self._lock:
+            steps_ns, sessions = list(self._steps_ns), list(self._seats)
+        p50, p95 = np.percentile(steps_ns, (50, 95)) / 1e6 if steps_ns else (0.0, 0.0)
+        return EngineStats(
+            sessions=len(sessions),
+            states=self._states,
+            opened=self._opened,
+            faults=self._faults,
+            steps=self._steps,
+            frames=self._frames,
+            stalls=self._past_stalls + sum(session.stalls for session in sessions),
+            refused=self._past_refused + sum(session.refused for session in sessions),
+            step_ms_p50=float(p50),
+            step_ms_p95=float(p95),
+        )
+
+    def open(self, sink: SessionSink, origin: Origin, mode: Mode) -> Session:
+        """A new session with a state of its own.
+
+        Raises:
+            Unsupported: the world refuses the prompt or the image.
+            ModelFault: the world failed to start.
+        """
+        try:
+            state = self._start(origin)
+        except ValueError as error:
+            raise Unsupported(f"the world refused to start: {error}"[:256]) from error
+        except Exception as error:
+            raise _fault_of(error) from error
+        session = Session(
+            self._model.spec,
+            state,
+            origin,
+            ident=secrets.token_urlsafe(12),
+            now_ns=self._clock_ns(),
+            mode=mode,
+            config=self._config.session,
+            wake=self._wake,
+        )
+        with self._lock:
+            self._seats[session] = sink
+        self._opened += 1
+        return session
+
+    def turn(self) -> int | None:
+        """One pass: read, restart, close; then one step if any is due. Returns when the next one is."""
+        for session in list(self._seats):
+            self._attend(session)
+        now = self._clock_ns()
+        batch = self._due_batch(now)
+        if batch:
+            self._advance(batch, now)
+        dues = [due for session in self._seats if (due := session.due()) is not None]
+        return min(dues, default=None)
+
+    def end_all(self, error: WorldloomError) -> None:
+        """End every session; those that nobody closed are told `error`."""
+        for session in list(self._seats):
+            self._end(session, None if session.closing else error)
+
+    # Reading ----------------------------------------------------------------------------------------------------------
+
+    def _attend(self, session: Session) -> None:
+        """Whatever a session wants besides frames."""
+        try:
+            if session.closing:
+                self._end(session)
+                return
+            session.read(self._clock_ns())
+            if session.restart is not None:
+                self._restart(session)
+                session.read(self._clock_ns())
+            self._send(session, session.take_receipts())
+        except Exception as error:
+            self._fail(session, error)
+
+    def _restart(self, session: Session) -> None:
+        assert session.restart is not None
+        try:
+            state = self._start(session.restart[1])
+        except ValueError as error:
+            log.warning("session %s: the world refused to start anew: %s", session.ident, error)
+            session.restart_refused()
+            return
+        self._release(session.restarted(state, self._clock_ns()))
+
+    # Stepping ---------------------------------------------------------------------------------------------------------
+
+    def _due_batch(self, now: int) -> list[Session]:
+        """Sessions to step now, the longest due first; empty if none is due."""
+        due = [(at, session) for session in self._seats if not session.closing and (at := session.due()) is not None]
+        due.sort(key=lambda pair: pair[0])
+        if not due or due[0][0] > now:
+            return []
+        return [session for at, session in due if at <= now + self._gather_ns][: self._config.max_batch]
+
+    def _advance(self, batch: Sequence[Session], now: int) -> None:
+        """Sample the controls of a batch, step the world once, deliver."""
+        actions = np.stack([session.sample(now) for session in batch])
+        try:
+            self._step(batch, actions)
+        except Exception as error:
+            if len(batch) == 1:
+                self._fail(batch[0], error)
+                return
+            # Find the guilty one. The others may have advanced before it failed: they skip a chunk, and live.
+            log.warning("a step of %d sessions failed; stepping them one by one: %s", len(batch), error)
+            for session, rows in zip(batch, actions, strict=True):
+                try:
+                    self._step([session], rows[None])
+                except Exception as own_error:
+                    self._fail(session, own_error)
+
+    def _step(self, batch: Sequence[Session], actions: Actions) -> None:
+        """One call of the world, and its pictures to their sinks. Raises only what the world raised."""
+        begun = self._clock_ns()
+        pictures = self._model.step([session.state for session in batch], actions)
+        made = self._clock_ns()
+        self._check(pictures, len(batch))
+        with self._lock:
+            self._steps_ns.append(made - begun)
+        self._steps += 1
+        for session, chunk in zip(batch, pictures, strict=True):
+            if session.closing:
+                continue  # closed during the step: nobody wants these; the next pass frees the state
+            delivery = session.deliver(chunk, step_ns=made - begun, made_ns=made)
+            self._send(session, delivery.receipts, delivery.frames)
+
+    def _check(self, pictures: Frames, batch: int) -> None:
+        spec = self._model.spec
+        want = (batch, spec.chunk, spec.height, spec.width, 3)
+        if pictures.shape != want or pictures.dtype != np.uint8:
+            raise ModelFault(f"expected uint8 frames {want} from the world, got {pictures.dtype} {pictures.shape}")
+
+    def _send(self, session: Session, receipts: Sequence[Receipt], frames: Sequence[Frame] = ()) -> None:
+        """To the sink. One that raises loses its session; the others do not notice."""
+        sink = self._seats[session]
+        try:
+            for receipt in receipts:
+                sink.receipt(receipt)
+            for frame in frames:
+                sink.frame(frame)
+                self._frames += 1
+        except Exception:
+            log.exception("session %s: its sink failed, closing it", session.ident)
+            session.close()
+
+    # States -----------------------------------------------------------------------------------------------------------
+
+    def _start(self, origin: Origin) -> Any:
+        state = self._model.start(seed=origin.seed, prompt=origin.prompt, image=origin.image)
+        self._states += 1
+        return state
+
+    def _release(self, state: Any) -> None:
+        self._states -= 1
+        try:
+            self._model.release(state)
+        except Exception:
+            log.exception("the world failed to release a state")
+
+    def _fail(self, session: Session, error: Exception) -> None:
+        log.error("session %s failed", session.ident, exc_info=error)
+        self._faults += 1
+        self._end(session, _fault_of(error))
+
+    def _end(self, session: Session, error: WorldloomError | None = None) -> None:
+        """The end of a session, asked for or not: its state is freed in any case."""
+        state = session.state
+        try:
+            self._send(session, session.end())
+            if error is not None:
+                self._seats[session].fault(error)
+        except Exception:
+            log.exception("session %s: its sink failed at the end", session.ident)
+        finally:
+            self._release(state)
+            with self._lock:
+                del self._seats[session]
+            self._past_stalls += session.stalls
+            self._past_refused += session.refused
+            session.ended.set_result(None)
+
+
+def _fault_of(error: Exception) -> WorldloomError:
+    """An exception as it may cross the wire: our own as they are, anything else without its details."""
+    return error if isinstance(error, WorldloomError) else ModelFault("the world failed; this session has ended")

@@ -1,0 +1,313 @@
+"""One stream: its inbox, its phase, its place in time and the world's memory of it. Events in, frames out.
+
+No socket, thread, clock or tensor inside: the engine calls it and tells it the time. `post` and `close` may be called
+from any thread; everything else belongs to the engine's thread. A viewer's session (realtime) and a robot's (lockstep)
+differ only in when the next chunk is due.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldloom.models.spec import Image, WorldSpec
+
+from .clock import FrameClock
+from .controls import ControlState
+from .errors import BadAction, RateLimited, SessionClosed, Unsupported
+from .frames import Frame
+from .protocol import Control, Mode, Pause, Prompt, Receipt, Reset, Resume, Status, Step
+
+
+class Phase(Enum):
+    """Where a session is in its life."""
+
+    LIVE = "live"
+    PAUSED = "paused"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """Limits of one session."""
+
+    inbox: int = 256  # controls that may wait for the engine; further ones are refused as `rate_limited`
+    grace: Fraction = Fraction(1, 4)  # of a chunk's duration: lateness that is made up instead of moving the schedule
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a stream starts from."""
+
+    seed: int
+    prompt: str | None = None
+    image: Image | None = None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What goes to the session's sink after one step: receipts first."""
+
+    receipts: tuple[Receipt, ...]
+    frames: tuple[Frame, ...]
+
+
+class Session:
+    """One stream; see the module."""
+
+    def __init__(
+        self,
+        spec: WorldSpec,
+        state: Any,
+        origin: Origin,
+        *,
+        ident: str,
+        now_ns: int,
+        mode: Mode = "realtime",
+        config: SessionConfig | None = None,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.ident = ident
+        self.spec = spec
+        self.state = state  # the world's memory of this stream; opaque here
+        self.origin = origin
+        self.mode = mode
+        self.phase = Phase.LIVE
+        self.ended: Future[None] = Future()  # done once the engine has freed the state
+        self.index = 0  # number of the next frame
+        self.refused = 0  # controls that found the inbox full
+        self.stalls = 0  # times that lateness moved the schedule
+        self.restart: tuple[int, Origin] | None = None  # a reset's seq and what to start from; the engine's to do
+        self._config = config or SessionConfig()
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._inbox: deque[Control] = deque()
+        self._closing = False
+        self._controls = ControlState(spec.actions, spec.chunk)
+        span_ns = FrameClock(spec.fps).span_ns(spec.chunk)
+        self._clock = FrameClock(spec.fps, grace_ns=int(span_ns * self._config.grace))
+        self._clock.anchor(0, now_ns)
+        self._step: Step | None = None  # lockstep: the request to answer next
+        self._step_ns = 0  # when that request was read
+        self._applied = 0  # seq of the last control that shaped a frame
+        self._shaping: list[int] = []  # seqs sampled for the chunk that is being made
+        self._sampled_ns = 0
+        self._receipts: list[Receipt] = []
+
+    # Any thread -------------------------------------------------------------------------------------------------------
+
+    def post(self, event: Control) -> None:
+        """Hand in a control. A receipt follows unless this raises; whoever called then sends `protocol.refusal`.
+
+        Raises:
+            ControlError: this world cannot obey it.
+            RateLimited: the inbox is full.
+            SessionClosed: the session has ended.
+        """
+        self._check(event)
+        with self._lock:
+            if self._closing:
+                raise SessionClosed("the session has ended; open a new one", seq=event.seq)
+            if len(self._inbox) >= self._config.inbox:
+                self.refused += 1
+                raise RateLimited(f"expected at most {len(self._inbox)} waiting controls; send fewer", seq=event.seq)
+            self._inbox.append(event)
+        self._wake()
+
+    def close(self) -> None:
+        """Ask for the end. The engine frees the state; nothing can be posted from now on."""
+        with self._lock:
+            self._closing = True
+        self._wake()
+
+    @property
+    def closing(self) -> bool:
+        """Whether somebody asked for the end."""
+        return self._closing
+
+    # The engine's thread ----------------------------------------------------------------------------------------------
+
+    def read(self, now_ns: int) -> None:
+        """Take in what was posted; stops at a `step`, so that later controls shape later chunks."""
+        for _ in range(self._config.inbox):  # bounded, however fast somebody posts
+            if self._step is not None:
+                return
+            with self._lock:
+                if not self._inbox:
+                    return
+                event = self._inbox.popleft()
+            self._take(event, now_ns)
+
+    def due(self) -> int | None:
+        """When the next chunk is due, in the engine's nanoseconds; None if nothing will make it due but an event."""
+        if self.phase is not Phase.LIVE or self.restart is not None:
+            return None
+        if self.mode == "lockstep":
+            return self._step_ns if self._step is not None else None
+        return self._clock.due(self.index)
+
+    def sample(self, now_ns: int) -> NDArray[np.float32]:
+        """(F, A) action rows of the next chunk, from the controls as they are now."""
+        self._sampled_ns = now_ns
+        if self.mode == "realtime" and self._clock.settle(self.index, now_ns) > 0:
+            self.stalls += 1
+        if self._step is not None and self._step.actions is not None:
+            self._controls.settle("superseded")  # the rows of the step take the place of what waited
+            rows = np.array(self._step.actions, np.float32)
+        else:
+            rows = self._controls.sample()
+        for outcome in self._controls.drain():
+            if outcome.status == "applied":
+                self._shaping.append(outcome.seq)
+                self._applied = self._controls.last_applied
+            else:
+                self._answer(outcome.seq, outcome.status)
+        if self._step is not None:
+            self._shaping.append(self._step.seq)
+            self._applied = self._step.seq
+            self._step = None
+        return rows
+
+    def deliver(self, pixels: NDArray[np.uint8], *, step_ns: int, made_ns: int) -> Delivery:
+        """Turn a chunk (F, H, W, 3) into frames, and name the controls that shaped it."""
+        first = self.index
+        frames = tuple(
+            Frame(
+                index=first + offset,
+                pts=self._clock.pts(first + offset),
+                pixels=picture,
+                applied=self._applied,
+                step_ns=step_ns,
+                sampled_ns=self._sampled_ns,
+                made_ns=made_ns,
+                show_ns=made_ns + self._clock.span_ns(offset) if self.mode == "realtime" else 0,
+            )
+            for offset, picture in enumerate(pixels)
+        )
+        self.index += len(frames)
+        for seq in self._shaping:
+            self._answer(seq, "applied", first)
+        self._shaping.clear()
+        return Delivery(self.take_receipts(), frames)
+
+    def restarted(self, state: Any, now_ns: int) -> Any:
+        """Go on with the state that was started for `restart`; returns the old one, to be released."""
+        assert self.restart is not None
+        old, self.state = self.state, state
+        self._applied, self.origin = self.restart
+        self._answer(self._applied, "applied", self.index)
+        self.restart = None
+        self._anchor(now_ns)
+        return old
+
+    def restart_refused(self) -> None:
+        """The world could not start so; the old stream goes on."""
+        assert self.restart is not None
+        self._answer(self.restart[0], "rejected")
+        self.restart = None
+
+    def take_receipts(self) -> tuple[Receipt, ...]:
+        """Receipts since the last call."""
+        receipts, self._receipts = tuple(self._receipts), []
+        return receipts
+
+    def end(self) -> tuple[Receipt, ...]:
+        """The session is over: every control that still waits expires. Returns the last receipts."""
+        with self._lock:
+            self._closing = True
+            unread, self._inbox = list(self._inbox), deque()
+        self.phase = Phase.CLOSED
+        self.state = None
+        self._settle("expired")
+        if self.restart is not None:
+            self._shaping.append(self.restart[0])
+            self.restart = None
+        if self._step is not None:
+            self._shaping.append(self._step.seq)
+            self._step = None
+        for seq in [*self._shaping, *(event.seq for event in unread)]:
+            self._answer(seq, "expired")
+        self._shaping.clear()
+        return self.take_receipts()
+
+    # Inside -----------------------------------------------------------------------------------------------------------
+
+    def _check(self, event: Control) -> None:
+        """Refuse what this session can never obey; reads only what never changes."""
+        match event:
+            case Step():
+                if self.mode != "lockstep":
+                    raise Unsupported("expected no step: this session is paced by the clock", seq=event.seq)
+                if event.actions is not None:
+                    self._check_rows(event.actions, event.seq)
+            case Prompt() if not self.spec.prompts:
+                raise Unsupported("expected no prompt: this world takes none", seq=event.seq)
+            case Prompt() | Reset() | Pause() | Resume():
+                pass
+            case _:
+                self._controls.check(event)
+
+    def _check_rows(self, rows: Sequence[Sequence[float]], seq: int) -> None:
+        self._controls.check_rows(rows, seq)
+        if len(rows) != self.spec.chunk:
+            raise BadAction(f"expected {self.spec.chunk} rows, one for each frame of a chunk, got {len(rows)}", seq=seq)
+
+    def _take(self, event: Control, now_ns: int) -> None:
+        match event:
+            case Step() if self.phase is Phase.PAUSED:
+                self._answer(event.seq, "expired")
+            case Step():
+                self._step, self._step_ns = event, now_ns
+            case Pause():
+                self.phase = Phase.PAUSED
+                self._settle("expired")
+                self._answer(event.seq, "applied", self.index)
+            case Resume():
+                if self.phase is Phase.PAUSED:
+                    self.phase = Phase.LIVE
+                    self._anchor(now_ns)
+                self._answer(event.seq, "applied", self.index)
+            case Reset() | Prompt():
+                self._plan_restart(event)
+            case _:
+                self._controls.apply(event)
+                if self.phase is Phase.PAUSED:  # remembered, so that no key sticks, but it shapes no frame by itself
+                    self._settle("expired")
+                self._answer_drained()
+
+    def _plan_restart(self, event: Reset | Prompt) -> None:
+        seed, prompt = self.origin.seed, self.origin.prompt
+        if self.restart is not None:
+            self._answer(self.restart[0], "superseded")
+            seed, prompt = self.restart[1].seed, self.restart[1].prompt
+        if isinstance(event, Prompt):
+            prompt = event.text
+        elif event.seed is not None:
+            seed = event.seed
+        self.restart = (event.seq, Origin(seed, prompt, self.origin.image))
+        self._settle("expired")
+
+    def _anchor(self, now_ns: int) -> None:
+        """The next chunk is due now; what was missed is forgotten. Lockstep knows no lateness."""
+        if self.mode == "realtime":
+            self._clock.anchor(self.index, now_ns)
+
+    def _settle(self, status: Status) -> None:
+        self._controls.settle(status)
+        self._answer_drained()
+
+    def _answer_drained(self) -> None:
+        for outcome in self._controls.drain():
+            self._answer(outcome.seq, outcome.status)
+
+    def _answer(self, seq: int, status: Status, frame: int | None = None) -> None:
+        self._receipts.append(Receipt(seq=seq, status=status, frame=frame))
