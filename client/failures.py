@@ -1,0 +1,22 @@
+"""An `error` message back to the exception that the server raised. Knows the exception tree and the protocol only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from worldloom.streamer.errors import WorldloomError
+from worldloom.streamer.protocol import Error
+
+
+def _tree(kind: type[WorldloomError]) -> Iterator[type[WorldloomError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _tree(below)
+
+
+def raised(message: Error) -> WorldloomError:
+    """The exception of that code; a plain `WorldloomError` carries a code that this version does not know."""
+    kinds = {kind.code: kind for kind in _tree(WorldloomError)}  # of kinds that share a code, the most specific
+    error = kinds.get(message.code, WorldloomError)(message.message, seq=message.seq)
+    error.code, error.retryable = message.code, message.retryable
+    return error
