@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -74,16 +74,17 @@ async def connect(
         welcome = await asyncio.wait_for(_greet(socket, hello), WELCOME_S)
         remote = RemoteWorld(socket, welcome, buffer or welcome.world.chunk)
         async with asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(remote._read())
+            running = [tasks.create_task(remote._read())]
             try:
                 if welcome.video == "webrtc":
-                    await remote._start_webrtc(tasks)
+                    running.append(tasks.create_task(await remote._start_webrtc()))
                 yield remote
             except Exception as error:  # leaves as itself and not inside a group
                 failure = error
             finally:
                 await remote._leave()
-                reading.cancel()
+                for task in running:
+                    task.cancel()
     if failure is not None:
         raise failure
 
@@ -228,12 +229,13 @@ class RemoteWorld:
     def _why(self) -> WorldloomError:
         return self._fault or SessionClosed("the session has ended; connect again")
 
-    async def _start_webrtc(self, tasks: asyncio.TaskGroup) -> None:
+    async def _start_webrtc(self) -> Coroutine[None, None, None]:
+        """Send the offer; returns what must run meanwhile."""
         from .webrtc import Receiver
 
         self._receiver = Receiver(self.info, self._pictures.put)
-        tasks.create_task(self._receiver.run())
         await self._post(wire.Offer(sdp=await self._receiver.offer()))
+        return self._receiver.run()
 
     async def _read(self) -> None:
         """Everything that the server sends, until the connection ends. Never raises: the ends of it do."""

@@ -1,0 +1,193 @@
+"""A world as a Gymnasium environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from numpy.typing import NDArray
+
+from worldloom.client.env import WorldEnv
+from worldloom.models.catalog import shipped_worlds
+from worldloom.models.spec import Actions, Frames
+from worldloom.models.toy import ToyState, ToyWorld
+from worldloom.streamer.errors import ModelFault
+
+WORLDS = ("toy", *shipped_worlds())
+
+
+class FaultyWorld(ToyWorld):
+    """Fails at its third step."""
+
+    steps = 0
+
+    def step(self, states: list[ToyState], actions: Actions) -> Frames:  # type: ignore[override]
+        self.steps += 1
+        if self.steps == 3:
+            raise RuntimeError("the device is gone")
+        return super().step(states, actions)
+
+
+@pytest.fixture
+def env() -> Iterator[WorldEnv]:
+    made = WorldEnv("toy", max_frames=5)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.filterwarnings("ignore:.*symmetric and normalized space")  # a recommendation; ranges are the world's own
+@pytest.mark.filterwarnings("ignore:.*alternative render modes")  # nothing is registered, so there is no spec to vary
+def test_gymnasium_approves(name: str) -> None:
+    env = WorldEnv(name, render_mode="rgb_array")
+    try:
+        check_env(env)
+    finally:
+        env.close()
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_same_seed_and_actions_give_the_same_bytes(name: str) -> None:
+    env = WorldEnv(name)
+    try:
+        assert play(env, seed=3) == play(env, seed=3)
+        assert play(env, seed=3) != play(env, seed=4)
+    finally:
+        env.close()
+
+
+def test_spaces_come_from_the_world(env: WorldEnv) -> None:
+    spec = ToyWorld().spec
+    assert env.columns == spec.actions.columns
+    assert isinstance(env.action_space, gymnasium.spaces.Box)
+    assert (env.action_space.low == spec.actions.low).all()
+    assert (env.action_space.high == spec.actions.high).all()
+    assert env.action_space.dtype == np.float32
+    assert env.observation_space.shape == (spec.height, spec.width, 3)
+    assert env.metadata["render_fps"] == 20.0
+
+
+def test_an_episode_is_truncated_and_never_terminates(env: WorldEnv) -> None:
+    env.reset(seed=0)
+    ends = [env.step(np.zeros(6, np.float32))[1:4] for _ in range(5)]
+    assert ends == [(0.0, False, False)] * 4 + [(0.0, False, True)]
+
+
+def test_the_environment_shows_what_the_world_makes(env: WorldEnv) -> None:
+    world = ToyWorld()
+    state = world.start(seed=9)
+    first, _ = env.reset(seed=9)
+    assert (first == world.step([state], neutral())[0, 0]).all()
+    action = np.array([1, 0, 0, 0, 3, 0.5], np.float32)
+    picture, *_ = env.step(action)
+    assert (picture == world.step([state], action[None, None])[0, 0]).all()
+
+
+def test_an_action_is_clipped_to_its_range(env: WorldEnv) -> None:
+    env.reset(seed=1)
+    wild, *_ = env.step(np.array([9, 0, 0, 0, -99, 0], np.float32))
+    env.reset(seed=1)
+    tame, *_ = env.step(np.array([1, 0, 0, 0, -6, 0], np.float32))
+    assert (wild == tame).all()
+
+
+@pytest.mark.parametrize("action", [np.zeros(5, np.float32), np.full(6, np.nan, np.float32)])
+def test_an_action_that_is_none_is_refused(env: WorldEnv, action: NDArray[np.float32]) -> None:
+    env.reset(seed=1)
+    with pytest.raises(ValueError, match="expected 6 finite numbers"):
+        env.step(action)
+    env.step(np.zeros(6, np.float32))  # and the episode goes on
+
+
+def test_every_picture_is_an_array_of_its_own() -> None:
+    env = WorldEnv("toy", render_mode="rgb_array")
+    first, _ = env.reset(seed=2)
+    kept = first.copy()
+    second, _, _, _, info = env.step(np.array([0, 0, 0, 0, 6, 0], np.float32))
+    assert (first == kept).all()
+    second[:] = 0
+    assert info["frames"].any()
+    shown = env.render()
+    assert shown is not None
+    assert shown.any()
+    env.close()
+
+
+def test_a_step_is_a_chunk_and_the_action_is_held() -> None:
+    world = ToyWorld(chunk=3, fps=Fraction(30))
+    env = WorldEnv(world, max_frames=6)
+    env.reset(seed=5)
+    action = np.array([0, 0, 0, 0, 2, 0], np.float32)
+    picture, _, _, truncated, info = env.step(action)
+    state = world.start(seed=5)
+    world.step([state], np.zeros((1, 3, 6), np.float32))
+    want = world.step([state], np.repeat(action[None, None], 3, 1))[0]
+    assert (info["frames"] == want).all()
+    assert (picture == want[-1]).all()
+    assert (info["frame"], truncated) == (3, False)
+    assert env.step(action)[3] is True
+    env.close()
+
+
+def test_stepping_before_a_reset_is_refused(env: WorldEnv) -> None:
+    with pytest.raises(gymnasium.error.ResetNeeded):
+        env.step(np.zeros(6, np.float32))
+
+
+def test_a_fault_of_the_world_reaches_the_loop() -> None:
+    env = WorldEnv(FaultyWorld())
+    env.reset(seed=0)
+    env.step(np.zeros(6, np.float32))
+    with pytest.raises(ModelFault):
+        env.step(np.zeros(6, np.float32))
+    env.close()
+
+
+def test_closing_twice_is_allowed_and_frees_the_state() -> None:
+    released: list[int] = []
+
+    class Counted(ToyWorld):
+        def release(self, state: ToyState) -> None:
+            released.append(id(state))
+            super().release(state)
+
+    env = WorldEnv(Counted())
+    env.reset(seed=0)
+    env.reset(seed=1)
+    env.step(np.zeros(6, np.float32))
+    env.close()
+    env.close()
+    assert len(released) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"world": "nowhere"}, "no world named"),
+        ({"world": "toy", "render_mode": "human"}, "render_mode"),
+        ({"world": "toy", "max_frames": 0}, "max_frames"),
+        ({"world": "toy", "name": "doom"}, "expected no name"),
+    ],
+)
+def test_a_wrong_option_is_explained(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        WorldEnv(**options)  # type: ignore[arg-type]
+
+
+def neutral() -> NDArray[np.float32]:
+    return np.zeros((1, 1, 6), np.float32)
+
+
+def play(env: WorldEnv, *, seed: int) -> bytes:
+    """Eight steps of seeded actions, as bytes."""
+    rng = np.random.default_rng(0)
+    first, _ = env.reset(seed=seed)
+    pictures = [first]
+    for _ in range(8):
+        row = rng.uniform(env.action_space.low, env.action_space.high)  # type: ignore[attr-defined]
+        pictures.append(env.step(row.astype(np.float32))[0])
+    return b"".join(picture.tobytes() for picture in pictures)
