@@ -1,0 +1,83 @@
+"""Worlds on disk: what is saved is what loads, and what does not fit is refused with a readable list."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from worldloom.models.catalog import open_world, shipped_worlds
+from worldloom.models.check import check_world, random_actions
+from worldloom.models.weights import load_world, save_world, spec_from_table, spec_to_table
+
+from .tiny import TINY_ACTIONS, tiny_world
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.safetensors"
+    save_world(path, tiny_world(azimuth="turn"), {"metrics": {"x": 1}}, torch.float32)
+    return path
+
+
+def test_round_trip_dreams_the_same(saved: Path) -> None:
+    world, again = tiny_world(azimuth="turn"), load_world(saved, device="cpu", dtype=torch.float32)
+    assert again.spec == world.spec
+    assert again.spec.actions == TINY_ACTIONS
+    rows = random_actions(world.spec, 0)
+    a, b = (w.step([w.start(seed=4)], rows).astype(np.int16) for w in (world, again))
+    assert np.array_equal(a, b)
+
+
+def test_spec_survives_json() -> None:
+    spec = tiny_world().spec
+    assert spec_from_table(json.loads(json.dumps(spec_to_table(spec)))) == spec
+
+
+def test_a_misfit_is_listed(saved: Path) -> None:
+    tensors = load_file(saved)
+    tensors["dit.enter.weight"] = tensors["dit.enter.weight"][:, :-1].contiguous()
+    tensors["dit.stranger"] = torch.zeros(1)
+    del tensors["dit.leave.bias"]
+    save_file(tensors, saved)
+    with pytest.raises(ValueError, match=r"enter.weight: expected.*missing leave.bias.*unexpected stranger"):
+        load_world(saved)
+
+
+def test_damaged_descriptions_are_refused(saved: Path) -> None:
+    table = saved.with_suffix(".json")
+    table.write_text(table.read_text().replace('"format": 1', '"format": 9'))
+    with pytest.raises(ValueError, match="expected format 1, got 9"):
+        load_world(saved)
+    table.write_text("{")
+    with pytest.raises(ValueError, match="expected a world description"):
+        load_world(saved)
+
+
+def test_catalog_opens_by_path_and_by_class(saved: Path) -> None:
+    assert open_world(str(saved), device="cpu").spec.name == "tiny"
+    assert open_world("worldloom.models.toy:ToyWorld", chunk=2).spec.chunk == 2
+    with pytest.raises(ValueError, match="no world named 'nowhere'; known: toy"):
+        open_world("nowhere")
+
+
+@pytest.mark.parametrize("name", shipped_worlds())
+def test_shipped_worlds_keep_their_promises(name: str) -> None:
+    world = open_world(name, device="cpu", dtype=torch.float32)
+    check_world(world, chunks=2, tolerance=2)
+
+
+@pytest.mark.parametrize("name", shipped_worlds())
+def test_shipped_worlds_are_small_and_say_where_they_come_from(name: str) -> None:
+    from worldloom.models.catalog import DATA
+
+    assert (DATA / f"{name}.safetensors").stat().st_size <= 40 * 2**20
+    about = json.loads((DATA / f"{name}.json").read_text())
+    assert about["notices"]
+    assert about["recipe"]["sha256"]
+    assert about["metrics"]
+    assert about["data"]["provenance"]

@@ -1,0 +1,111 @@
+"""DiTWorld keeps the promises of a world, exactly or within float32 rounding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from worldloom.models.check import check_world, random_actions
+from worldloom.models.world import DiTWorld
+
+from .tiny import tiny_world
+
+
+@pytest.mark.parametrize("azimuth", ["", "turn"])
+@pytest.mark.parametrize(("chunk", "sink"), [(1, 0), (1, 1), (3, 0), (3, 3)])
+def test_keeps_every_promise(chunk: int, sink: int, azimuth: str) -> None:
+    check_world(tiny_world(chunk, sink, azimuth), chunks=6, tolerance=1)
+
+
+@pytest.mark.parametrize(("chunk", "sink"), [(1, 0), (3, 3)])
+def test_batched_equals_alone(chunk: int, sink: int) -> None:
+    """Streams of different ages, seeds and actions in one batch; latents within 1e-5."""
+    world = tiny_world(chunk, sink, "turn")
+    together = [world.start(seed=k) for k in range(3)]
+    world.step(together[:1], random_actions(world.spec, 99))  # the first is older than the others
+    alone = [world.fork(state) for state in together]
+    for k in range(8):
+        rows = [random_actions(world.spec, 10 * k + b) for b in range(3)]
+        world.step(together, np.concatenate(rows))
+        for state, actions in zip(alone, rows, strict=True):
+            world.step([state], actions)
+    for a, b in zip(together, alone, strict=True):
+        assert (a.frame, a.yaw) == (b.frame, b.yaw)
+        torch.testing.assert_close(a.last, b.last, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(a.cache.keys, b.cache.keys, atol=1e-5, rtol=1e-5)
+
+
+def test_save_and_load_continue_bit_identically() -> None:
+    world = tiny_world(1, 1, "turn")
+    state = world.start(seed=3)
+    for k in range(5):
+        world.step([state], random_actions(world.spec, k))
+    again = world.load(world.save(state))
+    for k in range(5, 12):
+        a, b = (world.step([s], random_actions(world.spec, k)) for s in (state, again))
+        assert a.tobytes() == b.tobytes()
+    assert torch.equal(state.cache.keys, again.cache.keys)
+
+
+def test_save_of_another_shape_is_refused() -> None:
+    blob = tiny_world(3).save(tiny_world(3).start(seed=1))
+    with pytest.raises(ValueError, match="keys: expected"):
+        tiny_world(1).load(blob)
+
+
+def test_fork_shares_nothing() -> None:
+    world = tiny_world(1, 1)
+    parent = world.start(seed=3)
+    before = parent.cache.keys.clone()
+    child = world.fork(parent)
+    world.step([child], random_actions(world.spec, 0))
+    assert torch.equal(parent.cache.keys, before)
+    assert parent.frame == child.frame - 1
+
+
+def test_seeds_and_actions_matter() -> None:
+    world = tiny_world()
+    still = world.spec.actions.neutral(1)[None]
+    frames = [world.step([world.start(seed=s)], still).tobytes() for s in (0, 2)]
+    assert frames[0] != frames[1], "two seeds of one scene dream the same"
+    moved = world.step([world.start(seed=0)], random_actions(world.spec, 1)).tobytes()
+    assert moved != frames[0]
+
+
+def test_release_frees_the_buffers() -> None:
+    world = tiny_world()
+    state = world.start(seed=0)
+    assert state.cache.nbytes > 0
+    world.release(state)
+    assert state.cache.nbytes == 0
+
+
+def test_out_of_range_actions_are_clipped_and_nan_is_refused() -> None:
+    world = tiny_world()
+    high = world.spec.actions.high[None, None]
+    a, b = (world.step([world.start(seed=0)], rows) for rows in (high, 100.0 * high))
+    assert a.tobytes() == b.tobytes()
+    with pytest.raises(ValueError, match="finite"):
+        world.step([world.start(seed=0)], np.full_like(high, np.nan))
+
+
+def test_start_from_a_picture() -> None:
+    world = tiny_world()
+    picture = np.full((32, 48, 3), 90, np.uint8)
+    assert world.start(seed=0, image=picture).frame == 4
+    with pytest.raises(ValueError, match="expected a uint8 picture"):
+        world.start(seed=0, image=picture[:16])
+    bare = DiTWorld(world.spec, world.dit, world.autoencoder, world.config)
+    with pytest.raises(ValueError, match="no start scenes"):
+        bare.start(seed=0)
+
+
+def test_chunks_stream_as_one_film() -> None:
+    """Decoding frame by frame equals decoding the whole film: no frame of the autoencoder looks at another."""
+    world = tiny_world()
+    latents = torch.randn(1, 5, 4, 2, 3, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        whole = world._decode(latents)
+        streamed = np.concatenate([world._decode(latents[:, k : k + 1]) for k in range(5)], 1)
+    assert np.abs(whole.astype(np.int16) - streamed.astype(np.int16)).max() <= 1

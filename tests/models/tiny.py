@@ -1,0 +1,45 @@
+"""Tiny random worlds: every weight non-zero, so that nothing is hidden by a zero-initialised layer."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import torch
+from torch import nn
+
+from worldloom.models.autoencoder import Autoencoder, AutoencoderConfig
+from worldloom.models.dit import CausalDiT, DiTConfig
+from worldloom.models.spec import ActionSpec, Axis, Key, WorldSpec
+from worldloom.models.world import DiTWorld, DreamConfig, StartScene
+
+TINY_ACTIONS = ActionSpec(
+    buttons=("forward",),
+    axes=(Axis("turn", -6.0, 6.0, "degree/frame", "amount"), Axis("lift", -1.0, 1.0, "cm/frame")),
+    keys={"KeyW": Key("forward"), "ArrowRight": Key("turn", 5.0)},
+    look=("turn", None),
+)
+
+
+def randomise(module: nn.Module, seed: int, scale: float = 0.25) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * scale)
+
+
+def tiny_dit(fov: float = 0.0) -> CausalDiT:
+    dit = CausalDiT(DiTConfig(channels=4, rows=2, columns=3, actions=3, width=32, layers=2, heads=2, fov=fov))
+    randomise(dit, 0)
+    return dit.eval()
+
+
+def tiny_world(chunk: int = 1, sink: int = 0, azimuth: str = "") -> DiTWorld:
+    spec = WorldSpec("tiny", 32, 48, Fraction(20), chunk, TINY_ACTIONS, images=True)
+    autoencoder = Autoencoder(AutoencoderConfig(32, 48, 4, (8, 8, 16), position=True))
+    randomise(autoencoder, 1, 0.05)
+    generator = torch.Generator().manual_seed(2)
+    scenes = [
+        StartScene(torch.randn(3, 4, 2, 3, generator=generator).half().float(), torch.zeros(3, 3)) for _ in range(2)
+    ]
+    config = DreamConfig((1.0, 0.5, 0.0), 0.1, window=2 * chunk, sink=sink, azimuth=azimuth)
+    return DiTWorld(spec, tiny_dit(90.0 if azimuth else 0.0), autoencoder, config, scenes)
