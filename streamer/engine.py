@@ -7,6 +7,7 @@ in the public methods of `Engine`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections import deque
@@ -24,6 +25,8 @@ from .scheduler import EngineStats as EngineStats
 from .scheduler import Scheduler
 from .scheduler import SessionSink as SessionSink
 from .session import Origin, Session
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +177,8 @@ class Engine:
         try:
             while not self._stopping:
                 self._sleep_until(self.turn())
+        except BaseException:
+            log.critical("the engine's loop died; its sessions end", exc_info=True)
         finally:
             self._end_all()
 

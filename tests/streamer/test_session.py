@@ -1,0 +1,411 @@
+"""A session alone, with a clock made of numbers: when it is due, what it samples, and what it answers."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from worldloom.models.spec import WorldSpec
+from worldloom.models.toy import ToyWorld
+from worldloom.streamer.errors import BadAction, RateLimited, SessionClosed, UnknownKey, Unsupported
+from worldloom.streamer.frames import Frame
+from worldloom.streamer.protocol import (
+    Action,
+    Control,
+    Key,
+    Look,
+    Mode,
+    Pause,
+    Prompt,
+    Receipt,
+    Reset,
+    Resume,
+    Step,
+)
+from worldloom.streamer.session import Origin, Phase, Session, SessionConfig
+
+MS = 1_000_000
+PERIOD = 50 * MS  # the toy world runs at 20 frames a second
+FORWARD, TURN = 0, 4
+
+
+class Driver:
+    """Stands in for the engine: reads, restarts, samples and delivers at the times it is given."""
+
+    def __init__(self, mode: Mode = "realtime", *, spec: WorldSpec | None = None, inbox: int = 256) -> None:
+        self.spec = spec or ToyWorld(height=4, width=4).spec
+        self.woken = 0
+        self.frames: list[Frame] = []
+        self.receipts: list[Receipt] = []
+        self.session = Session(
+            self.spec,
+            "state 0",
+            Origin(seed=1),
+            ident="s",
+            now_ns=0,
+            mode=mode,
+            config=SessionConfig(inbox=inbox),
+            wake=self._count,
+        )
+
+    def _count(self) -> None:
+        self.woken += 1
+
+    def post(self, *events: Control) -> None:
+        for event in events:
+            self.session.post(event)
+
+    def read(self, now: int = 0) -> None:
+        self.session.read(now)
+        self.receipts += self.session.take_receipts()
+
+    def step(self, now: int) -> NDArray[np.float32]:
+        """One chunk at `now`, which must be due."""
+        self.session.read(now)
+        due = self.session.due()
+        assert due is not None
+        assert due <= now
+        rows = self.session.sample(now)
+        pixels = np.zeros((self.spec.chunk, self.spec.height, self.spec.width, 3), np.uint8)
+        delivery = self.session.deliver(pixels, step_ns=7, made_ns=now + 7)
+        self.frames += delivery.frames
+        self.receipts += delivery.receipts
+        return rows
+
+    @property
+    def answers(self) -> dict[int, tuple[str, int | None]]:
+        seqs = [receipt.seq for receipt in self.receipts]
+        assert len(seqs) == len(set(seqs)), f"a control was answered twice: {self.receipts}"
+        return {receipt.seq: (receipt.status, receipt.frame) for receipt in self.receipts}
+
+
+def key(seq: int, down: bool = True, code: str = "KeyW") -> Key:
+    return Key(seq=seq, code=code, down=down)
+
+
+# Time -----------------------------------------------------------------------------------------------------------------
+
+
+def test_chunks_are_due_one_period_apart() -> None:
+    driver = Driver()
+    dues = []
+    for _ in range(3):
+        due = driver.session.due()
+        assert due is not None
+        dues.append(due)
+        driver.step(due)
+    assert dues == [0, PERIOD, 2 * PERIOD]
+    assert [frame.pts for frame in driver.frames] == [0, 4500, 9000]
+    assert [frame.index for frame in driver.frames] == [0, 1, 2]
+
+
+def test_a_late_chunk_re_anchors_the_clock_and_pts_follows() -> None:
+    driver = Driver()
+    driver.step(0)
+    driver.step(1000 * MS)
+    assert driver.session.due() == 1050 * MS  # no burst for the nineteen that were missed
+    assert driver.session.stalls == 1
+    assert driver.frames[1].pts == 90_000
+    driver.step(1050 * MS)
+    assert driver.frames[2].pts == 90_000 + 4500
+
+
+def test_a_little_lateness_is_made_up() -> None:
+    driver = Driver()
+    driver.step(0)
+    driver.step(PERIOD + 10 * MS)
+    assert driver.session.due() == 2 * PERIOD
+    assert driver.session.stalls == 0
+
+
+def test_pause_stops_frames_and_resume_re_anchors() -> None:
+    driver = Driver()
+    driver.step(0)
+    driver.post(Pause(seq=1))
+    driver.read(10 * MS)
+    assert driver.session.phase is Phase.PAUSED
+    assert driver.session.due() is None
+    driver.post(Resume(seq=2))
+    driver.read(5000 * MS)
+    assert driver.session.due() == 5000 * MS
+    driver.step(5000 * MS)
+    assert driver.frames[1].index == 1
+    assert driver.frames[1].pts == 5 * 90_000
+    assert driver.answers == {1: ("applied", 1), 2: ("applied", 1)}
+
+
+def test_the_frames_of_a_chunk_are_shown_in_turn() -> None:
+    driver = Driver(spec=ToyWorld(height=4, width=4, fps=Fraction(20), chunk=3).spec)
+    driver.step(0)
+    assert driver.session.due() == 3 * PERIOD
+    assert [frame.show_ns - frame.made_ns for frame in driver.frames] == [0, PERIOD, 2 * PERIOD]
+    assert [frame.pts for frame in driver.frames] == [0, 4500, 9000]
+
+
+def test_a_frame_tells_when_its_controls_were_sampled_and_what_it_cost() -> None:
+    driver = Driver()
+    driver.step(5 * MS)
+    frame = driver.frames[0]
+    assert (frame.sampled_ns, frame.step_ns, frame.made_ns) == (5 * MS, 7, 5 * MS + 7)
+
+
+# Receipts -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_control_is_applied_at_the_first_frame_it_shaped() -> None:
+    driver = Driver()
+    driver.step(0)
+    driver.post(key(5))
+    rows = driver.step(PERIOD)
+    assert rows[0, FORWARD] == 1
+    assert driver.answers == {5: ("applied", 1)}
+    driver.step(2 * PERIOD)
+    assert [frame.applied for frame in driver.frames] == [0, 5, 5]
+
+
+def test_a_tap_shorter_than_a_chunk_counts() -> None:
+    driver = Driver()
+    driver.post(key(1), key(2, down=False))
+    assert [driver.step(n * PERIOD)[0, FORWARD] for n in range(2)] == [1, 0]
+    assert driver.answers == {1: ("applied", 0), 2: ("applied", 1)}
+
+
+def test_a_newer_action_supersedes_and_the_older_is_told_at_once() -> None:
+    driver = Driver()
+    driver.post(Action(seq=1, values=(0.0,) * 6), Action(seq=2, values=(1.0,) + (0.0,) * 5))
+    driver.read()
+    assert driver.answers == {1: ("superseded", None)}
+    driver.step(0)
+    assert driver.answers[2] == ("applied", 0)
+
+
+def test_a_pause_expires_what_waits_and_what_is_sent_meanwhile_but_no_key_sticks() -> None:
+    driver = Driver()
+    driver.post(key(1))
+    driver.step(0)
+    driver.post(Look(seq=2, yaw=5.0), Pause(seq=3), key(4, down=False), Look(seq=5, yaw=5.0), Resume(seq=6))
+    rows = driver.step(PERIOD)
+    assert not rows.any()
+    expired = {seq for seq, (status, _) in driver.answers.items() if status == "expired"}
+    assert expired == {2, 4, 5}
+
+
+def test_a_key_pressed_during_a_pause_is_held_after_it() -> None:
+    driver = Driver()
+    driver.post(Pause(seq=1), key(2), Resume(seq=3))
+    assert driver.step(0)[0, FORWARD] == 1
+    assert driver.answers[2] == ("expired", None)
+
+
+def test_the_end_answers_everything() -> None:
+    driver = Driver()
+    driver.post(key(1), Reset(seq=2), key(3))
+    driver.read()
+    driver.post(Look(seq=4, yaw=1.0))
+    driver.receipts += driver.session.end()
+    assert {seq: status for seq, (status, _) in driver.answers.items()} == dict.fromkeys((1, 2, 3, 4), "expired")
+    assert driver.session.phase is Phase.CLOSED
+    assert driver.session.due() is None
+    assert driver.session.state is None
+
+
+def test_controls_of_a_chunk_that_never_came_expire() -> None:
+    driver = Driver()
+    driver.post(key(1))
+    driver.session.read(0)
+    driver.session.sample(0)
+    driver.receipts += driver.session.end()
+    assert driver.answers == {1: ("expired", None)}
+
+
+# Refusals -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("event", "error"),
+    [
+        (key(9, code="KeyZ"), UnknownKey),
+        (Action(seq=9, values=(0.0,)), BadAction),
+        (Step(seq=9), Unsupported),
+        (Prompt(seq=9, text="a maze"), Unsupported),
+    ],
+)
+def test_what_it_cannot_obey_is_refused_with_its_seq(event: Control, error: type[Exception]) -> None:
+    driver = Driver()
+    with pytest.raises(error) as caught:
+        driver.post(event)
+    assert getattr(caught.value, "seq", None) == 9
+    driver.step(0)
+    assert driver.answers == {}
+
+
+@pytest.mark.parametrize("rows", [((0.0,) * 5,), ((0.0,) * 6,) * 2, ((0.0,) * 4 + (99.0, 0.0),)])
+def test_a_step_with_the_wrong_rows_is_refused(rows: tuple[tuple[float, ...], ...]) -> None:
+    with pytest.raises(BadAction):
+        Driver("lockstep").post(Step(seq=1, actions=rows))
+
+
+def test_a_full_inbox_refuses_and_counts() -> None:
+    driver = Driver(inbox=2)
+    driver.post(key(1), key(2))
+    with pytest.raises(RateLimited) as caught:
+        driver.post(key(3))
+    assert caught.value.seq == 3
+    assert driver.session.refused == 1
+    driver.read()
+    driver.post(key(4))
+
+
+def test_nothing_can_be_posted_after_close() -> None:
+    driver = Driver()
+    driver.session.close()
+    with pytest.raises(SessionClosed):
+        driver.post(key(1))
+    assert driver.woken == 1
+
+
+def test_every_post_wakes_the_engine() -> None:
+    driver = Driver()
+    threads = [threading.Thread(target=driver.post, args=(key(seq),)) for seq in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert driver.woken == 8
+    driver.read()
+    assert len(driver.answers) == 7  # one press of eight is left to be sampled
+
+
+# Reset ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_reset_keeps_index_and_pts_growing_and_hands_back_the_old_state() -> None:
+    driver = Driver()
+    driver.step(0)
+    driver.post(key(1), Reset(seq=2, seed=77), key(3, code="KeyA"))
+    driver.session.read(PERIOD)
+    assert driver.session.restart == (2, Origin(seed=77))
+    assert driver.session.due() is None  # nothing is made from the old state any more
+    assert driver.session.restarted("state 1", 3 * PERIOD) == "state 0"
+    assert driver.session.state == "state 1"
+    assert driver.session.origin.seed == 77
+    driver.step(3 * PERIOD)
+    assert [frame.index for frame in driver.frames] == [0, 1]
+    assert driver.frames[1].pts == 3 * 4500
+    assert driver.frames[1].applied == 3
+    assert driver.answers == {1: ("expired", None), 2: ("applied", 1), 3: ("applied", 1)}
+
+
+def test_of_two_resets_the_later_counts_and_a_seed_is_kept() -> None:
+    driver = Driver()
+    driver.post(Reset(seq=1, seed=5), Reset(seq=2))
+    driver.read()
+    assert driver.session.restart == (2, Origin(seed=5))
+    assert driver.answers == {1: ("superseded", None)}
+
+
+def test_a_refused_restart_leaves_the_old_stream_running() -> None:
+    driver = Driver()
+    driver.post(Reset(seq=1))
+    driver.session.read(0)
+    driver.session.restart_refused()
+    driver.step(0)
+    assert driver.answers == {1: ("rejected", None)}
+    assert driver.session.state == "state 0"
+
+
+def test_a_prompt_starts_anew_where_the_world_takes_one() -> None:
+    driver = Driver(spec=replace(ToyWorld(height=4, width=4).spec, prompts=True))
+    driver.post(Prompt(seq=1, text="a maze"))
+    driver.session.read(0)
+    assert driver.session.restart == (1, Origin(seed=1, prompt="a maze"))
+
+
+def test_a_reset_during_a_pause_stays_paused() -> None:
+    driver = Driver()
+    driver.post(Pause(seq=1), Reset(seq=2))
+    driver.session.read(0)
+    driver.session.restarted("state 1", 0)
+    assert driver.session.due() is None
+    driver.post(Resume(seq=3))
+    driver.step(PERIOD)
+    assert driver.answers == {1: ("applied", 0), 2: ("applied", 0), 3: ("applied", 0)}
+
+
+# Lockstep -------------------------------------------------------------------------------------------------------------
+
+
+def test_lockstep_makes_nothing_without_a_step_and_one_chunk_for_each() -> None:
+    driver = Driver("lockstep")
+    driver.post(key(1))
+    driver.read(10**12)
+    assert driver.session.due() is None
+    driver.post(Step(seq=2), Step(seq=3))
+    driver.step(10**12)
+    driver.step(10**12)
+    driver.read(10**12)
+    assert driver.session.due() is None
+    assert [frame.applied for frame in driver.frames] == [2, 3]
+    assert driver.answers == {1: ("applied", 0), 2: ("applied", 0), 3: ("applied", 1)}
+
+
+def test_lockstep_time_is_exact_whatever_the_clock_says() -> None:
+    driver = Driver("lockstep")
+    for n, now in enumerate((0, 999 * PERIOD, 1000 * PERIOD)):
+        driver.post(Pause(seq=3 * n + 1), Resume(seq=3 * n + 2), Step(seq=3 * n + 3))
+        driver.step(now)
+    assert [frame.pts for frame in driver.frames] == [0, 4500, 9000]
+    assert driver.session.stalls == 0
+
+
+def test_controls_after_a_step_shape_the_next_chunk() -> None:
+    driver = Driver("lockstep")
+    driver.post(Step(seq=1), key(2), Step(seq=3))
+    assert [driver.step(0)[0, FORWARD] for _ in range(2)] == [0, 1]
+    assert driver.answers[2] == ("applied", 1)
+
+
+def test_rows_of_a_step_take_the_place_of_what_waits() -> None:
+    driver = Driver("lockstep", spec=ToyWorld(height=4, width=4, chunk=2).spec)
+    rows = ((0.0, 1.0, 0.0, 0.0, 2.5, -1.0), (1.0, 0.0, 0.0, 0.0, -2.5, 1.0))
+    driver.post(key(1), Look(seq=2, yaw=3.0), Step(seq=3, actions=rows), Step(seq=4))
+    np.testing.assert_array_equal(driver.step(0), np.array(rows, np.float32))
+    held = driver.step(0)
+    assert held[0, FORWARD] == 1  # the key is still down
+    assert held[0, TURN] == 0
+    assert driver.answers == {1: ("superseded", None), 2: ("superseded", None), 3: ("applied", 0), 4: ("applied", 2)}
+
+
+def test_a_step_during_a_pause_expires() -> None:
+    driver = Driver("lockstep")
+    driver.post(Pause(seq=1), Step(seq=2))
+    driver.read()
+    assert driver.answers == {1: ("applied", 0), 2: ("expired", None)}
+
+
+def test_reading_is_bounded_however_fast_somebody_posts() -> None:
+    driver = Driver(inbox=4)
+
+    def flood() -> Any:
+        while True:
+            try:
+                driver.session.post(Pause(seq=1))
+            except RateLimited:
+                return
+
+    flood()
+    original = driver.session._take
+
+    def take_and_refill(event: Control, now_ns: int) -> None:
+        original(event, now_ns)
+        flood()
+
+    driver.session._take = take_and_refill  # type: ignore[method-assign]
+    driver.session.read(0)
+    assert len(driver.session.take_receipts()) == 4
