@@ -21,22 +21,25 @@ TINY_ACTIONS = ActionSpec(
 
 
 def randomise(module: nn.Module, seed: int, scale: float = 0.25) -> None:
+    """Every parameter from the seed alone; gains and their like around one."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * scale)
+            mean = 1.0 if bool((parameter == 1.0).all()) else 0.0
+            fan = parameter[0].numel() if parameter.ndim > 1 else 16
+            parameter.copy_(mean + torch.randn(parameter.shape, generator=generator) * max(scale, fan**-0.5))
 
 
 def tiny_dit(fov: float = 0.0) -> CausalDiT:
     dit = CausalDiT(DiTConfig(channels=4, rows=2, columns=3, actions=3, width=32, layers=2, heads=2, fov=fov))
-    randomise(dit, 0)
+    randomise(dit, 0, 0.15)
     return dit.eval()
 
 
 def tiny_world(chunk: int = 1, sink: int = 0, azimuth: str = "") -> DiTWorld:
     spec = WorldSpec("tiny", 32, 48, Fraction(20), chunk, TINY_ACTIONS, images=True)
     autoencoder = Autoencoder(AutoencoderConfig(32, 48, 4, (8, 8, 16), position=True))
-    randomise(autoencoder, 1, 0.05)
+    randomise(autoencoder, 1, 0.0)
     generator = torch.Generator().manual_seed(2)
     scenes = [
         StartScene(torch.randn(3, 4, 2, 3, generator=generator).half().float(), torch.zeros(3, 3)) for _ in range(2)
