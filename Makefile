@@ -1,0 +1,72 @@
+# Every target prepares what it needs the first time; nothing has to be run by hand before it.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+WORLD ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test test-fast test-browser check format bench clean
+
+help: ## This list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Worldloom needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# torch comes first and alone: nothing that is installed later may bring another build of it.
+.venv/.server: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --upgrade pip
+	$(PIP) torch
+	$(PIP) --editable '.[server]'
+	@touch $@
+
+.venv/.dev: .venv/.server
+	$(PIP) --editable '.[server,gym,dev]'
+	@touch $@
+
+.venv/.train: .venv/.dev
+	$(PIP) --editable '.[server,gym,dev,train]'
+	@touch $@
+
+setup: .venv/.dev ## Prepare .venv for development
+
+setup-train: .venv/.train ## The same, with the engines that make training data
+
+serve: .venv/.server ## Run the server and open a world in the browser (WORLD=doom chooses another)
+	$(BIN)/worldloom serve $(if $(WORLD),--world $(WORLD))
+
+test: test-fast test-browser ## The fast suite, then the suite that drives Chromium
+
+test-fast: .venv/.dev
+	$(BIN)/pytest -q
+
+test-browser: .venv/.dev
+	@sh tests/browser/chromium.sh
+	$(BIN)/pytest -q -m browser tests/browser
+
+# The folders appear under their import names for the type checker.
+build/typing/worldloom:
+	@mkdir -p $@ && ln -sfn ../../../models ../../../streamer ../../../client $@/
+
+check: .venv/.dev build/typing/worldloom ## Style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	MYPYPATH=build/typing $(BIN)/mypy -p worldloom.models -p worldloom.streamer -p worldloom.client
+	MYPYPATH=build/typing $(BIN)/mypy tests
+	$(BIN)/pytest -q tests/test_layers.py
+
+format: .venv/.dev ## Rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.dev ## Speed and latency of both worlds on this machine, as JSON
+	@sh tests/browser/chromium.sh
+	@for world in arm doom; do \
+	  $(BIN)/worldloom bench engine --world $$world --seconds 20 --json && \
+	  $(BIN)/worldloom bench stream --world $$world --seconds 30 --json || exit 1; \
+	done
+
+clean: ## Remove everything that was made here, except trained runs
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,123 @@
+"""The layering of docs/design.md, read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Lower layers know nothing of higher ones. A module imports modules of lower layers, or of its own where listed.
+STREAMER_LAYERS: dict[str, int] = {
+    "errors": 1,
+    "protocol": 1,
+    "wire": 1,
+    "config": 1,
+    "world_info": 2,
+    "controls": 2,
+    "clock": 2,
+    "frames": 2,
+    "session": 3,
+    "scheduler": 4,
+    "engine": 4,
+    "transports": 4,
+    "server": 5,
+    "__main__": 6,
+}
+MODULES = [path for folder in ("models", "streamer", "client") for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """(absolute module name, whether it is imported at module level) of every import in a file."""
+    package = ("worldloom", *path.relative_to(ROOT).parent.parts)
+    tree = ast.parse(path.read_text())
+    top = {id(node) for node in tree.body}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in top
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            stem = ".".join((*base, *([node.module] if node.module else [])))
+            yield stem, id(node) in top
+            for alias in node.names:
+                yield f"{stem}.{alias.name}", id(node) in top
+
+
+def names(path: Path) -> set[str]:
+    return {name for name, _ in imports(path)}
+
+
+def of(folder: str) -> list[Path]:
+    return [path for path in MODULES if path.relative_to(ROOT).parts[0] == folder]
+
+
+@pytest.mark.parametrize("path", of("models"), ids=str)
+def test_models_import_nothing_of_ours(path: Path) -> None:
+    assert not [n for n in names(path) if n.startswith(("worldloom.streamer", "worldloom.client"))]
+
+
+@pytest.mark.parametrize("path", of("client"), ids=str)
+def test_clients_see_the_protocol_and_one_documented_entry(path: Path) -> None:
+    allowed = (
+        "worldloom.client",
+        "worldloom.streamer.protocol",
+        "worldloom.streamer.errors",
+        "worldloom.streamer.wire",
+    )
+    lazy = ("worldloom.streamer.embed", "worldloom.models.spec", "worldloom.models.catalog")
+    for name, top in imports(path):
+        if name.startswith("worldloom.") and name not in ("worldloom.streamer", "worldloom.models"):
+            assert name.startswith(allowed if top else allowed + lazy), f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", of("streamer"), ids=str)
+def test_the_streamer_never_imports_clients(path: Path) -> None:
+    assert not [n for n in names(path) if n.startswith("worldloom.client.") and "js" not in n]
+
+
+@pytest.mark.parametrize("path", [p for p in of("streamer") if "transports" in p.parts], ids=str)
+def test_transports_know_frames_and_messages_only(path: Path) -> None:
+    forbidden = ("session", "engine", "scheduler", "server", "config", "connection")
+    for name in names(path):
+        assert not name.startswith("worldloom.models"), f"{path.name} imports {name}"
+        assert not name.startswith(tuple(f"worldloom.streamer.{part}" for part in forbidden)), f"{path.name}: {name}"
+
+
+@pytest.mark.parametrize("path", of("streamer"), ids=str)
+def test_a_layer_imports_only_layers_below(path: Path) -> None:
+    mine = path.relative_to(ROOT / "streamer").parts[0].removesuffix(".py")
+    layer = STREAMER_LAYERS.get(mine, 5)  # what is not listed belongs to the server's layer
+    for name in names(path):
+        if not name.startswith("worldloom.streamer."):
+            continue
+        other = name.split(".")[2]
+        if other != mine and other in STREAMER_LAYERS | {p.stem: 5 for p in of("streamer")}:
+            assert STREAMER_LAYERS.get(other, 5) <= layer, f"{path.name} (layer {layer}) imports {other}"
+
+
+def test_only_one_file_imports_flash_attn_and_one_uvloop() -> None:
+    def importers(package: str) -> list[str]:
+        return [p.name for p in MODULES if any(n.split(".")[0] == package for n in names(p))]
+
+    assert importers("flash_attn") == ["attention.py"]
+    assert importers("uvloop") == ["__main__.py"]
+
+
+@pytest.mark.parametrize("module", ["worldloom.client", "worldloom.client.connection", "worldloom.streamer.protocol"])
+def test_a_game_client_loads_no_torch(module: str) -> None:
+    code = f"import {module}, sys; print(sorted(m for m in ('torch', 'aiortc', 'fastapi', 'av') if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_session_has_no_io() -> None:
+    """No socket, thread, clock, event loop or torch below the engine."""
+    for stem in ("session", "controls", "clock", "protocol", "errors"):
+        found = {n.split(".")[0] for n in names(ROOT / "streamer" / f"{stem}.py")}
+        assert not found & {"asyncio", "socket", "threading", "time", "torch", "aiortc", "fastapi"}, f"{stem}: {found}"

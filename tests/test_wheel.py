@@ -1,0 +1,51 @@
+"""The wheel holds what it should, under the names it should, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {
+    "worldloom/client",
+    "worldloom/client/js",
+    "worldloom/configs",
+    "worldloom/configs/train",
+    "worldloom/demo",
+    "worldloom/models",
+    "worldloom/models/data",
+    "worldloom/models/training",
+    "worldloom/streamer",
+    "worldloom/streamer/transports",
+}
+
+
+@pytest.fixture(scope="module")
+def contents(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "-w", folder, ROOT]
+    subprocess.run([str(part) for part in command], check=True, capture_output=True, cwd=folder)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+def test_exact_packages(contents: set[str]) -> None:
+    found = {str(Path(name).parent) for name in contents if ".dist-info" not in name}
+    assert found == PACKAGES
+
+
+def test_the_page_the_worlds_and_the_notices_travel(contents: set[str]) -> None:
+    wanted = {"worldloom/demo/index.html", "worldloom/demo/app.js", "worldloom/client/js/worldloom.js"}
+    wanted |= {f"worldloom/models/data/{p.name}" for p in (ROOT / "models" / "data").glob("*.[js][sa]*")}
+    wanted |= {f"worldloom/configs/train/{p.name}" for p in (ROOT / "configs" / "train").glob("*.toml")}
+    assert wanted <= contents
+    assert {Path(n).name for n in contents if ".dist-info/licenses" in n} == {"LICENSE", "NOTICE"}
+
+
+def test_no_tests_and_no_runs_travel(contents: set[str]) -> None:
+    assert not [n for n in contents if "test" in n or "runs/" in n or n.endswith((".pt", ".npy", ".partial"))]
