@@ -13,9 +13,12 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from .errors import BadMessage, MessageTooLarge, WorldloomError
+from .wire import CLOSE_CODES as CLOSE_CODES
 from .wire import HEADER_BYTES as HEADER_BYTES
+from .wire import NORMAL_CLOSE as NORMAL_CLOSE
 from .wire import Format as Format
 from .wire import FrameHeader as FrameHeader
+from .wire import close_code as close_code
 from .wire import pack_frame as pack_frame
 from .wire import unpack_frame as unpack_frame
 from .world_info import MAX_INT, Count, Line, Message, Name, Number, Text

@@ -1,4 +1,6 @@
-"""The binary WebSocket message: a fixed header and one picture. Knows bytes only: no JSON, no codec, no session.
+"""What a WebSocket carries besides texts: pictures behind a fixed header, and the code it closes with.
+
+Knows bytes and numbers only: no JSON, no codec, no session. A binary message is this header and one picture:
 
     offset  type  field
      0      4s    magic        "WLF1"
@@ -20,6 +22,7 @@ All numbers are little-endian.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +40,23 @@ MAX_U16, MAX_U32 = 2**16 - 1, 2**32 - 1
 Format = Literal["raw", "jpeg"]
 _FORMAT_TO_CODE: dict[Format, int] = {"raw": RAW, "jpeg": JPEG}
 _CODE_TO_FORMAT: dict[int, Format] = {code: name for name, code in _FORMAT_TO_CODE.items()}
+
+
+NORMAL_CLOSE = 1000  # after `bye`
+REFUSED_CLOSE = 1008  # any error that ends the connection and has no code of its own below
+CLOSE_CODES: Mapping[str, int] = {
+    "session_closed": 1001,  # the server is stopping
+    "message_too_large": 1009,
+    "model_fault": 1011,
+    "internal_error": 1011,
+    "busy": 1013,  # try again later
+    "rate_limited": 1013,
+}
+
+
+def close_code(error_code: str) -> int:
+    """The WebSocket close code of a connection that ends by this error."""
+    return CLOSE_CODES.get(error_code, REFUSED_CLOSE)
 
 
 @dataclass(frozen=True)

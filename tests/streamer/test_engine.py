@@ -224,10 +224,10 @@ def test_a_fault_of_a_session_alone_ends_it_and_the_engine_goes_on() -> None:
     assert fresh_sink.take(1)[0].index == 0
 
 
-def test_a_world_that_returns_the_wrong_shape_is_a_fault() -> None:
+def test_a_world_that_returns_the_wrong_shape_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk()
     session, sink = desk.open()
-    desk.model.step = lambda states, actions: np.zeros((1, 1, 2, 2, 3), np.uint8)  # type: ignore[method-assign]
+    monkeypatch.setattr(desk.model, "step", lambda states, actions: np.zeros((1, 1, 2, 2, 3), np.uint8))
     session.post(Step(seq=1))
     desk.turn()
     assert isinstance(sink.error, ModelFault)
@@ -259,14 +259,16 @@ def test_a_reset_that_fails_ends_the_session_and_one_that_is_refused_does_not() 
     desk.check_empty()
 
 
-def test_a_sink_that_raises_loses_its_session_only(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sink_that_raises_loses_its_session_only(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk = Desk()
     (bad, bad_sink), (good, good_sink) = desk.open(1), desk.open(2)
 
     def explode(_: object) -> None:
         raise OSError("gone")
 
-    bad_sink.frame = explode  # type: ignore[method-assign]
+    monkeypatch.setattr(bad_sink, "frame", explode)
     bad.post(Step(seq=1))
     good.post(Step(seq=1))
     with caplog.at_level(logging.CRITICAL):
@@ -277,14 +279,14 @@ def test_a_sink_that_raises_loses_its_session_only(caplog: pytest.LogCaptureFixt
     assert desk.model.living == 1
 
 
-def test_a_world_that_cannot_release_does_not_stop_the_engine() -> None:
+def test_a_world_that_cannot_release_does_not_stop_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk()
     session, _ = desk.open()
 
     def explode(_: ToyState) -> None:
         raise RuntimeError("double free")
 
-    desk.model.release = explode  # type: ignore[method-assign]
+    monkeypatch.setattr(desk.model, "release", explode)
     gone = desk.engine.close(session)
     desk.turn()
     assert gone.done()
@@ -430,7 +432,7 @@ def test_lockstep_on_the_thread_gives_what_the_world_gives() -> None:
     sink = Collector()
     row = (1.0, 0.0, 0.0, 0.0, 3.0, 0.5)
     with Engine(model) as engine:
-        assert engine.alive
+        running = engine.alive
         session = engine.open(sink, seed=4, mode="lockstep")
         for seq in range(1, 21):
             session.post(Step(seq=seq, actions=(row,)))
@@ -438,6 +440,7 @@ def test_lockstep_on_the_thread_gives_what_the_world_gives() -> None:
             assert (frame.index, frame.applied) == (seq - 1, seq)
         engine.close(session).result(30)
         assert engine.stats().states == 0
+    assert running
     assert not engine.alive
     alone = ToyWorld(height=6, width=8)
     state = alone.start(seed=4)
