@@ -98,6 +98,12 @@ class ControlState:
             case Action():
                 self.check_rows([event.values], event.seq)
 
+    def check_chunk(self, rows: Sequence[Sequence[float]], seq: int) -> None:
+        """Refuse anything but one good row for each frame of a chunk. Raises as `check_rows`."""
+        self.check_rows(rows, seq)
+        if len(rows) != self._chunk:
+            raise BadAction(f"expected {self._chunk} rows, one for each frame of a chunk, got {len(rows)}", seq=seq)
+
     def check_rows(self, rows: Sequence[Sequence[float]], seq: int) -> None:
         """Refuse action rows of the wrong length or out of range.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import Enum
@@ -23,7 +23,7 @@ from worldloom.models.spec import Image, WorldSpec
 
 from .clock import FrameClock
 from .controls import ControlState
-from .errors import BadAction, RateLimited, SessionClosed, Unsupported
+from .errors import RateLimited, SessionClosed, Unsupported
 from .frames import Frame
 from .protocol import Control, Mode, Pause, Prompt, Receipt, Reset, Resume, Status, Step
 
@@ -248,18 +248,13 @@ class Session:
                 if self.mode != "lockstep":
                     raise Unsupported("expected no step: this session is paced by the clock", seq=event.seq)
                 if event.actions is not None:
-                    self._check_rows(event.actions, event.seq)
+                    self._controls.check_chunk(event.actions, event.seq)
             case Prompt() if not self.spec.prompts:
                 raise Unsupported("expected no prompt: this world takes none", seq=event.seq)
             case Prompt() | Reset() | Pause() | Resume():
                 pass
             case _:
                 self._controls.check(event)
-
-    def _check_rows(self, rows: Sequence[Sequence[float]], seq: int) -> None:
-        self._controls.check_rows(rows, seq)
-        if len(rows) != self.spec.chunk:
-            raise BadAction(f"expected {self.spec.chunk} rows, one for each frame of a chunk, got {len(rows)}", seq=seq)
 
     def _take(self, event: Control, now_ns: int) -> None:
         match event:

@@ -1,6 +1,6 @@
-"""A world as a client is told of it, and the bounded kinds of field that every message is made of.
+"""A world as a client is told of it, and the other parts and bounded kinds of field that messages are made of.
 
-Mirrors `models.spec.WorldSpec`; knows no message, socket or clock, and loads neither torch nor weights.
+`WorldInfo` mirrors `models.spec.WorldSpec`; knows no message, socket or clock, and loads neither torch nor weights.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ Count = Annotated[int, Field(ge=0, le=MAX_INT)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Line = Annotated[str, Field(max_length=1024)]
 Text = Annotated[str, Field(max_length=2048)]
+Millis = Annotated[float, Field(ge=0.0, le=1e12)]
 Number = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
@@ -97,3 +98,17 @@ class WorldInfo(Message):
             prompts=spec.prompts,
             images=spec.images,
         )
+
+
+class Limits(Message):
+    """What the server accepts."""
+
+    message_bytes: Count = Field(description="longest message")
+    inbox: Count = Field(description="controls that may wait for the world")
+
+
+class Percentiles(Message):
+    """Milliseconds."""
+
+    p50: Millis
+    p95: Millis
