@@ -1,14 +1,12 @@
 """One stream: its inbox, its phase, its place in time and the world's memory of it. Events in, frames out.
 
-No socket, thread, clock or tensor inside: the engine calls it and tells it the time. `post` and `close` may be called
-from any thread; everything else belongs to the engine's thread. A viewer's session (realtime) and a robot's (lockstep)
-differ only in when the next chunk is due.
+No socket, thread, clock or tensor inside: the engine calls it and tells it the time. `post`, `close`, `closing` and
+`refused` are for any thread; everything else belongs to the engine's. A viewer's session (realtime) and a robot's
+(lockstep) differ only in when the next chunk is due.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -23,8 +21,9 @@ from worldloom.models.spec import Image, WorldSpec
 
 from .clock import FrameClock
 from .controls import ControlState
-from .errors import RateLimited, SessionClosed, Unsupported
+from .errors import Unsupported
 from .frames import Frame
+from .inbox import Inbox
 from .protocol import Control, Mode, Pause, Prompt, Receipt, Reset, Resume, Status, Step
 
 
@@ -84,14 +83,11 @@ class Session:
         self.phase = Phase.LIVE
         self.ended: Future[None] = Future()  # done once the engine has freed the state
         self.index = 0  # number of the next frame
-        self.refused = 0  # controls that found the inbox full
         self.stalls = 0  # times that lateness moved the schedule
         self.restart: tuple[int, Origin] | None = None  # a reset's seq and what to start from; the engine's to do
         self._config = config or SessionConfig()
         self._wake = wake
-        self._lock = threading.Lock()
-        self._inbox: deque[Control] = deque()
-        self._closing = False
+        self._inbox = Inbox(self._config.inbox)
         self._controls = ControlState(spec.actions, spec.chunk)
         span_ns = FrameClock(spec.fps).span_ns(spec.chunk)
         self._clock = FrameClock(spec.fps, grace_ns=int(span_ns * self._config.grace))
@@ -114,25 +110,23 @@ class Session:
             SessionClosed: the session has ended.
         """
         self._check(event)
-        with self._lock:
-            if self._closing:
-                raise SessionClosed("the session has ended; open a new one", seq=event.seq)
-            if len(self._inbox) >= self._config.inbox:
-                self.refused += 1
-                raise RateLimited(f"expected at most {len(self._inbox)} waiting controls; send fewer", seq=event.seq)
-            self._inbox.append(event)
+        self._inbox.put(event)
         self._wake()
 
     def close(self) -> None:
         """Ask for the end. The engine frees the state; nothing can be posted from now on."""
-        with self._lock:
-            self._closing = True
+        self._inbox.close()
         self._wake()
 
     @property
     def closing(self) -> bool:
         """Whether somebody asked for the end."""
-        return self._closing
+        return self._inbox.closed
+
+    @property
+    def refused(self) -> int:
+        """Controls that found the inbox full."""
+        return self._inbox.refused
 
     # The engine's thread ----------------------------------------------------------------------------------------------
 
@@ -141,10 +135,9 @@ class Session:
         for _ in range(self._config.inbox):  # bounded, however fast somebody posts
             if self._step is not None:
                 return
-            with self._lock:
-                if not self._inbox:
-                    return
-                event = self._inbox.popleft()
+            event = self._inbox.take()
+            if event is None:
+                return
             self._take(event, now_ns)
 
     def due(self) -> int | None:
@@ -222,9 +215,7 @@ class Session:
 
     def end(self) -> tuple[Receipt, ...]:
         """The session is over: every control that still waits expires. Returns the last receipts."""
-        with self._lock:
-            self._closing = True
-            unread, self._inbox = list(self._inbox), deque()
+        self._inbox.close()
         self.phase = Phase.CLOSED
         self.state = None
         self._settle("expired")
@@ -234,7 +225,9 @@ class Session:
         if self._step is not None:
             self._shaping.append(self._step.seq)
             self._step = None
-        for seq in [*self._shaping, *(event.seq for event in unread)]:
+        while (event := self._inbox.take()) is not None:
+            self._shaping.append(event.seq)
+        for seq in self._shaping:
             self._answer(seq, "expired")
         self._shaping.clear()
         return self.take_receipts()
