@@ -37,6 +37,7 @@ class Receiver:
         self._told = asyncio.Event()  # facts have arrived
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._video: RTCRtpTransceiver = self._peer.addTransceiver("video", direction="recvonly")
+        self._answered = asyncio.Event()  # only then does the transceiver have a track
 
     async def offer(self) -> str:
         """What to send to the server."""
@@ -46,6 +47,7 @@ class Receiver:
     async def answer(self, sdp: str) -> None:
         """What the server sent."""
         await self._peer.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="answer"))
+        self._answered.set()
 
     def facts(self, info: FrameInfo) -> None:
         """What the server says about a frame."""
@@ -58,6 +60,7 @@ class Receiver:
 
     async def run(self) -> None:
         """Deliver pictures until `close`."""
+        await self._answered.wait()
         while True:
             try:
                 frame = await self._video.receiver.track.recv()

@@ -105,6 +105,7 @@ function settle(opened) {
 
 function listen() {
   world.addEventListener('transport', () => {
+    capture.releaseAll(); // after a fall-back the new session knows of no key
     uncover();
     enable(true);
     showPause();

@@ -25,10 +25,12 @@ export function keyLabel(code) {
   return LABELS[code] ?? code.replace(/^(Key|Digit|Numpad)/, '');
 }
 
-/** What a key does, in a word or two. */
+/** What a key does: in full, and as short as a cap is wide. */
 function meaning(actions, { column, value }) {
-  if (actions.buttons.includes(column)) return column;
-  return `${column} ${value < 0 ? '−' : '+'}`;
+  const full = column.replaceAll('_', ' ');
+  if (actions.buttons.includes(column)) return { full, short: full.split(' ').at(-1) };
+  const signed = `${full} ${value < 0 ? '−' : '+'}`;
+  return { full: signed, short: signed };
 }
 
 /** Codes of a world, arranged as they lie on a keyboard: clusters of rows; null is a gap. */
@@ -38,10 +40,9 @@ export function arrange(codes) {
   for (const rows of CLUSTERS) {
     const has = rows.map((row) => row.map((code) => (left.delete(code) ? code : null)));
     const used = has[0].map((_, column) => has.some((row) => row[column] !== null));
-    const first = used.indexOf(true);
-    if (first < 0) continue;
-    const last = used.lastIndexOf(true);
-    clusters.push(has.filter((row) => row.some((code) => code)).map((row) => trimEnd(row.slice(first, last + 1))));
+    if (!used.includes(true)) continue;
+    const rowsUsed = has.filter((row) => row.some((code) => code !== null));
+    clusters.push(rowsUsed.map((row) => trimEnd(row.filter((_, column) => used[column]))));
   }
   if (left.size) clusters.push([[...left]]);
   return clusters;
@@ -71,11 +72,11 @@ export function drawKeys(room, world, capture) {
   const caps = new Map();
   const cap = (code) => {
     if (code === null) return element('span', { className: 'gap' });
-    const what = meaning(actions, actions.keys[code]);
-    const button = element('button', { type: 'button', className: `cap${keyLabel(code).length > 4 ? ' wide' : ''}`, title: `${keyLabel(code)}: ${what}` },
-      element('b', { textContent: keyLabel(code) }), element('small', { textContent: what }));
+    const { full, short } = meaning(actions, actions.keys[code]);
+    const button = element('button', { type: 'button', className: `cap${keyLabel(code).length > 4 ? ' wide' : ''}`, title: full },
+      element('b', { textContent: keyLabel(code) }), element('small', { textContent: short }));
     button.dataset.code = code;
-    button.setAttribute('aria-label', `${keyLabel(code)}: ${what}`);
+    button.setAttribute('aria-label', `${keyLabel(code)}: ${full}`);
     pressable(button, code, capture);
     caps.set(code, { button, litMs: 0 });
     return button;
@@ -111,7 +112,7 @@ function pressable(button, code, capture) {
 
 function light(caps, { status, control }) {
   const cap = control?.type === 'key' ? caps.get(control.code) : undefined;
-  if (!cap || status === 'rejected' || status === 'expired') return;
+  if (!cap || status === 'rejected') return;
   if (control.down) {
     if (status !== 'applied') return;
     cap.litMs = performance.now();

@@ -129,8 +129,9 @@ export class Meter {
   /** A frame was presented. @param {Shown} shown */
   shown(shown) {
     const { index, count, shownMs } = shown;
+    if (this.framesShown === 0) this.sinceMs = shownMs; // rates run from the first picture, which has no period before it
+    else this.presented.add(shownMs, count);
     this.framesShown += count;
-    this.presented.add(shownMs, count);
     if (index === null) return;
     if (this.lastIndex !== null) this.framesSkipped += Math.max(0, index - this.lastIndex - count);
     this.lastIndex = index;

@@ -21,7 +21,9 @@ export { Refused, listWorlds } from './socket.js';
 /** How long WebRTC may take to show a first frame, ms. */
 const FIRST_FRAME_MS = 5000;
 /** How often the control connection's round trip is measured, ms. */
-const PING_EVERY = 2000;
+const PING_EVERY = 1000;
+/** Round trips that the figure is the median of. */
+const PINGS = 9;
 /** Controls whose receipt is awaited; a receipt for an older one is reported without its control. */
 const UNANSWERED = 512;
 /** Largest turn in one `look`, degrees. */
@@ -106,7 +108,6 @@ export class World extends EventTarget {
     socket.onmessage = ({ data }) => (typeof data === 'string' ? this.hear(JSON.parse(data)) : this.see(data));
     socket.onclose = (event) => this.end({ code: this.reason ?? 'connection_lost', message: event.reason || 'the connection to the server was lost', retryable: true });
     this.pinging = setInterval(() => this.ping(), PING_EVERY);
-    this.ping();
     this.show(transport);
   }
 
@@ -137,6 +138,8 @@ export class World extends EventTarget {
   flowing(transport) {
     clearTimeout(this.deadline);
     this.transport = transport;
+    this.rtts.length = 0; // those before were measured while the page was busy starting
+    this.ping();
     this.emit('transport', { transport });
   }
 
@@ -192,7 +195,7 @@ export class World extends EventTarget {
 
   hearPong({ t }) {
     this.rtts.push(performance.now() - t);
-    if (this.rtts.length > 9) this.rtts.shift();
+    if (this.rtts.length > PINGS) this.rtts.shift();
     this.meter.rtt = percentile(this.rtts, 0.5);
   }
 

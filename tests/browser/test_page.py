@@ -1,0 +1,169 @@
+"""The page itself: it fits a phone, works with fingers, says plainly what is wrong, and needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.browser.conftest import ServerMaker, ServerProcess, Visitor
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+SLOW_WORLD = '''
+import time
+from worldloom.models.toy import ToyWorld
+
+class SlowWorld(ToyWorld):
+    """Takes its time to wake up."""
+
+    def start(self, **options):
+        time.sleep(1.0)
+        return super().start(**options)
+'''
+
+
+def test_it_is_not_ready_before_it_has_warmed_up(
+    start_server: ServerMaker, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("worlds")
+    (folder / "slow_world.py").write_text(SLOW_WORLD)
+    server = start_server("--world", "slow_world:SlowWorld", PYTHONPATH=str(folder))
+    server.wait_until_ready()
+    assert [status for status in server.readiness if status != 0] == [503, 200]
+    assert server.get("/healthz")[0] == 200
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280, 1920])
+def test_nothing_sticks_out(visit: Callable[..., Visitor], width: int) -> None:
+    visitor = visit("world=toy", width=width, height=740)
+    visitor.wait_for_picture()
+    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width
+    stage = visitor.page.locator("#stage").bounding_box()
+    assert stage is not None
+    assert stage["width"] > 300
+    assert stage["height"] > 200
+    small = visitor.page.evaluate(
+        """[...document.querySelectorAll('button:not([hidden]), input[type=range]')]
+           .filter((one) => one.offsetParent && Math.min(one.offsetWidth, one.offsetHeight) < 24).length"""
+    )
+    assert small == 0, "something to press is too small for a finger"
+
+
+def test_everything_can_be_reached_from_the_keyboard(visit: Callable[..., Visitor]) -> None:
+    visitor = visit("world=toy")
+    visitor.wait_for_picture()
+    reached = set()
+    for _ in range(30):
+        visitor.page.keyboard.press("Tab")
+        reached.add(visitor.page.evaluate("document.activeElement.id || document.activeElement.dataset.code || ''"))
+    assert {"stage", "pause", "reset", "fullscreen", "KeyW", "ArrowLeft"} <= reached
+    visitor.page.locator("#stage").focus()
+    visitor.page.keyboard.down("KeyW")
+    assert visitor.wait_for_receipts("key", 1)[0]["status"] == "applied"
+    visitor.page.keyboard.press("Tab")  # leaving lets go of the key
+    receipts = visitor.wait_for_receipts("key", 2)
+    assert [receipt["control"]["down"] for receipt in receipts] == [True, False]
+
+
+def test_a_cap_can_be_held_with_the_pointer(visit: Callable[..., Visitor]) -> None:
+    visitor = visit("world=toy", width=360, height=740)
+    visitor.wait_for_picture()
+    cap = visitor.page.locator(".cap[data-code=ArrowRight]")
+    cap.hover()
+    visitor.page.mouse.down()
+    visitor.wait_for_receipts("key", 1)
+    visitor.page.mouse.up()
+    receipts = visitor.wait_for_receipts("key", 2)
+    assert [(one["status"], one["control"]["down"]) for one in receipts] == [("applied", True), ("applied", False)]
+
+
+def test_a_slider_moves_its_axis(visit: Callable[..., Visitor]) -> None:
+    visitor = visit("world=toy")
+    visitor.wait_for_picture()
+    visitor.page.locator(".lever input").fill("0.5")
+    receipt = visitor.wait_for_receipts("axes", 1)[0]
+    assert (receipt["status"], receipt["control"]["values"]) == ("applied", {"lever": 0.5})
+
+
+def test_dragging_turns_the_view(visit: Callable[..., Visitor]) -> None:
+    visitor = visit("world=toy", script="delete Element.prototype.requestPointerLock")
+    visitor.wait_for_picture()
+    visitor.page.locator("#stage").hover()
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(500, 300, steps=4)
+    visitor.page.mouse.move(600, 300, steps=10)
+    visitor.page.mouse.up()
+    looks = visitor.wait_for_receipts("look", 1)
+    assert sum(one["control"]["yaw"] for one in looks) != 0
+
+
+def test_losing_the_window_releases_every_key(visit: Callable[..., Visitor]) -> None:
+    visitor = visit("world=toy")
+    visitor.wait_for_picture()
+    visitor.click_picture()
+    for key in ("KeyW", "KeyD"):
+        visitor.page.keyboard.down(key)
+    visitor.wait_for_receipts("key", 2)
+    visitor.page.evaluate("window.dispatchEvent(new Event('blur'))")
+    receipts = visitor.wait_for_receipts("key", 4)
+    assert sorted((one["control"]["code"], one["control"]["down"]) for one in receipts[2:]) == [
+        ("KeyD", False),
+        ("KeyW", False),
+    ]
+
+
+def test_a_full_server_is_said_to_be_full(
+    browser: Browser, start_server: ServerMaker, until: Callable[..., None]
+) -> None:
+    server = start_server("--world", "toy", WORLDLOOM_MAX_SESSIONS="1")
+    server.wait_until_ready()
+    first, second = browser.new_page(), browser.new_page()
+    try:
+        first.goto(f"{server.url}/")
+        until(first, "window.worldloom?.stats()?.frames_shown > 0")
+        second.goto(f"{server.url}/")
+        until(second, "!document.getElementById('retry').hidden")
+        assert second.locator("#curtain-title").inner_text() == "All places are taken"
+        first.close()
+        second.wait_for_timeout(500)
+        second.locator("#retry").click()
+        until(second, "window.worldloom.stats()?.frames_shown > 0")
+        assert second.locator("#curtain").get_attribute("data-open") == "false"
+    finally:
+        second.close()
+
+
+def test_a_server_that_goes_away_is_reported(
+    browser: Browser, start_server: ServerMaker, until: Callable[..., None]
+) -> None:
+    server = start_server("--world", "toy")
+    server.wait_until_ready()
+    page = browser.new_page()
+    try:
+        page.goto(f"{server.url}/")
+        until(page, "window.worldloom?.stats()?.frames_shown > 0")
+        server.process.kill()
+        until(page, "!document.getElementById('retry').hidden")
+        assert page.locator("#link").get_attribute("data-state") == "failed"
+        assert page.locator("#curtain-title").inner_text() != ""
+    finally:
+        page.close()
+
+
+def test_the_page_asks_nobody_else(browser: Browser, server: ServerProcess, until: Callable[..., None]) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    try:
+        answer = page.goto(f"{server.url}/")
+        until(page, "window.worldloom?.stats()?.frames_shown > 0")
+    finally:
+        page.close()
+    assert answer is not None
+    assert "unsafe-inline" not in answer.headers["content-security-policy"]
+    assert [url for url in asked if not url.startswith(server.url)] == []

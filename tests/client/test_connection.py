@@ -1,0 +1,331 @@
+"""The Python client against a real server, on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from worldloom.client.connection import connect
+from worldloom.client.env import WorldEnv
+from worldloom.client.pictures import Picture, PictureQueue, decode_pixels
+from worldloom.client.receipts import UNREAD, Receipts
+from worldloom.client.webrtc import TIMESTAMP_MAPPER, shrink
+from worldloom.models.toy import ToyState, ToyWorld
+from worldloom.streamer import errors
+from worldloom.streamer.config import ServerSettings
+from worldloom.streamer.listen import make_server, open_socket
+from worldloom.streamer.protocol import FrameHeader, Receipt
+from worldloom.streamer.server import create_app
+
+pytestmark = pytest.mark.timeout(60)
+
+
+class ShortWorld(ToyWorld):
+    """Fails at its tenth frame."""
+
+    def step(self, states: Any, actions: Any) -> Any:
+        if any(state.frame >= 10 for state in states):
+            raise RuntimeError("out of ideas")
+        return super().step(states, actions)
+
+
+@asynccontextmanager
+async def serving(make: Callable[[], ToyWorld] = ToyWorld, **options: Any) -> AsyncIterator[str]:
+    """A server of one world on a free port; yields its address."""
+    settings = ServerSettings(port=0, worlds=("toy",), warm_up=False, **options)
+    door = open_socket(settings)
+    server = make_server(create_app(settings, load=lambda name: make()), settings)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.serve(sockets=[door]))
+        try:
+            yield f"ws://127.0.0.1:{door.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    async with serving() as address:
+        yield address
+
+
+async def first(pictures: AsyncIterator[Picture], count: int) -> list[Picture]:
+    taken = []
+    async for picture in pictures:
+        taken.append(picture)
+        if len(taken) == count:
+            return taken
+    raise AssertionError(f"expected {count} pictures, got {len(taken)}")
+
+
+async def test_pictures_come_as_they_are_made(url: str) -> None:
+    async with connect(url, world="toy", seed=5) as world:
+        assert (world.info.name, world.seed, world.mode) == ("toy", 5, "realtime")
+        pictures = await first(world.pictures(), 5)
+    indices = [picture.index for picture in pictures]
+    assert indices == sorted(set(indices))
+    assert pictures[0].pixels.shape == (96, 128, 3)
+    assert pictures[0].pixels.dtype == np.uint8
+    assert pictures[0].pixels.std() > 10
+
+
+async def test_raw_pictures_are_the_worlds_own(url: str) -> None:
+    async with connect(url, seed=5, mode="lockstep", format="raw") as world:
+        rows = [[0.0, 0.0, 0.0, 0.0, float(turn), 0.0] for turn in range(5)]
+        pictures = [(await world.step([row]))[0] for row in rows]
+    toy = ToyWorld()
+    state = toy.start(seed=5)
+    for row, picture in zip(rows, pictures, strict=True):
+        assert (picture.pixels == toy.step([state], np.array([[row]], np.float32))[0, 0]).all()
+
+
+async def test_every_control_gets_its_receipt(url: str) -> None:
+    async with connect(url) as world:
+        sent = [
+            await world.key("KeyW", True),
+            await world.look(yaw=2.0),
+            await world.axes({"lever": 0.5}),
+            await world.action([0, 0, 0, 0, 1.0, 0]),
+            await world.key("KeyW", False),
+            await world.reset(seed=8),
+            await world.pause(),
+            await world.resume(),
+        ]
+        receipts = [await world.receipt(seq) for seq in sent]
+        assert [receipt.seq for receipt in receipts] == sent
+        assert {receipt.status for receipt in receipts} <= {"applied", "superseded", "expired"}
+        assert receipts[-1].status == "applied"
+        assert world.seed == 8
+
+
+async def test_a_receipt_can_be_asked_for_later_and_in_any_order(url: str) -> None:
+    async with connect(url) as world:
+        first_seq, second_seq = await world.look(yaw=1.0), await world.look(yaw=1.0)
+        await asyncio.sleep(0.3)
+        assert (await world.receipt(second_seq)).status == "applied"
+        assert (await world.receipt(first_seq)).status == "applied"
+
+
+async def test_holding_a_key_turns_the_picture_and_letting_go_stops_it(url: str) -> None:
+    async with connect(url, format="raw") as world:
+        async with world.hold("ArrowRight") as seq:
+            frame = (await world.receipt(seq)).frame
+            assert frame is not None
+            turning = await first(world.pictures(), 3)
+        await world.press("KeyW", 0.05)
+        await asyncio.sleep(0.3)
+        still = await first(world.pictures(), 4)
+    assert (turning[-1].pixels != turning[-2].pixels).any()
+    assert (still[-1].pixels == still[-2].pixels).all()
+
+
+@pytest.mark.parametrize(
+    ("control", "kind"),
+    [
+        (lambda world: world.key("KeyZ", True), errors.UnknownKey),
+        (lambda world: world.action([1.0]), errors.BadAction),
+        (lambda world: world.axes({"nose": 1.0}), errors.BadAction),
+        (lambda world: world.prompt("a beach"), errors.Unsupported),
+        (lambda world: world.step(), errors.Unsupported),
+    ],
+)
+async def test_a_refused_control_raises_what_the_server_said(
+    url: str, control: Callable[[Any], Any], kind: type[errors.WorldloomError]
+) -> None:
+    async with connect(url) as world:
+        with pytest.raises(kind):
+            await world.receipt(await control(world))
+        assert (await world.receipt(await world.look(yaw=1.0))).status == "applied"  # the session lives on
+
+
+async def test_a_slow_reader_misses_the_older_pictures(url: str) -> None:
+    async with connect(url) as world:
+        await asyncio.sleep(0.6)
+        (picture,) = await first(world.pictures(), 1)
+        assert picture.index >= 5
+        assert world.dropped >= 5
+
+
+async def test_a_session_without_video_gets_receipts(url: str) -> None:
+    async with connect(url, video="none") as world:
+        assert (await world.receipt(await world.key("KeyW", True))).status == "applied"
+
+
+async def test_pictures_come_over_webrtc(url: str) -> None:
+    async with connect(url, video="webrtc", seed=5) as world:
+        pictures = await first(world.pictures(), 4)
+        seq = await world.key("ArrowRight", True)
+        receipt = await world.receipt(seq)
+        async with aclosing(world.pictures()) as coming:
+            async for picture in coming:
+                if picture.applied_seq >= seq:
+                    break
+    assert receipt.frame is not None
+    assert picture.index >= receipt.frame
+    assert pictures[0].pixels.shape == (96, 128, 3)
+    toy = ToyWorld()
+    want = toy.step([toy.start(seed=5)], np.zeros((1, 1, 6), np.float32))[0, 0]
+    assert np.abs(pictures[-1].pixels.astype(int) - want).mean() < 6.0
+
+
+async def test_refusals_of_the_server_are_raised() -> None:
+    async with serving(max_sessions=1) as url, connect(url):
+        with pytest.raises(errors.UnknownWorld):
+            async with connect(url, world="atlantis"):
+                pass
+        with pytest.raises(errors.Busy) as busy:
+            async with connect(url):
+                pass
+        assert busy.value.retryable
+
+
+async def test_a_failing_world_ends_the_pictures_with_its_fault() -> None:
+    async with serving(ShortWorld) as url, connect(url) as world:
+        with pytest.raises(errors.ModelFault):
+            await first(world.pictures(), 100)
+        with pytest.raises(errors.WorldloomError):
+            await world.key("KeyW", True)
+
+
+async def test_an_error_of_the_caller_leaves_as_itself(url: str) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with connect(url):
+            raise ZeroDivisionError
+    async with asyncio.timeout(5), connect(url) as world:  # and the place is free again
+        assert world.session
+
+
+async def test_nobody_there_is_a_connection_error() -> None:
+    with pytest.raises(OSError, match="Connect call failed|Multiple exceptions"):
+        async with connect("ws://127.0.0.1:9"):
+            pass
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://127.0.0.1"])
+async def test_an_address_that_is_none_is_explained(url: str) -> None:
+    with pytest.raises(ValueError, match="expected an address like"):
+        async with connect(url):
+            pass
+
+
+async def test_a_server_that_talks_nonsense_is_an_error_and_no_hang() -> None:
+    async def nonsense(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send("what?")
+        await socket.wait_closed()
+
+    async with serve(nonsense, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        with pytest.raises(errors.BadMessage):
+            async with connect(f"ws://127.0.0.1:{port}"):
+                pass
+
+
+async def test_the_remote_environment_gives_the_same_bytes_as_the_one_in_process(url: str) -> None:
+    def play(env: WorldEnv) -> bytes:
+        rng = np.random.default_rng(1)
+        pictures = [env.reset(seed=4)[0]]
+        for step in range(12):
+            if step == 6:
+                pictures.append(env.reset(seed=11)[0])
+            pictures.append(env.step(rng.uniform(-1, 1, 6).astype(np.float32))[0])
+        env.close()
+        return b"".join(picture.tobytes() for picture in pictures)
+
+    remote = await asyncio.to_thread(lambda: play(WorldEnv(url, name="toy")))
+    assert remote == await asyncio.to_thread(lambda: play(WorldEnv("toy")))
+
+
+async def test_the_remote_environment_closes_twice_and_frees_its_place() -> None:
+    def use(url: str) -> None:
+        for _ in range(3):
+            env = WorldEnv(url)
+            env.reset(seed=1)
+            env.close()
+            env.close()
+
+    async with serving(max_sessions=1) as url:
+        await asyncio.to_thread(use, url)
+        with pytest.raises(errors.UnknownWorld):
+            await asyncio.to_thread(WorldEnv, url, name="atlantis")
+
+
+# The parts ------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_queue_of_pictures_drops_the_oldest() -> None:
+    queue = PictureQueue(2)
+    pixels = np.zeros((1, 1, 3), np.uint8)
+    for index in range(5):
+        queue.put(Picture(index, 0, pixels, 0, 0.0, 0.0, 0))
+    queue.close()
+    assert queue.dropped == 3
+    taken = [await queue.get() for _ in range(3)]
+    assert [picture and picture.index for picture in taken] == [3, 4, None]
+
+
+async def test_unread_receipts_are_bounded() -> None:
+    receipts = Receipts()
+    for seq in range(1, UNREAD + 10):
+        receipts.put(Receipt(seq=seq, status="applied", frame=0))
+    assert (await receipts.get(UNREAD + 9)).seq == UNREAD + 9
+    receipts.close(errors.SessionClosed("over"))
+    with pytest.raises(errors.SessionClosed):
+        await receipts.get(1)  # forgotten
+
+
+def test_a_jpeg_needs_a_decoder_and_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    from worldloom.client import pictures
+
+    for missing in ("PIL", "av"):
+        monkeypatch.setitem(sys.modules, missing, None)
+    pictures._jpeg_decoder.cache_clear()
+    header = FrameHeader(0, 0, 0, 1, 1, "jpeg")
+    with pytest.raises(ImportError, match="Pillow or PyAV"):
+        decode_pixels(header, memoryview(b""))
+    monkeypatch.undo()
+    pictures._jpeg_decoder.cache_clear()
+
+
+@pytest.mark.parametrize("missing", [(), ("PIL",)])
+def test_both_decoders_give_the_picture(monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]) -> None:
+    import io
+
+    from PIL import Image
+
+    from worldloom.client import pictures
+
+    toy = ToyWorld()
+    state: ToyState = toy.start(seed=1)
+    want = toy.step([state], np.zeros((1, 1, 6), np.float32))[0, 0]
+    out = io.BytesIO()
+    Image.fromarray(want).save(out, "JPEG", quality=95, subsampling="4:4:4")
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
+    pictures._jpeg_decoder.cache_clear()
+    got = decode_pixels(FrameHeader(0, 0, 0, 128, 96, "jpeg"), memoryview(out.getvalue()))
+    monkeypatch.undo()
+    pictures._jpeg_decoder.cache_clear()
+    assert got.shape == want.shape
+    assert np.abs(got.astype(int) - want).mean() < 3.0
+
+
+def test_an_enlarged_picture_is_brought_back_to_its_size() -> None:
+    small = np.random.default_rng(0).integers(0, 255, (4, 6, 3), dtype=np.uint8)
+    assert (shrink(small.repeat(2, 0).repeat(2, 1), 4, 6) == small).all()
+    assert shrink(small, 4, 6) is small
+    assert shrink(small, 3, 5) is small
+
+
+def test_aiortc_still_keeps_the_first_timestamp_where_we_look() -> None:
+    from aiortc.rtcrtpreceiver import RTCRtpReceiver, TimestampMapper
+
+    assert TIMESTAMP_MAPPER in RTCRtpReceiver.__init__.__code__.co_names
+    assert hasattr(TimestampMapper(), "_origin")
