@@ -67,6 +67,24 @@ class Collector:
                 raise self.error
             return [self._frames.popleft() for _ in range(count)]
 
+    def answer(self, seq: int, *, timeout_s: float = 60.0) -> Receipt:
+        """The receipt of one control; receipts before it are forgotten.
+
+        Raises:
+            WorldloomError: the session ended by a fault before it came.
+            TimeoutError: it did not come in time.
+        """
+        with self._news:
+            while True:
+                while self._receipts:
+                    receipt = self._receipts.popleft()
+                    if receipt.seq == seq:
+                        return receipt
+                if self.error is not None:
+                    raise self.error
+                if not self._news.wait(timeout_s):
+                    raise TimeoutError(f"expected the receipt of control {seq} within {timeout_s:g} s")
+
     def take_receipts(self) -> list[Receipt]:
         """Receipts since the last call."""
         with self._news:
