@@ -56,12 +56,12 @@ class WebSocketVideo:
                 frame = await self._slot.get()
             except SessionClosed:
                 return
-            message, encode_ns = await loop.run_in_executor(self._pool, self._message, frame)
+            message, encode_ns = await loop.run_in_executor(self._pool, self.message, frame)
             await self._send(message)
             self.tally.add(len(message), encode_ns)
 
-    def _message(self, frame: Frame) -> tuple[bytes, int]:
-        """Header and picture, and the time that compressing took; runs in the pool."""
+    def message(self, frame: Frame) -> tuple[bytes, int]:
+        """Header and picture, and the nanoseconds that compressing took. For the pool."""
         start = time.perf_counter_ns()
         payload = frame.pixels.tobytes() if self._format == "raw" else self._jpeg(frame)
         height, width, _ = frame.pixels.shape

@@ -1,0 +1,277 @@
+"""One WebSocket's life: hello, admission, then messages both ways until either side leaves; and everything freed.
+
+Knows the socket, the protocol and whom to ask; how pictures travel is the viewer's business, what a control does the
+session's. A message that is wrong gets its error code and the session lives on, except where the code says otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Coroutine
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.websockets import WebSocket
+
+from .auth import TokenBucket
+from .config import ServerSettings
+from .engine import Engine
+from .errors import (
+    BadMessage,
+    Busy,
+    HelloExpected,
+    MessageTooLarge,
+    ModelFault,
+    RateLimited,
+    VersionMismatch,
+    WorldloomError,
+)
+from .hosting import HostedWorlds
+from .metrics import Metrics
+from .outbox import Outbox
+from .peer import Gone, Peer
+from .protocol import (
+    MAX_MESSAGE_BYTES,
+    PROTOCOL,
+    Answer,
+    Bye,
+    Candidate,
+    ClientMessage,
+    Hello,
+    Limits,
+    Offer,
+    Ping,
+    Pong,
+    Welcome,
+    WorldInfo,
+    decode_client,
+    encode,
+    refusal,
+)
+from .session import Session, SessionConfig
+from .viewer import Viewer
+
+log = logging.getLogger(__name__)
+
+STATS_EVERY = 1.0  # seconds
+FREE_WITHIN = 5.0  # seconds that the engine may take to end a session: as long as its longest step
+
+# WebSocket close codes (RFC 6455, 7.4): 1008 policy violation, 1009 too big, 1011 internal error, 1013 try again later.
+_CLOSE_CODES: dict[type[WorldloomError], int] = {MessageTooLarge: 1009, Busy: 1013, ModelFault: 1011}
+
+
+@dataclass
+class ServerState:
+    """What all connections of one server share."""
+
+    settings: ServerSettings
+    worlds: HostedWorlds
+    metrics: Metrics
+    pool: Executor  # where pictures are compressed
+    connections: int = 0  # open WebSockets
+    sessions: int = 0  # open sessions
+
+
+class Connection:
+    """See the module."""
+
+    def __init__(self, socket: WebSocket, server: ServerState) -> None:
+        self._socket = socket
+        self._peer = Peer(socket, send_timeout=server.settings.send_timeout)
+        self._server = server
+        self._settings = server.settings
+        self._outbox = Outbox(server.settings.outbox, asyncio.get_running_loop())
+        self._bucket = TokenBucket(server.settings.message_rate, server.settings.message_burst, time.monotonic())
+        self._excess = 0  # messages over the rate, in a row
+
+    async def run(self) -> None:
+        """From the handshake to the end; never raises what a peer caused."""
+        server = self._server
+        server.connections += 1
+        server.metrics.connections.inc()
+        why: WorldloomError | None = None
+        try:
+            await self._socket.accept()
+            if server.connections > self._settings.max_connections:
+                raise Busy(f"expected at most {self._settings.max_connections} connections; try again later")
+            why = await self._serve(await self._hello())
+        except Gone:
+            pass
+        except WorldloomError as error:
+            why = error
+            server.metrics.error(error.code)
+            for message in refusal(error):
+                self._outbox.put(encode(message))
+        except Exception:
+            log.exception("a connection failed")
+            why = WorldloomError("the server failed; this session has ended")
+            server.metrics.error(why.code)
+            self._outbox.put(encode(refusal(why)[0]))
+        finally:
+            server.connections -= 1
+            server.metrics.connections.dec()
+        await self._farewell(why)
+
+    # The parts of a life ----------------------------------------------------------------------------------------------
+
+    async def _hello(self) -> Hello:
+        try:
+            async with asyncio.timeout(self._settings.hello_timeout):
+                message = decode_client(await self._peer.receive())
+        except TimeoutError:
+            raise HelloExpected(f"expected hello within {self._settings.hello_timeout:g} s") from None
+        except BadMessage as error:
+            raise HelloExpected(f"expected hello as the first message; {error}") from None
+        if not isinstance(message, Hello):
+            raise HelloExpected(f"expected hello as the first message, got {message.type}")
+        if message.protocol != PROTOCOL:
+            raise VersionMismatch(f"expected protocol {PROTOCOL}, got {message.protocol}")
+        return message
+
+    async def _serve(self, hello: Hello) -> WorldloomError | None:
+        """A session for this hello, until its end; returns why it ended, if nobody asked for that."""
+        server = self._server
+        world = server.worlds.named(hello.world)
+        engine = await world.entrance()
+        viewer = Viewer(
+            hello,
+            engine.spec,
+            settings=self._settings,
+            metrics=server.metrics,
+            pool=server.pool,
+            outbox=self._outbox,
+            send=self._peer.send_bytes,
+        )
+        seed = hello.seed if hello.seed is not None else secrets.randbelow(2**31)
+        session = await engine.open_async(viewer, seed=seed, prompt=hello.prompt, mode=hello.mode)
+        server.sessions += 1
+        server.metrics.opened.labels(world.name, hello.video).inc()
+        try:
+            await self._peer.send_text(encode(self._welcome(hello, session, seed)))
+            await self._live(viewer, session, engine)
+        finally:
+            server.sessions -= 1
+            await _free(viewer, session, engine)
+        return viewer.error
+
+    async def _live(self, viewer: Viewer, session: Session, engine: Engine) -> None:
+        """All that goes on during a session; the first part that ends, ends it."""
+        parts: tuple[Coroutine[Any, Any, None], ...] = (
+            self._read(viewer, session),
+            self._write(),
+            self._tell_stats(viewer, engine),
+        )
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_until_gone(part)) for part in parts]
+            pictures = group.create_task(_until_gone(viewer.run()))  # may end early: there may be none to send
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in (*tasks, pictures):
+                task.cancel()
+
+    async def _farewell(self, why: WorldloomError | None) -> None:
+        """Send what is left, then close."""
+        self._outbox.close()
+        with suppress(Gone):  # the peer was first
+            await self._write()
+            await self._peer.close(*_closing(why))
+
+    # Reading ----------------------------------------------------------------------------------------------------------
+
+    async def _read(self, viewer: Viewer, session: Session) -> None:
+        """Hand every message to whom it concerns, until the peer leaves."""
+        while True:
+            try:
+                message = decode_client(await self._peer.receive())
+                self._admit(message)
+                if isinstance(message, Bye):
+                    return
+                await self._handle(message, viewer, session)
+            except MessageTooLarge as error:
+                viewer.error = error
+                viewer.refuse(error)
+                return
+            except WorldloomError as error:
+                viewer.refuse(error)
+                if self._excess > self._settings.message_burst:
+                    viewer.error = error
+                    return
+
+    async def _handle(self, message: ClientMessage, viewer: Viewer, session: Session) -> None:
+        match message:
+            case Hello():
+                raise BadMessage("expected hello only once; this session is open")
+            case Ping():
+                self._outbox.put(encode(Pong(t=message.t)), news=True)
+            case Offer():
+                self._outbox.put(encode(Answer(sdp=await viewer.answer(message.sdp))))
+            case Candidate():
+                await viewer.add_candidate(message)
+            case Bye():
+                pass
+            case _:
+                self._server.metrics.controls.labels(session.spec.name).inc()
+                session.post(message)
+
+    def _admit(self, message: ClientMessage) -> None:
+        """Refuse what comes too fast."""
+        if self._bucket.take(time.monotonic()):
+            self._excess = 0
+            return
+        self._excess += 1
+        seq = getattr(message, "seq", None)
+        raise RateLimited(f"expected at most {self._settings.message_rate:g} messages a second", seq=seq)
+
+    # Writing ----------------------------------------------------------------------------------------------------------
+
+    async def _write(self) -> None:
+        """Send what the outbox holds until it is closed, by us or because nobody reads."""
+        while (texts := await self._outbox.take()) is not None:
+            for text in texts:
+                await self._peer.send_text(text)
+        if self._outbox.overflowed:
+            raise Gone
+
+    async def _tell_stats(self, viewer: Viewer, engine: Engine) -> None:
+        while True:
+            await asyncio.sleep(STATS_EVERY)
+            self._outbox.put(encode(viewer.stats(engine.stats(), self._server.sessions)), news=True)
+
+    def _welcome(self, hello: Hello, session: Session, seed: int) -> Welcome:
+        return Welcome(
+            protocol=PROTOCOL,
+            session=session.ident,
+            world=WorldInfo.of(session.spec),
+            worlds=self._server.worlds.names,
+            limits=Limits(message_bytes=MAX_MESSAGE_BYTES, inbox=SessionConfig().inbox),
+            seed=seed,
+            video=hello.video,
+            mode=hello.mode,
+            format=hello.format,
+        )
+
+
+def _closing(why: WorldloomError | None) -> tuple[int, str]:
+    """WebSocket close code and reason."""
+    return (1000, "") if why is None else (_CLOSE_CODES.get(type(why), 1008), why.code)
+
+
+async def _until_gone(part: Coroutine[Any, Any, None]) -> None:
+    """A peer that leaves ends a part of its session, and is no error."""
+    with suppress(Gone):
+        await part
+
+
+async def _free(viewer: Viewer, session: Session, engine: Engine) -> None:
+    """Give everything back: the peer connection, and the session with its state."""
+    ended = asyncio.wrap_future(engine.close(session))
+    try:
+        await viewer.close()
+    finally:
+        done, _ = await asyncio.wait([ended], timeout=FREE_WITHIN)
+        if not done:
+            log.error("session %s was not freed within %g s: the engine is busy or stuck", session.ident, FREE_WITHIN)

@@ -1,0 +1,131 @@
+"""The worlds that a server offers: each loaded once, behind an engine of its own, and proven before anybody enters.
+
+Knows engines and the catalog of worlds; no sockets, no HTTP. A world that cannot be loaded, or whose warm-up fails,
+stays closed and says why; the others open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+
+from worldloom.models.catalog import open_world, shipped_worlds
+from worldloom.models.spec import WorldModel
+
+from .engine import Engine, EngineConfig, EngineStats
+from .errors import ModelFault, UnknownWorld
+from .world_info import WorldInfo
+
+log = logging.getLogger(__name__)
+
+WarmUp = Callable[["HostedWorld"], Awaitable[None]]
+
+
+class HostedWorld:
+    """One world of this server."""
+
+    def __init__(self, name: str, load: Callable[[str], WorldModel[Any]], config: EngineConfig) -> None:
+        self.name = name
+        self.trouble = ""  # why it is closed; empty while all is well
+        self._load = load
+        self._config = config
+        self._engine: Engine | None = None
+        self._loaded = asyncio.Event()  # the engine is there, or never will be
+        self._proven = asyncio.Event()  # the warm-up is over, well or not
+
+    @property
+    def ready(self) -> bool:
+        """Whether sessions may enter now."""
+        return self._proven.is_set() and not self.trouble and self._engine is not None and self._engine.alive
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of a loaded world.
+
+        Raises:
+            ModelFault: it did not load.
+        """
+        if self._engine is None:
+            raise ModelFault(f"world {self.name!r} is closed: {self.trouble or 'it has not been loaded'}")
+        return self._engine
+
+    def stats(self) -> EngineStats | None:
+        """What the engine did and holds; None before there is one."""
+        return self._engine.stats() if self._engine else None
+
+    async def entrance(self) -> Engine:
+        """The engine, once the world is proven.
+
+        Raises:
+            ModelFault: the world is closed.
+        """
+        await self._proven.wait()
+        if not self.ready:
+            raise ModelFault(f"world {self.name!r} is closed: {self.trouble or 'its engine has stopped'}")
+        return self.engine
+
+    async def info(self) -> WorldInfo | None:
+        """What a client is told of it, once it is loaded; None if it never will be."""
+        await self._loaded.wait()
+        return WorldInfo.of(self._engine.spec) if self._engine else None
+
+    async def begin(self, warm_up: WarmUp | None) -> None:
+        """Load the world, start its engine and prove it. Never raises: `trouble` says what went wrong."""
+        started = time.monotonic()
+        try:
+            model = await asyncio.to_thread(self._load, self.name)
+            self._engine = Engine(model, self._config)
+            self._engine.start()
+            self._loaded.set()
+            if warm_up is not None:
+                await warm_up(self)
+            log.info("world %s is ready after %.1f s", self.name, time.monotonic() - started)
+        except Exception as error:  # a third party's world may fail in any way
+            self.trouble = f"{type(error).__name__}: {error}"[:256]
+            log.exception("world %s stays closed", self.name)
+        finally:
+            self._loaded.set()
+            self._proven.set()
+
+    async def end(self) -> None:
+        """End every session and the engine."""
+        if self._engine is None:
+            return
+        try:
+            await asyncio.to_thread(self._engine.stop)
+        except TimeoutError as error:
+            log.error("world %s: %s", self.name, error)
+
+
+class HostedWorlds:
+    """All worlds of this server, the default one first."""
+
+    def __init__(
+        self, names: Sequence[str], config: EngineConfig, *, load: Callable[[str], WorldModel[Any]] = open_world
+    ):
+        chosen = tuple(names) or shipped_worlds() or ("toy",)
+        if len(set(chosen)) != len(chosen):
+            raise ValueError(f"expected distinct worlds, got {chosen}")
+        self._worlds = {name: HostedWorld(name, load, config) for name in chosen}
+
+    def __iter__(self) -> Iterator[HostedWorld]:
+        return iter(self._worlds.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What `hello` may ask for."""
+        return tuple(self._worlds)
+
+    def named(self, name: str | None) -> HostedWorld:
+        """A world by name, the default one for None.
+
+        Raises:
+            UnknownWorld: it is not served here; the message lists those that are.
+        """
+        world = self._worlds.get(name if name is not None else self.names[0])
+        if world is None:
+            raise UnknownWorld(f"expected one of the worlds {', '.join(self.names)}; got {name!r}")
+        return world

@@ -1,0 +1,116 @@
+"""The service: HTTP routes, the WebSocket, and the worlds behind them, from start-up to shutdown.
+
+    /            the demo page          /healthz   alive
+    /v1/worlds   what is served         /readyz    503 until every world has been proven
+    /v1/session  the WebSocket          /metrics   for Prometheus
+
+Knows who does the work; does none itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response, WebSocket
+from fastapi.responses import JSONResponse
+
+from worldloom.models.catalog import open_world
+from worldloom.models.spec import WorldModel
+
+from . import metrics as metrics_module
+from . import pages
+from .config import ServerSettings
+from .connection import Connection, ServerState
+from .engine import EngineConfig
+from .guard import Guard
+from .hosting import HostedWorlds
+from .metrics import Metrics
+from .warm_up import WarmUp
+
+router = APIRouter()
+
+
+def create_app(
+    settings: ServerSettings | None = None, *, load: Callable[[str], WorldModel[Any]] = open_world
+) -> FastAPI:
+    """The ASGI app. `load` turns a name into a world; tests hand in their own."""
+    chosen = settings or ServerSettings()
+    app = FastAPI(title="Worldloom", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
+    config = EngineConfig(max_sessions=chosen.max_sessions, max_batch=chosen.max_sessions)
+    pool = ThreadPoolExecutor(chosen.encode_threads, thread_name_prefix="worldloom-encode")
+    app.state.server = ServerState(chosen, HostedWorlds(chosen.worlds, config, load=load), Metrics(), pool)
+    app.state.warm_up = WarmUp(chosen, pool)
+    app.include_router(router)
+    app.include_router(pages.router)
+    app.add_middleware(Guard, hosts=chosen.hosts, origins=chosen.origins)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Worlds open one after the other while the server already answers; at the end everything is given back."""
+    server: ServerState = app.state.server
+    warm_up = app.state.warm_up if server.settings.warm_up else None
+
+    async def open_all() -> None:
+        for world in server.worlds:
+            await world.begin(warm_up)
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            opening = tasks.create_task(open_all())
+            yield
+            opening.cancel()
+    finally:
+        for world in server.worlds:
+            await world.end()
+        server.pool.shutdown(wait=False, cancel_futures=True)
+
+
+@router.get("/healthz")
+def healthz() -> dict[str, str]:
+    """Alive."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+def readyz(request: Request) -> JSONResponse:
+    """Ready: every world is open, and a session has run through the whole path of each."""
+    server: ServerState = request.app.state.server
+    webrtc: dict[str, bool] = request.app.state.warm_up.webrtc
+    worlds = {
+        world.name: {"ready": world.ready, "trouble": world.trouble, "webrtc": webrtc.get(world.name)}
+        for world in server.worlds
+    }
+    ready = all(world.ready for world in server.worlds)
+    return JSONResponse({"ready": ready, "worlds": worlds}, 200 if ready else 503)
+
+
+@router.get("/v1/worlds")
+async def list_worlds(request: Request) -> JSONResponse:
+    """What is served, the default world first. Waits for worlds that are still being loaded."""
+    server: ServerState = request.app.state.server
+    infos = [info for world in server.worlds if (info := await world.info()) is not None]
+    return JSONResponse({"worlds": [info.model_dump(mode="json") for info in infos]})
+
+
+@router.get("/metrics")
+def scrape(request: Request) -> Response:
+    """For Prometheus."""
+    server: ServerState = request.app.state.server
+    for world in server.worlds:
+        stats = world.stats()
+        server.metrics.sessions.labels(world.name).set(stats.sessions if stats else 0)
+        server.metrics.states.labels(world.name).set(stats.states if stats else 0)
+        server.metrics.ready.labels(world.name).set(world.ready)
+    return Response(server.metrics.text(), media_type=metrics_module.CONTENT_TYPE)
+
+
+@router.websocket("/v1/session")
+async def session(socket: WebSocket) -> None:
+    """One client."""
+    await Connection(socket, socket.app.state.server).run()
