@@ -20,7 +20,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from .lockstep import InProcess, Lockstep, Remote
+from .lockstep import Lockstep, Remote, embedded
 
 if TYPE_CHECKING:
     from worldloom.models.spec import WorldModel
@@ -128,4 +128,4 @@ def _reach(world: str | WorldModel[Any], name: str | None) -> Lockstep:
         return Remote(world, name)
     if name is not None:
         raise ValueError(f"expected no name with {world!r}: a name chooses among the worlds of a server's address")
-    return InProcess(world)
+    return embedded(world)

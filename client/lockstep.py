@@ -1,13 +1,12 @@
 """A world that makes a chunk when it is asked to, from code that is not asynchronous: in this process or on a server.
 
-Both drive the very same session; only the way to it differs. `InProcess` is the one place where the client reaches the
-engine and the worlds, and it does so when it is made, so that importing the client loads neither.
+Both drive the very same session; only the way to it differs. `embedded` is the one place where the client reaches the
+engine and the worlds, and it imports them when it is called, so that importing the client loads neither.
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
@@ -16,16 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from worldloom.streamer.errors import ModelFault, SessionClosed, WorldloomError
-from worldloom.streamer.protocol import Reset, Step, WorldInfo
+from worldloom.streamer.protocol import WorldInfo
 
 from .connection import RemoteWorld, connect
 
 if TYPE_CHECKING:
     from worldloom.models.spec import WorldModel
-    from worldloom.streamer.frames import Frame
-    from worldloom.streamer.protocol import Receipt
-    from worldloom.streamer.session import Session
 
 CHUNK_S = 300.0  # seconds that a chunk may take: a first step may compile kernels
 
@@ -35,9 +30,7 @@ _T = TypeVar("_T")
 class Lockstep(Protocol):
     """One stream of a world; from one thread."""
 
-    @property
-    def info(self) -> WorldInfo:
-        """What this world is."""
+    info: WorldInfo  # what this world is
 
     def restart(self, seed: int) -> None:
         """Begin anew from a seed."""
@@ -49,72 +42,11 @@ class Lockstep(Protocol):
         """Free what the stream holds. Closing twice is allowed."""
 
 
-class InProcess:
+def embedded(world: str | WorldModel[Any]) -> Lockstep:
     """A world in this process, on an engine of its own."""
+    from worldloom.streamer.embed import EmbeddedWorld
 
-    def __init__(self, world: str | WorldModel[Any]) -> None:
-        from worldloom.models.catalog import open_world
-        from worldloom.streamer.engine import Engine, EngineConfig
-
-        model = open_world(world) if isinstance(world, str) else world
-        self.info = WorldInfo.of(model.spec)
-        self._engine = Engine(model, EngineConfig(max_sessions=1))
-        self._sink = _QueueSink()
-        self._session: Session | None = None
-        self._seq = 0
-        self._closed = False
-        self._engine.start()
-
-    def restart(self, seed: int) -> None:
-        """Begin anew from a seed."""
-        if self._session is None:
-            self._session = self._engine.open(self._sink, seed=seed, mode="lockstep")
-        else:
-            self._session.post(Reset(seq=self._next(), seed=seed))
-
-    def step(self, rows: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """(F, A) actions -> (F, H, W, 3) pictures."""
-        if self._session is None:
-            raise SessionClosed("expected a restart before the first step")
-        self._session.post(Step(seq=self._next(), actions=tuple(tuple(row) for row in rows.tolist())))
-        return np.stack([self._sink.take().pixels for _ in range(self.info.chunk)])
-
-    def close(self) -> None:
-        """Free the state and stop the engine."""
-        if not self._closed:
-            self._closed = True
-            self._engine.stop()
-
-    def _next(self) -> int:
-        self._seq += 1
-        return self._seq
-
-
-class _QueueSink:
-    """Frames from the engine's thread to the caller's. At most one chunk waits: the caller asks for one at a time."""
-
-    def __init__(self) -> None:
-        self._arrived: queue.SimpleQueue[Frame | WorldloomError] = queue.SimpleQueue()
-
-    def frame(self, frame: Frame) -> None:
-        self._arrived.put(frame)
-
-    def receipt(self, receipt: Receipt) -> None:
-        if receipt.status == "rejected":
-            self._arrived.put(ModelFault("the world refused to start anew", seq=receipt.seq))
-
-    def fault(self, error: WorldloomError) -> None:
-        self._arrived.put(error)
-
-    def take(self) -> Frame:
-        """The next frame. Raises the fault that ended the session."""
-        try:
-            arrived = self._arrived.get(timeout=CHUNK_S)
-        except queue.Empty:
-            raise ModelFault(f"expected a frame within {CHUNK_S:g} s, got none") from None
-        if isinstance(arrived, WorldloomError):
-            raise arrived
-        return arrived
+    return EmbeddedWorld(world)
 
 
 class Remote:
