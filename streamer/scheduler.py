@@ -142,6 +142,9 @@ class Scheduler:
         batch = self._due_batch(now)
         if batch:
             self._advance(batch, now)
+        for session in batch:  # behind the `step` that was just made, another may have waited unread
+            if session.mode == "lockstep" and session in self._seats:
+                self._attend(session)
         dues = [due for session in self._seats if (due := session.due()) is not None]
         return min(dues, default=None)
 
