@@ -29,7 +29,15 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
     """
     if HAVE_FLASH and mask is None and q.is_cuda and q.dtype in (torch.float16, torch.bfloat16):
         return _flash(q, k, v)
+    if mask is None and q.dtype == torch.bfloat16 and q.device.type == "cpu" and not q.requires_grad:
+        return _products(q, k, v)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
+def _products(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The same written out: on CPUs that multiply bfloat16, a few queries against many keys are faster this way."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    return scores.softmax(-1) @ v
 
 
 def _flash(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -60,6 +60,13 @@ class Memory(Protocol):
         """Un-rotated (B, heads, S, d) queries, keys and values of the frames at hand -> (B, heads, S, d)."""
 
 
+class LastingMemory(Memory, Protocol):
+    """A memory that keeps what it is given."""
+
+    def write(self, layer: int, k: Tensor, v: Tensor) -> None:
+        """Un-rotated (B, heads, S, d) keys and values of the frames at hand."""
+
+
 class Block(nn.Module):
     """Attention, then a convolutional feed-forward, each modulated a frame at a time."""
 
@@ -84,18 +91,27 @@ class Block(nn.Module):
         x = x + gate1 * self._attend(_norm(x) * (1 + scale1) + shift1, layer, memory)
         return x + gate2 * self._feed(_norm(x) * (1 + scale2) + shift2)
 
+    def leave_keys(self, x: Tensor, modulation: Tensor, layer: int, memory: LastingMemory) -> None:
+        """The same as `forward` as far as the keys and values, which go into the memory."""
+        shift, scale = (modulation + self.table)[:, :, :2].unsqueeze(3).unbind(2)
+        _, k, v = self._qkv(_norm(x) * (1 + scale) + shift)
+        memory.write(layer, k, v)
+
     def _attend(self, x: Tensor, layer: int, memory: Memory) -> Tensor:
         B, frames, N, D = x.shape
-        q, k, v = self.qkv(x).view(B, frames * N, 3, self.config.heads, -1).permute(2, 0, 3, 1, 4)
-        q, k = _rms(q) * self.q_scale.to(v.dtype), _rms(k) * self.k_scale.to(v.dtype)
-        y = memory.attend(layer, q, k, v)  # (B, heads, S, d)
+        y = memory.attend(layer, *self._qkv(x))  # (B, heads, S, d)
         return self.out(y.transpose(1, 2).reshape(B, frames, N, D))
+
+    def _qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens (B, F, N, D) -> normed queries, normed keys and values, each (B, heads, F * N, d)."""
+        q, k, v = self.qkv(x.flatten(1, 2)).unflatten(-1, (3, self.config.heads, -1)).permute(2, 0, 3, 1, 4)
+        return _rms(q) * self.q_scale.to(v.dtype), _rms(k) * self.k_scale.to(v.dtype), v
 
     def _feed(self, x: Tensor) -> Tensor:
         B, frames, N, _ = x.shape
         h = self.up(x).view(B * frames, self.config.rows, self.config.columns, -1)
         h = self.mix(h.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).reshape(B, frames, N, -1)
-        return self.down(F.gelu(h, approximate="tanh"))
+        return self.down(F.silu(h))
 
 
 class CausalDiT(nn.Module):
@@ -130,16 +146,29 @@ class CausalDiT(nn.Module):
         Returns:
             (B, F, C, h, w) velocity: noise minus picture.
         """
-        B, frames, C, rows, columns = x.shape
-        tokens = torch.cat([x, previous], 2).flatten(3).transpose(2, 3)  # (B, F, N, 2C)
-        condition = F.silu(self.time(waves(sigma).to(x.dtype)) + self.action(actions.to(x.dtype)))  # (B, F, D)
-        modulation = self.modulate(condition).view(B, frames, 6, -1)
-        h = self.enter(tokens) + self.place.to(x.dtype)
+        h, condition, modulation = self._enter(x, previous, sigma, actions)
         for layer, block in enumerate(self.blocks):
             h = block(h, modulation, layer, memory)
         shift, scale = self.final(condition).unsqueeze(2).chunk(2, -1)
         y: Tensor = self.leave(_norm(h) * (1 + scale) + shift)
-        return y.transpose(2, 3).reshape(B, frames, C, rows, columns)
+        return y.transpose(2, 3).reshape(x.shape)
+
+    def commit(self, x: Tensor, previous: Tensor, sigma: Tensor, actions: Tensor, memory: LastingMemory) -> None:
+        """Leave the keys and values of finished frames in a memory: `forward` without what only its result needs."""
+        h, _, modulation = self._enter(x, previous, sigma, actions)
+        last = len(self.blocks) - 1
+        for layer, block in enumerate(self.blocks[:-1]):
+            h = block(h, modulation, layer, memory)
+        final_block = self.blocks[last]
+        assert isinstance(final_block, Block)
+        final_block.leave_keys(h, modulation, last, memory)
+
+    def _enter(self, x: Tensor, previous: Tensor, sigma: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens (B, F, N, D), condition (B, F, D) and modulation (B, F, 6, D)."""
+        tokens = torch.cat([x, previous], 2).flatten(3).transpose(2, 3)  # (B, F, N, 2C)
+        condition = F.silu(self.time(waves(sigma).to(x.dtype)) + self.action(actions.to(x.dtype)))
+        modulation = self.modulate(condition).unflatten(-1, (6, -1))
+        return self.enter(tokens) + self.place.to(x.dtype), condition, modulation
 
 
 def waves(sigma: Tensor) -> Tensor:

@@ -76,17 +76,14 @@ class KVCache:
         """Slots that the current chunk attends to, itself included; they are the first ones."""
         return min(self.frame + self.config.chunk, self.config.slots)
 
-    def write(self, layer: int, rotated: Tensor, raw: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Put the current chunk in its place and return all that it may look at.
+    def write(self, layer: int, rotated: Tensor, raw: Tensor, values: Tensor) -> None:
+        """Put the current chunk in its place.
 
         Args:
             layer: which layer.
             rotated: (heads, chunk * tokens, d) keys at their absolute positions.
             raw: the same keys, not rotated.
             values: (heads, chunk * tokens, d).
-
-        Returns:
-            keys and values, each (heads, T, d); views that the next write changes.
         """
         n = self.config.tokens
         here = slice(self.slot * n, (self.slot + self.config.chunk) * n)
@@ -94,7 +91,10 @@ class KVCache:
         self.values[layer, :, here] = values
         if self.frame < self.config.sink:
             self.sinks[layer, :, here] = raw
-        seen = self.filled * n
+
+    def read(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Keys and values that the current chunk may look at, each (heads, T, d); the next write changes them."""
+        seen = self.filled * self.config.tokens
         return self.keys[layer, :, :seen], self.values[layer, :, :seen]
 
     def advance(self, yaw: list[float]) -> None:

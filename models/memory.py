@@ -52,12 +52,19 @@ class CachedMemory:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `dit.Memory`. Writes the chunk's keys and values into their slots, where later passes replace them."""
-        rotated_q, rotated_k = rotate(q, self.rotary), rotate(k, self.rotary)
+        rotated_q = rotate(q, self.rotary)
+        self.write(layer, k, v)
         out = []
         for b, cache in enumerate(self.caches):
-            keys, values = cache.write(layer, rotated_k[b], k[b], v[b])
+            keys, values = cache.read(layer)
             out.append(attention(rotated_q[b : b + 1], keys[None], values[None]))
         return out[0] if len(out) == 1 else torch.cat(out)
+
+    def write(self, layer: int, k: Tensor, v: Tensor) -> None:
+        """See `dit.LastingMemory`."""
+        rotated_k = rotate(k, self.rotary)
+        for b, cache in enumerate(self.caches):
+            cache.write(layer, rotated_k[b], k[b], v[b])
 
 
 def chunk_mask(chunk_of_query: Tensor, chunk_of_key: Tensor, window: int, sink: int) -> Tensor:

@@ -191,7 +191,7 @@ class DiTWorld:
         yaws = self._yaws(states, rows)
         memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, yaws)
         level = torch.full(kept.shape[:2], sigma, device=self.device)
-        self.dit(kept.to(self.dtype), self._previous(states), level, self._normal(rows), memory)
+        self.dit.commit(kept.to(self.dtype), self._previous(states), level, self._normal(rows), memory)
         for b, state in enumerate(states):
             state.cache.advance(yaws[b].tolist())
             state.yaw = float(yaws[b, -1])

@@ -94,7 +94,7 @@ def cached_velocities(
             velocity = dit(noisy, previous[:, span], level, film.actions[:, span], memory)
         out.append(velocity)
         memory = CachedMemory.of([cache], c.rope, film.yaw[None, span])
-        dit(film.latents[:, span], previous[:, span], torch.zeros(1, chunk), film.actions[:, span], memory)
+        dit.commit(film.latents[:, span], previous[:, span], torch.zeros(1, chunk), film.actions[:, span], memory)
         cache.advance(film.yaw[span].tolist())
     return out
 

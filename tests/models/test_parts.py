@@ -29,6 +29,13 @@ class TestAttention:
         mask = torch.ones(5, 5, dtype=torch.bool).tril()
         torch.testing.assert_close(attention(q, k, v, mask)[:, :, :1], v[:, :, :1])
 
+    def test_written_out_bfloat16_equals_sdpa(self) -> None:
+        q, k, v = torch.randn(3, 1, 4, 80, 64, generator=torch.Generator().manual_seed(0))
+        want = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+        got = attention(q.bfloat16(), k.bfloat16(), v.bfloat16()).float()
+        sdpa = torch.nn.functional.scaled_dot_product_attention(q.bfloat16(), k.bfloat16(), v.bfloat16()).float()
+        assert (got - want).abs().max() <= max(2e-2, 1.5 * float((sdpa - want).abs().max()))
+
     @pytest.mark.gpu
     @pytest.mark.skipif(not HAVE_FLASH, reason="flash-attn is not installed")
     def test_flash_equals_sdpa(self) -> None:
