@@ -87,7 +87,7 @@ class Connection:
         self._settings = server.settings
         self._outbox = Outbox(server.settings.outbox, asyncio.get_running_loop())
         self._bucket = TokenBucket(server.settings.message_rate, server.settings.message_burst, time.monotonic())
-        self._excess = 0  # messages over the rate, in a row
+        self._excess = 0  # messages over the rate, minus those within it
 
     async def run(self) -> None:
         """From the handshake to the end; never raises what a peer caused."""
@@ -122,7 +122,7 @@ class Connection:
     async def _hello(self) -> Hello:
         try:
             async with asyncio.timeout(self._settings.hello_timeout):
-                message = decode_client(await self._peer.receive())
+                message = _decode(await self._peer.receive())
         except TimeoutError:
             raise HelloExpected(f"expected hello within {self._settings.hello_timeout:g} s") from None
         except BadMessage as error:
@@ -186,8 +186,11 @@ class Connection:
         """Hand every message to whom it concerns, until the peer leaves."""
         while True:
             try:
-                message = decode_client(await self._peer.receive())
-                self._admit(message)
+                data = await self._peer.receive()
+                in_time = self._in_time()
+                message = _decode(data)
+                if not in_time:
+                    raise self._too_fast(getattr(message, "seq", None))
                 if isinstance(message, Bye):
                     return
                 await self._handle(message, viewer, session)
@@ -198,7 +201,7 @@ class Connection:
             except WorldloomError as error:
                 viewer.refuse(error)
                 if self._excess > self._settings.message_burst:
-                    viewer.error = error
+                    viewer.error = self._too_fast()
                     return
 
     async def _handle(self, message: ClientMessage, viewer: Viewer, session: Session) -> None:
@@ -217,14 +220,14 @@ class Connection:
                 self._server.metrics.controls.labels(session.spec.name).inc()
                 session.post(message)
 
-    def _admit(self, message: ClientMessage) -> None:
-        """Refuse what comes too fast."""
-        if self._bucket.take(time.monotonic()):
-            self._excess = 0
-            return
-        self._excess += 1
-        seq = getattr(message, "seq", None)
-        raise RateLimited(f"expected at most {self._settings.message_rate:g} messages a second", seq=seq)
+    def _in_time(self) -> bool:
+        """Whether one more message is allowed now."""
+        in_time = self._bucket.take(time.monotonic())
+        self._excess = max(0, self._excess - 1) if in_time else self._excess + 1
+        return in_time
+
+    def _too_fast(self, seq: int | None = None) -> RateLimited:
+        return RateLimited(f"expected at most {self._settings.message_rate:g} messages a second", seq=seq)
 
     # Writing ----------------------------------------------------------------------------------------------------------
 
@@ -253,6 +256,13 @@ class Connection:
             mode=hello.mode,
             format=hello.format,
         )
+
+
+def _decode(data: str | bytes) -> ClientMessage:
+    """As `decode_client`, of texts only."""
+    if isinstance(data, bytes) and len(data) <= MAX_MESSAGE_BYTES:
+        raise BadMessage("expected a text message, got a binary one")
+    return decode_client(data)
 
 
 def _closing(why: WorldloomError | None) -> tuple[int, str]:

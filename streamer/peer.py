@@ -1,4 +1,4 @@
-"""The other end of a WebSocket: texts in, texts and bytes out, and one way to say that it has left.
+"""The other end of a WebSocket: messages in, messages out, and one way to say that it has left.
 
 Knows the socket and how long it may refuse to read; nothing about what the texts mean.
 """
@@ -9,9 +9,6 @@ import asyncio
 from collections.abc import Awaitable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
-
-from .errors import BadMessage, MessageTooLarge
-from .protocol import MAX_MESSAGE_BYTES
 
 _LOST = (TimeoutError, WebSocketDisconnect, OSError, RuntimeError)  # what a send may meet when the peer is away
 
@@ -27,24 +24,17 @@ class Peer:
         self._socket = socket
         self._send_timeout = send_timeout  # seconds
 
-    async def receive(self) -> str:
-        """The next text.
+    async def receive(self) -> str | bytes:
+        """The next message.
 
         Raises:
             Gone: there is none.
-            BadMessage: bytes came instead.
-            MessageTooLarge: too many bytes came instead.
         """
         event = await self._socket.receive()
         if event["type"] == "websocket.disconnect":
             raise Gone
         text: str | None = event.get("text")
-        if text is not None:
-            return text
-        size = len(event.get("bytes") or b"")
-        if size > MAX_MESSAGE_BYTES:
-            raise MessageTooLarge(f"expected at most {MAX_MESSAGE_BYTES} bytes, got {size}")
-        raise BadMessage("expected a text message, got a binary one")
+        return text if text is not None else bytes(event.get("bytes") or b"")
 
     async def send_text(self, text: str) -> None:
         """Send a text.
