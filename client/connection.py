@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -172,7 +172,7 @@ class RemoteWorld:
         """
         return await self._receipts.get(seq)
 
-    async def pictures(self) -> AsyncIterator[Picture]:
+    async def pictures(self) -> AsyncGenerator[Picture, None]:
         """Pictures as they come, until the session ends. A slow reader misses the older ones; see `dropped`.
 
         Raises:

@@ -97,6 +97,7 @@ function settle(opened) {
   });
   panel = { keys: drawKeys(byId('keys'), world, capture), levers: drawLevers(byId('levers'), world) };
   byId('keys-note').hidden = Object.keys(info.actions.keys).length === 0;
+  byId('look-note').hidden = !info.actions.look.some((axis) => axis !== null);
   stage.dataset.captured = document.activeElement === stage;
   showSeed();
   showPause();

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from worldloom.models.catalog import shipped_worlds
 
@@ -179,10 +179,14 @@ class Visitor:
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
         self.problems: list[str] = []
-        page.on("console", lambda message: message.type == "error" and self.problems.append(message.text))
+        page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.add_init_script(PROBE)
         page.goto(url)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.problems.append(message.text)
 
     def wait_for(self, condition: str, seconds: float = 20.0) -> None:
         """Until a JavaScript expression holds."""

@@ -76,7 +76,7 @@ def test_a_held_key_is_obeyed_and_a_released_one_stops(drive: Visitor, world: st
 
 def test_opposite_keys_move_the_picture_in_opposite_directions(drive: Visitor) -> None:
     up, down = drive.opposites()
-    moved = {}
+    moved: dict[str, list[float]] = {}
     for key in (up, down, up):
         drive.page.keyboard.down(key)
         drive.film(3)
@@ -105,6 +105,7 @@ def test_input_to_photon_is_measured_and_its_parts_add_up(drive: Visitor) -> Non
 
 
 def test_pause_stops_the_picture_and_a_reset_changes_it(drive: Visitor) -> None:
+    drive.page.evaluate("document.exitPointerLock()")  # as Escape does
     drive.page.locator("#pause").click()
     drive.wait_for("document.getElementById('pause').textContent === 'Go on'", 5)
     time.sleep(0.5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import gymnasium
@@ -25,7 +25,7 @@ class FaultyWorld(ToyWorld):
 
     steps = 0
 
-    def step(self, states: list[ToyState], actions: Actions) -> Frames:  # type: ignore[override]
+    def step(self, states: Sequence[ToyState], actions: Actions) -> Frames:
         self.steps += 1
         if self.steps == 3:
             raise RuntimeError("the device is gone")
@@ -185,9 +185,11 @@ def neutral() -> NDArray[np.float32]:
 def play(env: WorldEnv, *, seed: int) -> bytes:
     """Eight steps of seeded actions, as bytes."""
     rng = np.random.default_rng(0)
+    space = env.action_space
+    assert isinstance(space, gymnasium.spaces.Box)
     first, _ = env.reset(seed=seed)
     pictures = [first]
     for _ in range(8):
-        row = rng.uniform(env.action_space.low, env.action_space.high)  # type: ignore[attr-defined]
+        row = space.low + (space.high - space.low) * rng.random(space.shape)
         pictures.append(env.step(row.astype(np.float32))[0])
     return b"".join(picture.tobytes() for picture in pictures)
