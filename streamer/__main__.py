@@ -1,0 +1,184 @@
+"""The `worldloom` command: serve, worlds, train, eval, bench. The only file that imports uvloop.
+
+Each command imports what it needs when it runs, so that `worldloom --help` is quick. Knows how to ask and how to print.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+bench = typer.Typer(no_args_is_help=True, help="Measure speed and latency on this machine.")
+app.add_typer(bench, name="bench")
+
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
+
+
+class LogStyle(StrEnum):
+    """How the log is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@app.callback()
+def worldloom() -> None:
+    """Worlds that a neural network dreams up while you walk through them."""
+
+
+@app.command()
+def serve(
+    world: Annotated[list[str] | None, typer.Option(help="a world to serve; give it again for more")] = None,
+    host: Annotated[str | None, typer.Option(help="address to listen on; 127.0.0.1 by default")] = None,
+    port: Annotated[int | None, typer.Option(help="0: any free one; 8000 by default")] = None,
+    max_sessions: Annotated[int | None, typer.Option(help="open at once on each world")] = None,
+    config: Annotated[Path | None, typer.Option(help="settings, a TOML file like configs/server.toml")] = None,
+    log: Annotated[LogStyle, typer.Option(help="style of the log")] = LogStyle.TEXT,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
+) -> None:
+    """Serve worlds to browsers and programs."""
+    from .config import load
+    from .listen import open_socket
+    from .logs import set_up
+
+    set_up(log.value, log_level)
+    try:
+        settings = load(config, worlds=tuple(world) if world else None, host=host, port=port, max_sessions=max_sessions)
+        door = open_socket(settings)
+    except (ValueError, OSError) as error:
+        raise _refuse(str(error)) from error
+    with door, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, door))
+
+
+@app.command()
+def worlds(as_json: AsJson = False) -> None:
+    """List the worlds of this installation."""
+    from worldloom.models.catalog import open_world, shipped_worlds
+
+    from .world_info import WorldInfo
+
+    infos = [WorldInfo.of(open_world(name).spec) for name in (*shipped_worlds(), "toy")]
+    if as_json:
+        print(json.dumps([info.model_dump(mode="json") for info in infos], indent=1))
+        return
+    table = Table("world", "picture", "frames/s", "what it is", "how to move")
+    for info in infos:
+        rate = f"{info.fps[0] / info.fps[1]:g}"
+        table.add_row(info.name, f"{info.width}x{info.height}", rate, info.title, info.help)
+    Console().print(table)
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(help="a recipe in configs/train, or a path to a .toml file")],
+    stage: Annotated[list[str] | None, typer.Option(help="only this stage; give it again for more")] = None,
+    folder: Annotated[Path | None, typer.Option(help="where everything lands; runs/NAME by default")] = None,
+    minutes: Annotated[float | None, typer.Option(help="of training in each stage, instead of the recipe's")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads")] = None,
+) -> None:
+    """Train a world: collect, autoencoder, dynamics, evaluate. Running it again resumes."""
+    from worldloom.models.training import run
+
+    try:
+        path = run.train(name, stages=stage or run.STAGES, folder=folder, minutes=minutes, threads=threads)
+    except (ValueError, FileNotFoundError) as error:
+        raise _refuse(str(error)) from error
+    print(path)
+
+
+@app.command(name="eval")
+def evaluate(
+    name: Annotated[str, typer.Argument(help="a world that ships, or a recipe")],
+    folder: Annotated[Path | None, typer.Option(help="of its recordings; runs/NAME by default")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a world on episodes that its training has not seen."""
+    from worldloom.models.training.evaluate import evaluate as measure
+
+    try:
+        metrics: dict[str, Any] = measure(name, folder=folder)
+    except (ValueError, FileNotFoundError) as error:
+        raise _refuse(str(error)) from error
+    _report(metrics, as_json)
+
+
+@bench.command()
+def engine(
+    world: Annotated[str, typer.Option(help="which world")],
+    seconds: Annotated[float, typer.Option(min=1.0, help="of measurement, after a warm-up")] = 20.0,
+    as_json: AsJson = False,
+) -> None:
+    """How fast a world steps, paced by its own clock."""
+    from .bench_engine import bench_engine
+    from .errors import WorldloomError
+
+    try:
+        _report(bench_engine(world, seconds), as_json)
+    except (ValueError, WorldloomError) as error:
+        raise _refuse(str(error)) from error
+
+
+@bench.command()
+def stream(
+    world: Annotated[str, typer.Option(help="which world")],
+    seconds: Annotated[float, typer.Option(min=1.0, help="of measurement, after a warm-up")] = 30.0,
+    transport: Annotated[str, typer.Option(help="auto, webrtc or websocket")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """From a key press to the screen, in a real Chromium on this machine."""
+    from .bench_stream import BenchFailed, bench_stream
+
+    try:
+        _report(bench_stream(world, seconds, transport=transport), as_json)
+    except BenchFailed as error:
+        raise _refuse(str(error)) from error
+
+
+def main() -> None:
+    """Entry point of the `worldloom` script."""
+    app()
+
+
+async def _serve(settings: Any, door: Any) -> None:
+    from .listen import address, make_server
+    from .server import create_app
+
+    server = make_server(create_app(settings), settings)
+    print(f"Worldloom is at {address(door)}", flush=True)
+    await server.serve(sockets=[door])
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop
+    except ImportError:  # not on Windows
+        return None
+    return uvloop.new_event_loop
+
+
+def _report(figures: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(figures))
+        return
+    table = Table("figure", "value")
+    for name, value in figures.items():
+        table.add_row(name, json.dumps(value) if isinstance(value, dict | list) else str(value))
+    Console().print(table)
+
+
+def _refuse(reason: str) -> typer.Exit:
+    Console(stderr=True).print(f"worldloom: {reason}", style="red", markup=False)
+    return typer.Exit(2)
+
+
+if __name__ == "__main__":
+    main()

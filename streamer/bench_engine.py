@@ -1,0 +1,115 @@
+"""`worldloom bench engine`: how fast a world steps, paced by its own clock under changing controls.
+
+Knows the engine and the catalog; no server, no codec.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+import numpy as np
+
+from worldloom.models.catalog import open_world
+from worldloom.models.spec import ActionSpec
+
+from .engine import Engine
+from .errors import WorldloomError
+from .frames import Frame
+from .hardware import hardware, peak_rss_mb
+from .protocol import Control, Key, Look, Receipt
+from .session import Session
+
+WARM_UP_S = 3.0  # seconds before anything counts
+HOLD_S = (0.08, 0.6)  # shortest and longest hold of a key, seconds
+
+
+class _Stopwatch:
+    """A sink that keeps the time that each chunk took."""
+
+    def __init__(self) -> None:
+        self.steps: dict[int, int] = {}  # when the controls were sampled -> nanoseconds of the step
+        self.frames = 0
+        self.error: WorldloomError | None = None
+
+    def frame(self, frame: Frame) -> None:
+        self.steps[frame.sampled_ns] = frame.step_ns
+        self.frames += 1
+
+    def receipt(self, receipt: Receipt) -> None:
+        """Only time counts here."""
+
+    def fault(self, error: WorldloomError) -> None:
+        self.error = error
+
+
+def bench_engine(world: str, seconds: float, *, seed: int = 1) -> dict[str, Any]:
+    """Play `world` for so many seconds and measure.
+
+    Raises:
+        ValueError: no such world.
+        WorldloomError: the world failed.
+    """
+    model = open_world(world)
+    spec = model.spec
+    period_ms = 1000.0 * float(spec.chunk / spec.fps)
+    watch = _Stopwatch()
+    with Engine(model) as engine:
+        session = engine.open(watch, seed=seed)
+        play(session, spec.actions, WARM_UP_S, seed=seed)
+        begun, stalls = time.monotonic_ns(), engine.stats().stalls
+        play(session, spec.actions, seconds, seed=seed + 1)
+        spent = (time.monotonic_ns() - begun) / 1e9
+        stalls = engine.stats().stalls - stalls
+        if watch.error is not None:
+            raise watch.error
+        engine.close(session).result(timeout=10)
+    steps = [ns / 1e6 for at, ns in watch.steps.items() if at >= begun]
+    p50, p95 = np.percentile(steps, (50, 95))
+    return {
+        "world": spec.name,
+        "hardware": hardware(),
+        **_torch(),
+        "seconds": round(spent, 2),
+        "steps": len(steps),
+        "step_ms": {"p50": round(float(p50), 2), "p95": round(float(p95), 2)},
+        "period_ms": round(period_ms, 2),
+        "realtime_factor": round(period_ms / float(p50), 2),
+        "world_fps": float(spec.fps),
+        "fps": round(len(steps) * spec.chunk / spent, 2),
+        "stalls": stalls,
+        "peak_rss_mb": round(peak_rss_mb(), 1),
+    }
+
+
+def play(session: Session, actions: ActionSpec, seconds: float, *, seed: int) -> None:
+    """Hold random keys for random times, and look around where the world allows it."""
+    rng = random.Random(seed)
+    keys = sorted(actions.keys)
+    deadline = time.monotonic() + seconds
+    seq = 1 + time.monotonic_ns() // 1_000_000  # rising from call to call
+    while (left := deadline - time.monotonic()) > 0:
+        held: list[Control] = []
+        if keys:
+            held.append(Key(seq=seq, code=rng.choice(keys), down=True))
+        elif any(actions.look):
+            held.append(Look(seq=seq, yaw=rng.uniform(-5.0, 5.0)))
+        for event in held:
+            session.post(event)
+        time.sleep(min(left, rng.uniform(*HOLD_S)))
+        for event in held:
+            if isinstance(event, Key):
+                session.post(Key(seq=seq + 1, code=event.code, down=False))
+        seq += 2
+
+
+def _torch() -> dict[str, Any]:
+    """Version and threads, where the world uses torch."""
+    import sys
+
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {"torch": None, "threads": 1}
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": device}
