@@ -97,7 +97,9 @@ function settle(opened) {
   });
   panel = { keys: drawKeys(byId('keys'), world, capture), levers: drawLevers(byId('levers'), world) };
   byId('keys-note').hidden = Object.keys(info.actions.keys).length === 0;
-  byId('look-note').hidden = !info.actions.look.some((axis) => axis !== null);
+  const looks = info.actions.look.some((axis) => axis !== null);
+  byId('look-note').hidden = !looks;
+  stage.dataset.looks = looks; // a finger on the picture looks around, else it scrolls the page
   stage.dataset.captured = document.activeElement === stage;
   showSeed();
   showPause();

@@ -7,6 +7,8 @@
 
 export const HEADER_BYTES = 48;
 const RAW = 0;
+/** Pictures of fewer pixels are drawn doubled, pixel by pixel: the page's smooth scaling then keeps their edges crisp. */
+const SMALL = 256 * 256;
 
 /**
  * @typedef {object} WireFrame
@@ -105,9 +107,12 @@ export class CanvasVideo {
   draw() {
     const { frame, receivedMs, picture } = this.ready;
     this.ready = null;
-    if (this.canvas.width !== frame.width) this.canvas.width = frame.width;
-    if (this.canvas.height !== frame.height) this.canvas.height = frame.height;
-    this.canvas.getContext('2d', { alpha: false }).drawImage(picture, 0, 0);
+    const scale = frame.width * frame.height < SMALL ? 2 : 1;
+    const [width, height] = [frame.width * scale, frame.height * scale];
+    if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
+    const context = this.canvas.getContext('2d', { alpha: false });
+    context.imageSmoothingEnabled = false;
+    context.drawImage(picture, 0, 0, width, height);
     picture.close();
     const { index, compute, age } = frame;
     this.onShown({ index, compute, age, count: 1, receivedMs, shownMs: performance.now() });
