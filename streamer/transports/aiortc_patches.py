@@ -2,7 +2,7 @@
 
 What is missing in aiortc 1.16 for a low-latency sender of pictures that we encode ourselves: the playout-delay header
 extension (39 -> 5 ms from stamp to screen in Chromium), the RTP timestamp that a frame left with, key-frame requests
-and bandwidth estimates reaching an encoder that is not aiortc's, and host candidates on a machine that has only a
+reaching an encoder that is not aiortc's, the viewer's reports, and host candidates on a machine that has only a
 loopback address. `tests/streamer/test_aiortc_contract.py` asserts that each name used here still exists; the version
 is pinned. Knows nothing about frames, sessions or codecs' settings.
 """
@@ -19,6 +19,7 @@ from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
+from aiortc.stats import RTCRemoteInboundRtpStreamStats
 
 PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 PLAYOUT_DELAY_ID = 6  # free in aiortc's table of header extensions; the peer's number wins when we answer
@@ -27,7 +28,7 @@ PLAYOUT_DELAY_ID = 6  # free in aiortc's table of header extensions; the peer's 
 ENCODER = "_RTCRtpSender__encoder"
 HEADER_EXTENSIONS_MAP = "_RTCRtpSender__rtp_header_extensions_map"
 RTP_TIMESTAMP = "_RTCRtpSender__rtp_timestamp"
-OCTET_COUNT = "_RTCRtpSender__octet_count"
+STATS = "_RTCRtpSender__stats"
 
 
 class PlayoutDelayMap(rtp.HeaderExtensionsMap):
@@ -59,26 +60,17 @@ class PlayoutDelayMap(rtp.HeaderExtensionsMap):
 
 
 class Packetizer:
-    """Stands where the sender keeps its encoder: cuts our packets to RTP size and hands bandwidth estimates on."""
+    """Stands where the sender keeps its encoder: cuts our packets to RTP size.
 
-    def __init__(self, mime: str, estimate: Callable[[int], None]) -> None:
+    It has no `target_bitrate`, which is where aiortc would put the receiver's bandwidth estimate.
+    """
+
+    def __init__(self, mime: str) -> None:
         self._inner = H264Encoder() if mime.lower() == "video/h264" else Vp8Encoder()
-        self._estimate = estimate
-        self._bitrate = 0
 
     def pack(self, packet: av.Packet[av.VideoStream]) -> tuple[list[bytes], int]:
         """RTP payloads and the timestamp of one encoded picture."""
         return self._inner.pack(packet)
-
-    @property
-    def target_bitrate(self) -> int:
-        """The receiver's last estimate, bits a second."""
-        return self._bitrate
-
-    @target_bitrate.setter
-    def target_bitrate(self, bitrate: int) -> None:
-        self._bitrate = bitrate
-        self._estimate(bitrate)
 
 
 def install() -> None:
@@ -90,18 +82,17 @@ def install() -> None:
         aioice.ice.get_host_addresses = _host_addresses
 
 
-def bind(transceiver: RTCRtpTransceiver, *, on_key_frame: Callable[[], None], on_bitrate: Callable[[int], None]) -> str:
+def bind(transceiver: RTCRtpTransceiver, *, on_key_frame: Callable[[], None]) -> str:
     """Make a negotiated, not yet started video sender send our packets; return its codec, like "video/H264".
 
     Args:
         transceiver: after `setRemoteDescription`, before `setLocalDescription`.
         on_key_frame: called when the receiver asks for a whole picture (PLI or FIR).
-        on_bitrate: called with the receiver's estimate of the bandwidth, bits a second.
     """
     sender = transceiver.sender
     mime: str = transceiver._codecs[0].mimeType
     setattr(sender, HEADER_EXTENSIONS_MAP, PlayoutDelayMap())
-    setattr(sender, ENCODER, Packetizer(mime, on_bitrate))
+    setattr(sender, ENCODER, Packetizer(mime))
     sender._send_keyframe = on_key_frame  # type: ignore[method-assign]
     return mime
 
@@ -117,10 +108,12 @@ def rtp_timestamp(sender: RTCRtpSender) -> int:
     return stamp
 
 
-def octets_sent(sender: RTCRtpSender) -> int:
-    """Payload bytes that left so far."""
-    octets: int = getattr(sender, OCTET_COUNT)
-    return octets
+def last_report(sender: RTCRtpSender) -> RTCRemoteInboundRtpStreamStats | None:
+    """The receiver's latest report, None before the first."""
+    for entry in getattr(sender, STATS).values():
+        if isinstance(entry, RTCRemoteInboundRtpStreamStats):
+            return entry
+    return None
 
 
 _aioice_host_addresses: Callable[..., list[str]] = aioice.ice.get_host_addresses

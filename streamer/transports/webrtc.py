@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
@@ -33,6 +34,7 @@ from ..errors import BadOffer, SessionClosed
 from ..frames import Frame, FrameSlot
 from . import aiortc_patches
 from .encoder import TIME_BASE, Codec, EncoderSettings, VideoEncoder
+from .rate import RateControl, ReceiverReport
 from .tally import Tally
 
 MAX_MEDIA_LINES = 4  # each line of an offer may cost sockets; a viewer needs one
@@ -145,7 +147,7 @@ class WebRtcVideo:
         await peer.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
         if not aiortc_patches.wants_media(transceiver):
             raise BadOffer("expected an offer with a video line that receives (recvonly), got none")
-        mime = aiortc_patches.bind(transceiver, on_key_frame=track.want_key_frame, on_bitrate=track.want_bitrate)
+        mime = aiortc_patches.bind(transceiver, on_key_frame=track.want_key_frame)
         self.codec = "h264" if mime.lower() == "video/h264" else "vp8"
         height, width, fps = self._size
         track.begin(
@@ -174,19 +176,18 @@ class _PictureTrack(MediaStreamTrack):
         self._video = video
         self._sender: RTCRtpSender | None = None
         self._encoder: VideoEncoder | None = None
+        self._rate: RateControl | None = None
+        self._reported: datetime | None = None  # when the report came that was heard last
         self._leaving: tuple[Frame, int] | None = None  # handed to aiortc: frame, encode time
 
     def begin(self, sender: RTCRtpSender, encoder: VideoEncoder) -> None:
         """The negotiation is done: this is who sends and how pictures are compressed."""
         self._sender, self._encoder = sender, encoder
+        self._rate = RateControl(self._video._settings.encoder.bitrate_min, encoder.ceiling)
 
     def want_key_frame(self) -> None:
         if self._encoder is not None:
             self._encoder.want_key_frame()
-
-    def want_bitrate(self, bitrate: int) -> None:
-        if self._encoder is not None:
-            self._encoder.want_bitrate(int(0.9 * bitrate))  # the rest is headers and retransmissions
 
     async def recv(self) -> av.Packet[Any]:
         """The next picture, encoded."""
@@ -208,7 +209,18 @@ class _PictureTrack(MediaStreamTrack):
             return
         (frame, encode_ns), self._leaving = self._leaving, None
         stamp = aiortc_patches.rtp_timestamp(self._sender)
+        self._adapt(self._sender)
         self._video._departed(Departure(frame, stamp, encode_ns, time.monotonic_ns()))
+
+    def _adapt(self, sender: RTCRtpSender) -> None:
+        """Follow the viewer's reports."""
+        report = aiortc_patches.last_report(sender)
+        if report is None or self._encoder is None or self._rate is None or report.timestamp == self._reported:
+            return
+        self._reported = report.timestamp
+        rtt_ms = None if report.roundTripTime is None else 1000.0 * report.roundTripTime
+        self._rate.hear(ReceiverReport(report.fractionLost / 256, rtt_ms))
+        self._encoder.want_bitrate(self._rate.bitrate)
 
 
 def reachable(offer: str) -> str:

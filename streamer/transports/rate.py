@@ -1,0 +1,45 @@
+"""How many bits a second a viewer's line takes: down when packets are lost or queue up, back up when they do not.
+
+Knows receiver reports; no encoder, no socket, no clock. The receiver's own bandwidth estimate (REMB) is not used: it
+is bounded by what it receives, so a still picture starves the first motion after it (measured in Chromium: 11 to 33
+kbit/s told, 190 kbit/s received without loss).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MUCH_LOSS, LITTLE_LOSS = 0.10, 0.02  # fractions of packets
+QUEUE_MS = 100.0  # round trip beyond twice the shortest one by this much: packets queue up
+DOWN, UP = 0.6, 1.1  # factors a report
+
+
+@dataclass(frozen=True)
+class ReceiverReport:
+    """What a viewer says about once a second."""
+
+    lost: float  # fraction of packets since the report before, 0 to 1
+    rtt_ms: float | None  # None: not known yet
+
+
+class RateControl:
+    """Keeps `bitrate` between a floor and a ceiling, where it starts: small pictures are seldom too much."""
+
+    def __init__(self, floor: int, ceiling: int) -> None:
+        self.bitrate = ceiling  # bits a second
+        self._floor = floor
+        self._ceiling = ceiling
+        self._shortest_ms = float("inf")
+
+    def hear(self, report: ReceiverReport) -> None:
+        """Adjust to what the viewer says."""
+        if report.lost > MUCH_LOSS or self._queues(report.rtt_ms):
+            self.bitrate = max(self._floor, int(DOWN * self.bitrate))
+        elif report.lost < LITTLE_LOSS:
+            self.bitrate = min(self._ceiling, int(UP * self.bitrate))
+
+    def _queues(self, rtt_ms: float | None) -> bool:
+        if rtt_ms is None:
+            return False
+        self._shortest_ms = min(self._shortest_ms, rtt_ms)
+        return rtt_ms > 2.0 * self._shortest_ms + QUEUE_MS

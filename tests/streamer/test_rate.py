@@ -1,0 +1,40 @@
+"""The rate that a line takes: down on loss and queues, up otherwise."""
+
+from __future__ import annotations
+
+from worldloom.streamer.transports.rate import RateControl, ReceiverReport
+
+FINE = ReceiverReport(lost=0.0, rtt_ms=20.0)
+
+
+def heard(control: RateControl, report: ReceiverReport, times: int) -> int:
+    for _ in range(times):
+        control.hear(report)
+    return control.bitrate
+
+
+def test_a_good_line_keeps_the_ceiling() -> None:
+    assert heard(RateControl(200_000, 1_000_000), FINE, 100) == 1_000_000
+    assert heard(RateControl(200_000, 1_000_000), ReceiverReport(lost=0.0, rtt_ms=None), 3) == 1_000_000
+
+
+def test_much_loss_brings_it_down_to_the_floor_and_a_good_line_back_up() -> None:
+    control = RateControl(200_000, 1_000_000)
+    assert heard(control, ReceiverReport(lost=0.2, rtt_ms=20.0), 1) == 600_000
+    assert heard(control, ReceiverReport(lost=0.2, rtt_ms=20.0), 10) == 200_000
+    assert heard(control, FINE, 1) == 220_000
+    assert heard(control, FINE, 30) == 1_000_000
+
+
+def test_some_loss_holds() -> None:
+    assert heard(RateControl(200_000, 1_000_000), ReceiverReport(lost=0.05, rtt_ms=20.0), 10) == 1_000_000
+
+
+def test_queues_bring_it_down_before_anything_is_lost() -> None:
+    control = RateControl(200_000, 1_000_000)
+    heard(control, FINE, 1)
+    assert heard(control, ReceiverReport(lost=0.0, rtt_ms=400.0), 1) == 600_000
+
+
+def test_a_long_line_is_not_a_queue() -> None:
+    assert heard(RateControl(200_000, 1_000_000), ReceiverReport(lost=0.0, rtt_ms=250.0), 10) == 1_000_000
