@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 from rich.progress import Progress
 
 from .clips import Shard
@@ -35,7 +36,7 @@ def collect(recipe: Recipe, folder: Path) -> None:
     context = get_context("spawn")
     with (
         ProcessPoolExecutor(data.processes, mp_context=context, max_tasks_per_child=1) as pool,
-        Progress() as progress,
+        Progress(console=Console(stderr=True)) as progress,  # stdout belongs to the caller's JSON
     ):
         task = progress.add_task(f"record {recipe.spec.name}", total=len(jobs))
         for _ in pool.map(_record, *zip(*((recipe, folder, *job) for job in jobs), strict=True)):
@@ -54,7 +55,8 @@ def _record(recipe: Recipe, folder: Path, name: str, index: int, seed: int) -> N
     if name == "battery":
         shard = record_battery(simulator, recipe, list(recipe.data.directions)[index], seed)
     else:
-        shard = record_episodes(simulator, SHARD, recipe.data.episode, seed)
+        total = recipe.data.holdout if name == "holdout" else recipe.data.frames
+        shard = record_episodes(simulator, min(SHARD, total - SHARD * index), recipe.data.episode, seed)
     shard.save(_stem(folder, name, index, seed))
 
 
