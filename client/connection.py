@@ -16,7 +16,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
@@ -26,6 +26,7 @@ from worldloom.streamer import protocol as wire
 from worldloom.streamer.errors import BadMessage, SessionClosed, WorldloomError
 
 from .failures import raised
+from .handshake import WELCOME_S, endpoint, greet
 from .pictures import Picture, PictureQueue, decode_pixels
 from .receipts import Receipts
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 Rows: TypeAlias = Sequence[Sequence[float]]
 
 MAX_PICTURE_BYTES = 64 * 1024 * 1024
-WELCOME_S = 30.0  # seconds that the server may take to open a world
 
 
 @asynccontextmanager
@@ -70,8 +70,8 @@ async def connect(
         protocol=wire.PROTOCOL, world=world, seed=seed, prompt=prompt, video=video, mode=mode, format=format
     )
     failure: Exception | None = None
-    async with open_websocket(_endpoint(url), max_size=MAX_PICTURE_BYTES, compression=None, proxy=None) as socket:
-        welcome = await asyncio.wait_for(_greet(socket, hello), WELCOME_S)
+    async with open_websocket(endpoint(url), max_size=MAX_PICTURE_BYTES, compression=None, proxy=None) as socket:
+        welcome = await asyncio.wait_for(greet(socket, hello), WELCOME_S)
         remote = RemoteWorld(socket, welcome, buffer or welcome.world.chunk)
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(remote._read())]
@@ -296,26 +296,3 @@ class RemoteWorld:
                 await self._socket.send(wire.encode(wire.Bye(reason="closed by the client")))
         if self._receiver is not None:
             await self._receiver.close()
-
-
-async def _greet(socket: ClientConnection, hello: wire.Hello) -> wire.Welcome:
-    try:
-        await socket.send(wire.encode(hello))
-        while True:
-            message = wire.decode_server(await socket.recv())
-            if isinstance(message, wire.Error):
-                raise raised(message)
-            if isinstance(message, wire.Welcome):
-                return message
-    except ConnectionClosed as error:
-        raise ConnectionError(f"expected a welcome, the server closed the connection: {error}") from error
-
-
-def _endpoint(url: str) -> str:
-    """The session endpoint of a server that is named by its address alone."""
-    scheme, _, rest = url.partition("://")
-    kind: dict[str, Literal["ws", "wss"]] = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
-    if scheme not in kind:
-        raise ValueError(f'expected an address like "ws://127.0.0.1:8000", got {url!r}')
-    host, slash, path = rest.partition("/")
-    return f"{kind[scheme]}://{host}/{path}" if slash and path else f"{kind[scheme]}://{host}/v1/session"

@@ -164,6 +164,11 @@ async function begin() {
   }
 }
 
+/** After a click with the mouse the keys go on driving; who came by keyboard stays where they are. */
+function giveBack(event) {
+  if (event.detail > 0) stage.focus({ preventScroll: true });
+}
+
 function retry() {
   const checked = document.querySelector('#worlds input:checked');
   return checked ? enter(checked.value) : begin();
@@ -173,11 +178,15 @@ byId('retry').addEventListener('click', (event) => {
   event.stopPropagation();
   retry();
 });
-byId('pause').addEventListener('click', () => (world?.paused ? world.resume() : world?.pause()));
-byId('reset').addEventListener('click', () => {
+byId('pause').addEventListener('click', (event) => {
+  if (world?.paused) world.resume();
+  else world?.pause();
+  giveBack(event);
+});
+byId('reset').addEventListener('click', (event) => {
   world?.reset(crypto.getRandomValues(new Uint32Array(1))[0]);
   panel?.levers.centre();
-  stage.focus({ preventScroll: true });
+  giveBack(event);
 });
 byId('fullscreen').addEventListener('click', () => stage.requestFullscreen?.().then(() => stage.focus()).catch(() => {}));
 stage.addEventListener('pointerdown', () => stage.focus({ preventScroll: true }));

@@ -71,6 +71,9 @@ export class CanvasVideo {
     if (!this.decoding) this.decodeWaiting();
   }
 
+  /** Signalling, which pictures over the WebSocket need none of. */
+  hear() {}
+
   close() {
     this.closed = true;
     this.waiting = null;
@@ -115,7 +118,8 @@ export class CanvasVideo {
     context.drawImage(picture, 0, 0, width, height);
     picture.close();
     const { index, compute, age } = frame;
-    this.onShown({ index, compute, age, count: 1, receivedMs, shownMs: performance.now() });
+    // What is drawn now is composited with this animation frame and seen, at the earliest, when the next one begins.
+    requestAnimationFrame((shownMs) => this.closed || this.onShown({ index, compute, age, count: 1, receivedMs, shownMs }));
   }
 }
 

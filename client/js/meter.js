@@ -12,6 +12,8 @@
 const PENDING = 512;
 /** Presented frames that a receipt may still refer to. */
 const REMEMBERED = 64;
+/** Round trips of the control connection that the figure is the median of. */
+const ROUND_TRIPS = 9;
 
 /**
  * @typedef {object} Shown a frame that was presented
@@ -80,7 +82,7 @@ export class Meter {
     this.sent = new Recent(PENDING); // seq -> when the input happened
     this.awaited = new Recent(PENDING); // seq -> {atMs, frame}: applied, its frame not presented yet
     this.log = []; // the latest Shown with a number, oldest first: a receipt may come after its picture
-    this.rtt = null; // ms, of the control connection
+    this.roundTrips = []; // ms, of the control connection, the latest
     this.latency = new Window(latencyMs, 4096);
     this.presented = new Window(rateMs, 1024);
     this.received = new Window(rateMs, 4096);
@@ -99,11 +101,17 @@ export class Meter {
     this.framesSkipped = 0;
   }
 
-  /** Another session: its frames are numbered from the start again. */
-  restart() {
+  /** Nobody watched for a while (a hidden tab shows no frames): inputs under way measure nothing, nor does the gap. */
+  forget() {
     this.sent.clear();
     this.awaited.clear();
     this.log.length = 0;
+    this.lastIndex = null;
+  }
+
+  /** Another session: its frames are numbered from the start again. */
+  restart() {
+    this.forget();
     this.clear();
   }
 
@@ -119,6 +127,17 @@ export class Meter {
     const shown = this.log.find((one) => one.index >= frame);
     if (shown) this.latency.add(shown.shownMs, this.sample(shown.shownMs - atMs, shown));
     else this.awaited.set(seq, { atMs, frame });
+  }
+
+  /** The control connection answered after so many ms. */
+  roundTrip(ms) {
+    this.roundTrips.push(ms);
+    if (this.roundTrips.length > ROUND_TRIPS) this.roundTrips.shift();
+  }
+
+  /** Median round trip of the control connection, ms. */
+  get rtt() {
+    return percentile(this.roundTrips, 0.5);
   }
 
   /** Payload bytes of video that arrived. */

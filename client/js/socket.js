@@ -50,7 +50,7 @@ export async function listWorlds(base = '') {
 }
 
 /**
- * @param {string} [url] this page's server when absent
+ * @param {string | undefined} url this page's server when absent
  * @param {object} hello the first message
  * @returns {Promise<{socket: WebSocket, welcome: object}>}
  * @throws {Refused}

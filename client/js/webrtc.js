@@ -27,6 +27,7 @@ export class WebRtcVideo {
   constructor(video, calls) {
     this.video = video;
     this.calls = calls;
+    this.dropped = 0; // frames that we gave up ourselves: none, the browser decides
     this.presentedFrames = 0;
     this.bytes = 0;
     this.peer = new RTCPeerConnection({ iceServers: [] });
@@ -53,6 +54,13 @@ export class WebRtcVideo {
     await peer.setLocalDescription(offer);
     this.watchFrames();
     this.timer = setInterval(() => this.readBytes(), STATS_EVERY);
+  }
+
+  /** Signalling from the server, and what it says about frames. */
+  hear(message) {
+    if (message.type === 'frame') this.frame(message);
+    else if (message.type === 'answer') this.answer(message.sdp).catch(this.calls.onFailed);
+    else this.candidate(message).catch(this.calls.onFailed);
   }
 
   /** The server's answer. */

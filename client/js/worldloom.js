@@ -11,9 +11,9 @@
  */
 
 import { CanvasVideo, HEADER_BYTES, unpackFrame } from './canvas.js';
-import { Meter, Recent, percentile } from './meter.js';
+import { Meter, Recent } from './meter.js';
+import { openPicture } from './picture.js';
 import { Refused, openSocket } from './socket.js';
-import { WebRtcVideo } from './webrtc.js';
 
 export { captureInput } from './input.js';
 export { Refused, listWorlds } from './socket.js';
@@ -22,8 +22,6 @@ export { Refused, listWorlds } from './socket.js';
 const FIRST_FRAME_MS = 5000;
 /** How often the control connection's round trip is measured, ms. */
 const PING_EVERY = 1000;
-/** Round trips that the figure is the median of. */
-const PINGS = 9;
 /** Controls whose receipt is awaited; a receipt for an older one is reported without its control. */
 const UNANSWERED = 512;
 /** Largest turn in one `look`, degrees. */
@@ -49,7 +47,12 @@ const MAX_LOOK = 3600;
  */
 export async function connect(options) {
   const world = new World(options);
-  await world.open(world.preferred());
+  try {
+    await world.open(world.preferred());
+  } catch (error) {
+    world.close();
+    throw error;
+  }
   return world;
 }
 
@@ -72,9 +75,10 @@ export class World extends EventTarget {
     this.seed = options.seed ?? null;
     this.transport = 'none';
     this.server = null; // the server's latest `stats`
-    this.rtts = [];
     this.paused = false;
     this.closed = false;
+    this.onVisible = () => document.hidden || this.meter.forget();
+    document.addEventListener('visibilitychange', this.onVisible);
   }
 
   /** Name of the world. */
@@ -113,32 +117,17 @@ export class World extends EventTarget {
 
   /** Starts receiving pictures. */
   show(transport) {
-    const { video, canvas } = this.options;
-    const webrtc = transport === 'webrtc';
-    video.hidden = !webrtc;
-    canvas.hidden = webrtc;
-    if (!webrtc) {
-      this.picture = new CanvasVideo(canvas, (shown) => {
-        if (this.transport !== 'websocket') this.flowing('websocket');
-        this.meter.shown(shown);
-      });
-      return;
-    }
-    this.deadline = setTimeout(() => this.fallBack('no picture'), FIRST_FRAME_MS);
-    this.picture = new WebRtcVideo(video, {
+    if (transport === 'webrtc') this.deadline = setTimeout(() => this.fallBack('no picture'), FIRST_FRAME_MS);
+    this.picture = openPicture(transport, this.options, this.meter, {
       send: (message) => this.post(message),
-      onShown: (shown) => this.meter.shown(shown),
-      onBytes: (bytes) => this.meter.arrived(bytes, performance.now()),
-      onPicture: () => this.flowing('webrtc'),
-      onFailed: () => this.fallBack('no path'),
+      onFlowing: () => this.flowing(transport),
+      onFailed: (why) => this.fallBack(why),
     });
-    this.picture.start().catch((error) => this.fallBack(error.message));
   }
 
   flowing(transport) {
     clearTimeout(this.deadline);
     this.transport = transport;
-    this.rtts.length = 0; // those before were measured while the page was busy starting
     this.ping();
     this.emit('transport', { transport });
   }
@@ -167,10 +156,10 @@ export class World extends EventTarget {
   hear(message) {
     switch (message.type) {
       case 'receipt': return this.hearReceipt(message);
-      case 'frame': return this.picture.frame?.(message);
-      case 'answer': return this.picture.answer(message.sdp).catch((error) => this.fallBack(error.message));
-      case 'candidate': return this.picture.candidate(message).catch((error) => this.fallBack(error.message));
-      case 'pong': return this.hearPong(message);
+      case 'frame':
+      case 'answer':
+      case 'candidate': return this.picture.hear(message);
+      case 'pong': return this.meter.roundTrip(performance.now() - message.t);
       case 'stats':
         this.server = message;
         return this.emit('stats', message);
@@ -191,12 +180,6 @@ export class World extends EventTarget {
     if (receipt.status === 'applied' && control?.type === 'reset' && control.seed !== undefined) this.seed = control.seed;
     if (receipt.status !== 'rejected' && (control?.type === 'pause' || control?.type === 'resume')) this.paused = control.type === 'pause';
     this.emit('receipt', { ...receipt, control });
-  }
-
-  hearPong({ t }) {
-    this.rtts.push(performance.now() - t);
-    if (this.rtts.length > PINGS) this.rtts.shift();
-    this.meter.rtt = percentile(this.rtts, 0.5);
   }
 
   /** A binary message arrived: a picture. */
@@ -291,6 +274,7 @@ export class World extends EventTarget {
   close() {
     if (this.closed) return;
     this.closed = true;
+    document.removeEventListener('visibilitychange', this.onVisible);
     this.hangUp('closed by the page');
   }
 

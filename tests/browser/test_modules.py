@@ -77,7 +77,7 @@ const show = (index, at) => meter.shown({ index, count: 1, receivedMs: at - 4, s
 
 def test_latency_joins_the_input_the_receipt_and_the_picture(page: Page) -> None:
     body = """
-    meter.rtt = 2;
+    meter.roundTrip(2);
     show(9, t);
     meter.input(1, t - 60);
     meter.receipt({ seq: 1, status: 'applied', frame: 11 });
@@ -104,6 +104,18 @@ def test_a_late_receipt_and_a_skipped_picture_are_counted_rightly(page: Page) ->
     stats = run(page, "/js/meter.js", METER + body)
     assert stats["latencies"] == [30, 120]
     assert (stats["frames_shown"], stats["frames_skipped"]) == (3, 1)
+
+
+def test_time_in_which_nobody_watched_measures_nothing(page: Page) -> None:
+    body = """
+    show(5, t);
+    meter.input(1, t);
+    meter.receipt({ seq: 1, status: 'applied', frame: 7 });
+    meter.forget();  // the tab was hidden, and comes back a minute later
+    show(900, t + 60000);
+    return meter.stats();"""
+    stats = run(page, "/js/meter.js", METER + body)
+    assert (stats["input_to_photon_ms"]["count"], stats["frames_skipped"]) == (0, 0)
 
 
 def test_windows_and_queues_are_bounded(page: Page) -> None:
