@@ -28,13 +28,18 @@ class HostedWorld:
     """One world of this server."""
 
     def __init__(self, name: str, load: Callable[[str], WorldModel[Any]], config: EngineConfig) -> None:
-        self.name = name
+        self.source = name  # what it is loaded from: a name of the catalog, a path, or module:Class
         self.trouble = ""  # why it is closed; empty while all is well
         self._load = load
         self._config = config
         self._engine: Engine | None = None
         self._loaded = asyncio.Event()  # the engine is there, or never will be
         self._proven = asyncio.Event()  # the warm-up is over, well or not
+
+    @property
+    def name(self) -> str:
+        """What clients call it: its own name, once it is loaded."""
+        return self._engine.spec.name if self._engine else self.source[-64:]
 
     @property
     def ready(self) -> bool:
@@ -76,7 +81,7 @@ class HostedWorld:
         """Load the world, start its engine and prove it. Never raises: `trouble` says what went wrong."""
         started = time.monotonic()
         try:
-            model = await asyncio.to_thread(self._load, self.name)
+            model = await asyncio.to_thread(self._load, self.source)
             self._engine = Engine(model, self._config)
             self._engine.start()
             self._loaded.set()
@@ -109,15 +114,15 @@ class HostedWorlds:
         chosen = tuple(names) or shipped_worlds() or ("toy",)
         if len(set(chosen)) != len(chosen):
             raise ValueError(f"expected distinct worlds, got {chosen}")
-        self._worlds = {name: HostedWorld(name, load, config) for name in chosen}
+        self._worlds = tuple(HostedWorld(name, load, config) for name in chosen)
 
     def __iter__(self) -> Iterator[HostedWorld]:
-        return iter(self._worlds.values())
+        return iter(self._worlds)
 
     @property
     def names(self) -> tuple[str, ...]:
         """What `hello` may ask for."""
-        return tuple(self._worlds)
+        return tuple(world.name for world in self._worlds)
 
     def named(self, name: str | None) -> HostedWorld:
         """A world by name, the default one for None.
@@ -125,7 +130,9 @@ class HostedWorlds:
         Raises:
             UnknownWorld: it is not served here; the message lists those that are.
         """
-        world = self._worlds.get(name if name is not None else self.names[0])
-        if world is None:
-            raise UnknownWorld(f"expected one of the worlds {', '.join(self.names)}; got {name!r}")
-        return world
+        if name is None:
+            return self._worlds[0]
+        for world in self._worlds:
+            if name in (world.name, world.source):
+                return world
+        raise UnknownWorld(f"expected one of the worlds {', '.join(self.names)}; got {name!r}")

@@ -15,7 +15,7 @@ from typing import Any
 import aioice.ice
 import av
 from aiortc import RTCRtpSender, codecs, rtp
-from aiortc.codecs.h264 import H264Encoder
+from aiortc.codecs.h264 import PACKET_MAX, H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
@@ -82,18 +82,28 @@ def install() -> None:
         aioice.ice.get_host_addresses = _host_addresses
 
 
-def bind(transceiver: RTCRtpTransceiver, *, on_key_frame: Callable[[], None]) -> str:
+def bind(
+    transceiver: RTCRtpTransceiver, *, on_key_frame: Callable[[], None], may_retransmit: Callable[[int], bool]
+) -> str:
     """Make a negotiated, not yet started video sender send our packets; return its codec, like "video/H264".
 
     Args:
         transceiver: after `setRemoteDescription`, before `setLocalDescription`.
         on_key_frame: called when the receiver asks for a whole picture (PLI or FIR).
+        may_retransmit: asked, with the size of a packet in bytes, when the receiver misses one (NACK).
     """
     sender = transceiver.sender
     mime: str = transceiver._codecs[0].mimeType
     setattr(sender, HEADER_EXTENSIONS_MAP, PlayoutDelayMap())
     setattr(sender, ENCODER, Packetizer(mime))
     sender._send_keyframe = on_key_frame  # type: ignore[method-assign]
+    retransmit = sender._retransmit
+
+    async def retransmit_if_allowed(sequence_number: int) -> None:
+        if may_retransmit(rtp.RTP_HEADER_LENGTH + PACKET_MAX):
+            await retransmit(sequence_number)
+
+    sender._retransmit = retransmit_if_allowed  # type: ignore[method-assign]
     return mime
 
 

@@ -34,7 +34,7 @@ from ..errors import BadOffer, SessionClosed
 from ..frames import Frame, FrameSlot
 from . import aiortc_patches
 from .encoder import TIME_BASE, Codec, EncoderSettings, VideoEncoder
-from .rate import RateControl, ReceiverReport
+from .rate import RateControl, ReceiverReport, RepairBudget
 from .tally import Tally
 
 MAX_MEDIA_LINES = 4  # each line of an offer may cost sockets; a viewer needs one
@@ -147,7 +147,7 @@ class WebRtcVideo:
         await peer.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
         if not aiortc_patches.wants_media(transceiver):
             raise BadOffer("expected an offer with a video line that receives (recvonly), got none")
-        mime = aiortc_patches.bind(transceiver, on_key_frame=track.want_key_frame)
+        mime = aiortc_patches.bind(transceiver, on_key_frame=track.want_key_frame, may_retransmit=track.may_retransmit)
         self.codec = "h264" if mime.lower() == "video/h264" else "vp8"
         height, width, fps = self._size
         track.begin(
@@ -177,6 +177,7 @@ class _PictureTrack(MediaStreamTrack):
         self._sender: RTCRtpSender | None = None
         self._encoder: VideoEncoder | None = None
         self._rate: RateControl | None = None
+        self._repairs = RepairBudget(time.monotonic())
         self._reported: datetime | None = None  # when the report came that was heard last
         self._leaving: tuple[Frame, int] | None = None  # handed to aiortc: frame, encode time
 
@@ -188,6 +189,9 @@ class _PictureTrack(MediaStreamTrack):
     def want_key_frame(self) -> None:
         if self._encoder is not None:
             self._encoder.want_key_frame()
+
+    def may_retransmit(self, size: int) -> bool:
+        return self._rate is not None and self._repairs.take(size, self._rate.bitrate, time.monotonic())
 
     async def recv(self) -> av.Packet[Any]:
         """The next picture, encoded."""

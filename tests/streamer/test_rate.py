@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worldloom.streamer.transports.rate import RateControl, ReceiverReport
+from worldloom.streamer.transports.rate import REPAIR_BURST, RateControl, ReceiverReport, RepairBudget
 
 FINE = ReceiverReport(lost=0.0, rtt_ms=20.0)
 
@@ -38,3 +38,14 @@ def test_queues_bring_it_down_before_anything_is_lost() -> None:
 
 def test_a_long_line_is_not_a_queue() -> None:
     assert heard(RateControl(200_000, 1_000_000), ReceiverReport(lost=0.0, rtt_ms=250.0), 10) == 1_000_000
+
+
+def test_repairs_are_a_fraction_of_the_rate() -> None:
+    budget = RepairBudget(now=0.0)
+    burst = int(REPAIR_BURST // 1000)
+    assert [budget.take(1000, 800_000, 0.0) for _ in range(burst + 1)] == burst * [True] + [False]
+    seconds = 20
+    sent = sum(budget.take(1000, 800_000, 0.01 * tick) for tick in range(100 * seconds))
+    assert sent * 1000 * 8 / seconds <= 0.16 * 800_000
+    assert sent * 1000 * 8 / seconds >= 0.14 * 800_000
+    assert budget.refused == 1 + 100 * seconds - sent

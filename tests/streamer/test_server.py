@@ -94,6 +94,14 @@ async def test_a_world_that_does_not_load_stays_closed(serve: Serve) -> None:
             await client.hello()
 
 
+async def test_a_world_from_elsewhere_goes_by_its_own_name(serve: Serve) -> None:
+    async with serve(worlds=("worldloom.models.toy:ToyWorld",)) as server:
+        (world,) = (await server.get("/v1/worlds")).json()["worlds"]
+        async with server.client() as client:
+            welcome = await client.hello(world=world["name"])
+            assert welcome["worlds"] == ["toy"]
+
+
 async def test_pictures_over_the_websocket(serve: Serve) -> None:
     async with serve() as server, server.client() as client:
         welcome = await client.hello(video="websocket", seed=5)
