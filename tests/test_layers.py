@@ -17,7 +17,7 @@ STREAMER_LAYERS: dict[str, int] = {
     "errors": 1,
     "protocol": 1,
     "wire": 1,
-    "config": 1,
+    "config": 5,
     "world_info": 1,
     "controls": 2,
     "clock": 2,
