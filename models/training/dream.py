@@ -1,0 +1,79 @@
+"""Dreams that begin in recordings: real frames into the memory, then the world's own frames under given actions.
+
+Knows a DiTWorld and recordings; measures nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..autoencoder import to_pictures
+from ..spec import Actions
+from ..world import DiTWorld, StartScene
+from .clips import Clips
+from .metrics import Pictures
+
+
+def context_frames(world: DiTWorld) -> int:
+    """Real frames that a dream begins with: as many as the memory holds, whole chunks."""
+    chunk = world.spec.chunk
+    return max(chunk, world.config.window // chunk * chunk)
+
+
+def spread(starts: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """`count` of them, evenly spread, none twice.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not len(starts):
+        raise ValueError("the held-out episodes are too short for this measurement: record longer ones")
+    return starts[np.unique(np.linspace(0, len(starts) - 1, count).astype(np.int64))]
+
+
+def scene_at(world: DiTWorld, frames: Pictures, leading: NDArray[np.float32]) -> StartScene:
+    """A start scene from real frames (K, H, W, 3) and the actions (K, A) that led to each."""
+    return StartScene(world.encode(frames), torch.from_numpy(np.ascontiguousarray(leading)))
+
+
+def scenes_at(world: DiTWorld, clips: Clips, starts: NDArray[np.int64], frames: int) -> list[StartScene]:
+    """Scenes of `frames` recorded frames that begin at each of `starts`."""
+    spans = [np.arange(start, start + frames) for start in starts]
+    return [scene_at(world, clips.take(span), clips.leading[span]) for span in spans]
+
+
+def dream(world: DiTWorld, scenes: Sequence[StartScene], rows: Actions, seed: int = 0) -> Iterator[Pictures]:
+    """Streams from all scenes as one batch; yields (B, H, W, 3) for each frame after the scenes.
+
+    Args:
+        world: what dreams.
+        scenes: B of them.
+        rows: (B, T, A), the action that leads to each dreamed frame.
+        seed: stream b dreams with seed + b.
+    """
+    chunk, length = world.spec.chunk, rows.shape[1]
+    states = [world.begin(scene, seed + b) for b, scene in enumerate(scenes)]
+    try:
+        for k in range(0, length, chunk):
+            part = rows[:, k : k + chunk]
+            part = np.concatenate([part, np.repeat(part[:, -1:], chunk - part.shape[1], 1)], 1)
+            made = world.step(states, part)
+            yield from made.swapaxes(0, 1)[: length - k]
+    finally:
+        for state in states:
+            world.release(state)
+
+
+@torch.inference_mode()
+def reconstruct(world: DiTWorld, pictures: Pictures) -> Pictures:
+    """Pictures (n, H, W, 3) through the world's autoencoder and back: the best that the world can show."""
+    again = []
+    for k in range(0, len(pictures), 32):
+        latents = world.encode(pictures[k : k + 32])
+        latents = latents.to(world.dtype, memory_format=torch.channels_last)
+        again.append(to_pictures(world.autoencoder.decode(latents)).cpu().numpy())
+    return np.concatenate(again)
