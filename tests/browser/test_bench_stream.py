@@ -1,0 +1,24 @@
+"""`worldloom bench stream` in a real Chromium."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from worldloom.streamer.bench_stream import BROWSERS, bench_stream
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason="no Chromium on this machine"),
+]
+
+
+@pytest.mark.parametrize("transport", ["webrtc", "websocket"])
+def test_a_press_becomes_light(transport: str) -> None:
+    figures = bench_stream("toy", 4.0, transport=transport)
+    assert figures["transport"] == transport
+    assert figures["fps_shown"] == pytest.approx(20.0, rel=0.15)
+    assert figures["input_to_photon_ms"]["count"] >= 5
+    assert 5 < figures["input_to_photon_ms"]["p50"] < 250
+    assert figures["drops_unexplained"] == 0
