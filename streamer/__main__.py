@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,7 +61,8 @@ def serve(
         door = open_socket(settings)
     except (ValueError, OSError) as error:
         raise _refuse(str(error)) from error
-    with door, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    # uvicorn ends well on Ctrl-C, then passes the signal on.
+    with suppress(KeyboardInterrupt), door, asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings, door))
 
 
@@ -104,14 +106,15 @@ def train(
 def evaluate(
     name: Annotated[str, typer.Argument(help="a world that ships, or a recipe")],
     folder: Annotated[Path | None, typer.Option(help="of its recordings; runs/NAME by default")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="measure little, in half a minute")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a world on episodes that its training has not seen."""
     from worldloom.models.training.evaluate import evaluate as measure
 
     try:
-        metrics: dict[str, Any] = measure(name, folder=folder)
-    except (ValueError, FileNotFoundError) as error:
+        metrics: dict[str, Any] = measure(name, folder=folder, quick=quick)
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
         raise _refuse(str(error)) from error
     _report(metrics, as_json)
 

@@ -44,7 +44,7 @@ class _Stopwatch:
         self.error = error
 
 
-def bench_engine(world: str, seconds: float, *, seed: int = 1) -> dict[str, Any]:
+def bench_engine(world: str, seconds: float, *, seed: int = 1, warm_up: float = WARM_UP_S) -> dict[str, Any]:
     """Play `world` for so many seconds and measure.
 
     Raises:
@@ -57,7 +57,7 @@ def bench_engine(world: str, seconds: float, *, seed: int = 1) -> dict[str, Any]
     watch = _Stopwatch()
     with Engine(model) as engine:
         session = engine.open(watch, seed=seed)
-        play(session, spec.actions, WARM_UP_S, seed=seed)
+        play(session, spec.actions, warm_up, seed=seed)
         begun, stalls = time.monotonic_ns(), engine.stats().stalls
         play(session, spec.actions, seconds, seed=seed + 1)
         spent = (time.monotonic_ns() - begun) / 1e9

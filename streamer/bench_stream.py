@@ -163,10 +163,10 @@ def _server(world: str) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(15)
+            process.communicate(timeout=15)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            process.communicate()
 
 
 def _wait_until_ready(process: subprocess.Popen[str], url: str) -> None:

@@ -1,0 +1,152 @@
+"""The `worldloom` command."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from worldloom.streamer import __main__ as cli
+from worldloom.streamer.bench_stream import _figures
+
+COMMAND = [sys.executable, "-m", "worldloom.streamer"]
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(cli.app, list(arguments))
+    return result.exit_code, result.output
+
+
+def test_worlds_lists_the_toy() -> None:
+    code, output = run("worlds", "--json")
+    assert code == 0
+    assert json.loads(output)[-1]["name"] == "toy"
+    assert "toy" in run("worlds")[1]
+
+
+def test_bench_engine_measures_in_real_time() -> None:
+    from worldloom.streamer import bench_engine
+
+    figures = bench_engine.bench_engine("toy", 1.0, warm_up=0.2)
+    assert figures["fps"] == pytest.approx(20.0, rel=0.2)
+    assert figures["period_ms"] == 50.0
+    assert 0 < figures["step_ms"]["p50"] <= figures["step_ms"]["p95"]
+    assert figures["realtime_factor"] == pytest.approx(50.0 / figures["step_ms"]["p50"], rel=0.05)
+    assert figures["peak_rss_mb"] > 10
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("bench", "engine", "--world", "mars"), ("serve", "--config", "/nowhere.toml"), ("serve", "--port", "70000")],
+)
+def test_mistakes_are_told_and_end_with_2(arguments: tuple[str, ...]) -> None:
+    code, output = run(*arguments)
+    assert code == 2
+    assert "worldloom: " in output
+    assert "Traceback" not in output
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['worldloom', '--help']\n"
+        "from worldloom.streamer.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('torch', 'aiortc', 'fastapi', 'playwright') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]"
+    for command in ("serve", "worlds", "train", "eval", "bench"):
+        assert command in done.stdout
+
+
+def test_train_and_eval_hand_their_arguments_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    class Run:
+        STAGES = ("collect", "dynamics")
+
+        @staticmethod
+        def train(name: str, **options: Any) -> Path:
+            asked.append((name, options))
+            return tmp_path / "arm.safetensors"
+
+        @staticmethod
+        def evaluate(name: str, **options: Any) -> dict[str, Any]:
+            asked.append((name, options))
+            return {"autoencoder_psnr": 30.5}
+
+    import worldloom.models.training
+
+    monkeypatch.setattr(worldloom.models.training, "run", Run, raising=False)
+    monkeypatch.setitem(sys.modules, "worldloom.models.training.run", Run)
+    monkeypatch.setitem(sys.modules, "worldloom.models.training.evaluate", Run)
+    code, output = run("train", "arm", "--stage", "dynamics", "--minutes", "2")
+    assert (code, output.strip()) == (0, str(tmp_path / "arm.safetensors"))
+    assert run("eval", "arm", "--json") == (0, '{"autoencoder_psnr": 30.5}\n')
+    assert asked == [
+        ("arm", {"stages": ["dynamics"], "folder": None, "minutes": 2.0, "threads": None}),
+        ("arm", {"folder": None, "quick": False}),
+    ]
+
+
+def wait_until_ready(url: str) -> None:
+    deadline = time.monotonic() + 30
+    answers = set()
+    while 200 not in answers:
+        assert time.monotonic() < deadline
+        answers.add(httpx.get(f"{url}/readyz", trust_env=False).status_code)
+        time.sleep(0.05)
+    assert answers <= {200, 503}
+
+
+def test_serve_says_where_it_is_and_ends_on_ctrl_c() -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--world", "toy", "--port", "0", "--log", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = re.fullmatch(r"Worldloom is at (http://127\.0\.0\.1:\d+)\n", process.stdout.readline())
+        assert said is not None
+        wait_until_ready(said[1])
+        process.send_signal(signal.SIGINT)
+        _, log = process.communicate(timeout=15)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert any("world toy is ready" in line["event"] for line in lines)
+    assert not [line for line in lines if line["level"] in ("error", "critical")]
+
+
+def test_drops_that_no_cause_explains_are_counted() -> None:
+    stats = {
+        "world": "toy",
+        "world_fps": 20,
+        "frames_shown": 190,
+        "measured_s": 10.0,
+        "frames_skipped": 10,
+        "input_to_photon_ms": {"p50": 50.0, "p95": 80.0},
+        "parts_ms": {},
+        "transport": "webrtc",
+        "bitrate_kbps": 100.0,
+        "rtt_ms": 1.0,
+        "server": None,
+    }
+    figures = _figures(stats, {"replaced_on_server": 3, "dropped_by_browser": 4})
+    assert figures["fps_shown"] == 19.0
+    assert figures["drops_unexplained"] == 3
+    assert _figures(stats, {"replaced_on_server": 30})["drops_unexplained"] == 0
