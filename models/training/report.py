@@ -42,15 +42,15 @@ def write_report(recipe: Recipe, folder: Path, world: DiTWorld, out: Path) -> No
     clips = Clips.open(folder / "data" / "holdout")
     truth, dreamed, rows = paired(world, clips)
     spec = recipe.spec
-    Pillow.fromarray(pair_sheet(truth, dreamed, rows, spec.actions)).save(out / "pairs.png", optimize=True)
-    Pillow.fromarray(grid(many_dreams(world, clips), STEPS)).save(out / "dreams.png", optimize=True)
+    Pillow.fromarray(pair_sheet(truth, dreamed, rows, spec.actions)).save(out / "pairs.png")
+    Pillow.fromarray(grid(many_dreams(world, clips), STEPS)).save(out / "dreams.png")
     write_video(out / "dream.mp4", side_by_side(truth, dreamed, rows, spec.actions), spec.fps)
 
 
 def paired(world: DiTWorld, clips: Clips) -> tuple[Pictures, Pictures, Actions]:
     """Truth and dream (B, T, H, W, 3) from the same start under the same actions (B, T, A)."""
     known = context_frames(world)
-    length = next((n for n in sorted(SHOWN, reverse=True) if len(clips.windows(known + n))), 1)
+    length = next((n for n in sorted(SHOWN, reverse=True) if len(clips.windows(known + n)) >= CLIPS), 1)
     starts = spread(clips.windows(known + length), CLIPS)
     span = starts[:, None] + known + np.arange(length)
     rows = clips.leading[span]
@@ -132,7 +132,7 @@ def write_video(path: Path, frames: Iterable[Image], fps: Fraction) -> None:
         stream = None
         for picture in frames:
             if stream is None:
-                stream = container.add_stream("libx264", rate=fps, options={"crf": "23", "preset": "slow"})
+                stream = container.add_stream("libx264", rate=fps, options={"crf": "23", "preset": "medium"})
                 stream.height, stream.width = picture.shape[:2]
                 stream.pix_fmt = "yuv420p"
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+
 from worldloom.models.kv_cache import CacheConfig, KVCache
 from worldloom.models.memory import CachedMemory, FullMemory
 from worldloom.models.rope import rotary

@@ -1,0 +1,30 @@
+"""Toy recordings that many tests share: drawn in this process, in a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from worldloom.models.training.collect import record_battery, record_episodes
+from worldloom.models.training.recipe import Recipe, load_recipe
+from worldloom.models.training.simulators import open_simulator
+
+
+@pytest.fixture(scope="session")
+def toy_recipe() -> Recipe:
+    return load_recipe("toy")
+
+
+@pytest.fixture(scope="session")
+def recordings(toy_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's folder with all three sets, as the collect stage leaves them. Read it only."""
+    folder = tmp_path_factory.mktemp("toy-run")
+    data = toy_recipe.data
+    simulator = open_simulator("toy", toy_recipe.spec.height, toy_recipe.spec.width)
+    for name, frames, seed in (("train", 300, 1), ("holdout", 240, 1_000_001)):
+        record_episodes(simulator, frames, data.episode, seed).save(folder / "data" / name / "0000")
+    for k, direction in enumerate(data.directions):
+        shard = record_battery(simulator, toy_recipe, direction, 2_000_001 + 10_000 * k)
+        shard.save(folder / "data" / "battery" / f"{k:04d}")
+    return folder
