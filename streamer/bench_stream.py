@@ -54,7 +54,7 @@ def bench_stream(world: str, seconds: float, *, transport: str = "auto", seed: i
     Raises:
         BenchFailed: no browser, no server or no picture.
     """
-    with _server(world) as url, _page(f"{url}/?world={world}&transport={transport}") as page:
+    with _server(world) as url, _page(f"{url}/?transport={transport}") as page:
         _wait(page, "window.worldloom?.stats()?.frames_shown > 5", PICTURE_S, "no picture")
         page.locator("#stage").click()
         keys = sorted(page.evaluate("Object.keys(window.worldloom.info.actions.keys)"))

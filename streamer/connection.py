@@ -156,6 +156,7 @@ class Connection:
             await self._live(viewer, session, engine)
         finally:
             server.sessions -= 1
+            viewer.stats(engine.stats(), server.sessions)  # what was not told yet is counted
             await _free(viewer, session, engine)
         return viewer.error
 

@@ -12,7 +12,6 @@ from . import errors
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-DROP_CAUSES = ("replaced", "outbox", "inbox")  # by a newer frame; reader too slow; world too slow
 _MS = (0.5, 1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024)
 _BUCKETS = tuple(ms / 1000 for ms in _MS)
 
@@ -29,7 +28,9 @@ class Metrics:
         self.opened = self._counter("sessions_opened", "sessions since the start", "world", "video")
         self.frames = self._counter("frames", "frames that left", "world", "video")
         self.octets = self._counter("video_bytes", "bytes of pictures that left", "world", "video")
-        self.drops = self._counter("drops", "frames and messages that were made and dropped", "world", "cause")
+        self.drops = self._counter(
+            "drops", "made and dropped: frames replaced by newer ones, messages over the outbox", "world", "cause"
+        )
         self.controls = self._counter("controls", "controls received", "world")
         self.errors = self._counter("errors", "errors told to a client", "code")
         self.step_seconds = self._histogram("step_seconds", "one step of the world", "world")

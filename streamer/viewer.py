@@ -23,8 +23,8 @@ from .outbox import Outbox
 from .protocol import Candidate, FrameInfo, Hello, Percentiles, Receipt, Stats, encode, refusal
 from .scheduler import EngineStats
 from .session import SessionConfig
-from .transports.tally import Tally
-from .transports.webrtc import Departure, WebRtcVideo
+from .transports.tally import Departure, Tally
+from .transports.webrtc import WebRtcVideo
 from .transports.websocket import WebSocketVideo
 
 
@@ -71,11 +71,16 @@ class Viewer:
                 fps=spec.fps,
                 settings=settings.webrtc,
                 pool=pool,
-                departed=self._departed,
+                departed=self._tell,
             )
         elif hello.video == "websocket":
             self._websocket = WebSocketVideo(
-                self._slot, format=hello.format, settings=settings.websocket, pool=pool, send=send
+                self._slot,
+                format=hello.format,
+                settings=settings.websocket,
+                pool=pool,
+                send=send,
+                departed=self._measure,
             )
         self._told = _Told(time.monotonic())
 
@@ -160,12 +165,15 @@ class Viewer:
         video = self._webrtc or self._websocket
         return video.tally if video is not None else Tally()
 
-    def _departed(self, departure: Departure) -> None:
-        """A frame left over WebRTC: its facts follow over the WebSocket."""
-        frame = departure.frame
+    def _measure(self, departure: Departure) -> None:
+        """A frame left."""
         self._metrics.encode_seconds.labels(self._video_name).observe(departure.encode_ns / 1e9)
-        age_ns = max(0, departure.sent_ns - frame.sampled_ns)
-        self._metrics.age_seconds.labels(self._video_name).observe(age_ns / 1e9)
+        self._metrics.age_seconds.labels(self._video_name).observe(_age_ns(departure) / 1e9)
+
+    def _tell(self, departure: Departure) -> None:
+        """A frame left over WebRTC: its facts follow over the WebSocket."""
+        self._measure(departure)
+        frame = departure.frame
         info = FrameInfo(
             index=frame.index,
             pts=frame.pts,
@@ -173,9 +181,14 @@ class Viewer:
             rtp_timestamp=departure.rtp_timestamp,
             compute_ms=frame.step_ns / 1e6,
             encode_ms=departure.encode_ns / 1e6,
-            age_ms=age_ns / 1e6,
+            age_ms=_age_ns(departure) / 1e6,
         )
         self._outbox.put(encode(info), news=True)
+
+
+def _age_ns(departure: Departure) -> int:
+    """From sampling the controls to sending."""
+    return max(0, departure.sent_ns - departure.frame.sampled_ns)
 
 
 def _percentiles(times_ns: Iterable[int]) -> Percentiles | None:

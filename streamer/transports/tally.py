@@ -1,11 +1,23 @@
-"""What one viewer's video amounts to: pictures, bytes, encoding times. Knows no transport and reads no clock."""
+"""What one viewer's video amounts to: what left, how large, how long to encode. Knows no transport, no clock."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
 
+from ..frames import Frame
+
 WINDOW = 256  # pictures whose encoding time is remembered
+
+
+@dataclass(frozen=True)
+class Departure:
+    """A frame that has left for the viewer."""
+
+    frame: Frame
+    encode_ns: int  # time that compressing it took
+    sent_ns: int  # `time.monotonic_ns` when its last byte was handed to the network
+    rtp_timestamp: int | None = None  # in the RTP header of its packets: how a browser names the frame
 
 
 @dataclass

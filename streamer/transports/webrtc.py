@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -35,7 +34,7 @@ from ..frames import Frame, FrameSlot
 from . import aiortc_patches
 from .encoder import TIME_BASE, Codec, EncoderSettings, VideoEncoder
 from .rate import RateControl, ReceiverReport, RepairBudget
-from .tally import Tally
+from .tally import Departure, Tally
 
 MAX_MEDIA_LINES = 4  # each line of an offer may cost sockets; a viewer needs one
 
@@ -50,16 +49,6 @@ class WebRtcSettings(BaseModel):
     )  # in order of preference; the viewer has the say
     ice_servers: tuple[str, ...] = ()  # STUN or TURN urls; none is needed on one machine or one network
     encoder: EncoderSettings = EncoderSettings()
-
-
-@dataclass(frozen=True)
-class Departure:
-    """A frame whose last packet has left."""
-
-    frame: Frame
-    rtp_timestamp: int  # in the RTP header of its packets: how a browser names the frame
-    encode_ns: int  # time that compressing it took
-    sent_ns: int  # `time.monotonic_ns` after the last packet
 
 
 class WebRtcVideo:
@@ -214,7 +203,7 @@ class _PictureTrack(MediaStreamTrack):
         (frame, encode_ns), self._leaving = self._leaving, None
         stamp = aiortc_patches.rtp_timestamp(self._sender)
         self._adapt(self._sender)
-        self._video._departed(Departure(frame, stamp, encode_ns, time.monotonic_ns()))
+        self._video._departed(Departure(frame, encode_ns, time.monotonic_ns(), stamp))
 
     def _adapt(self, sender: RTCRtpSender) -> None:
         """Follow the viewer's reports."""

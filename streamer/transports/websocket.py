@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..errors import SessionClosed
 from ..frames import Frame, FrameSlot
 from ..wire import Format, FrameHeader, pack_frame
-from .tally import Tally
+from .tally import Departure, Tally
 
 
 class WebSocketSettings(BaseModel):
@@ -40,6 +40,7 @@ class WebSocketVideo:
         settings: WebSocketSettings,
         pool: Executor,
         send: Callable[[bytes], Awaitable[None]],
+        departed: Callable[[Departure], None] = lambda _: None,
     ) -> None:
         self.tally = Tally()
         self._slot = slot
@@ -47,6 +48,7 @@ class WebSocketVideo:
         self._settings = settings
         self._pool = pool
         self._send = send
+        self._departed = departed
 
     async def run(self) -> None:
         """Send frames until the slot is closed."""
@@ -59,6 +61,7 @@ class WebSocketVideo:
             message, encode_ns = await loop.run_in_executor(self._pool, self.message, frame)
             await self._send(message)
             self.tally.add(len(message), encode_ns)
+            self._departed(Departure(frame, encode_ns, time.monotonic_ns()))
 
     def message(self, frame: Frame) -> tuple[bytes, int]:
         """Header and picture, and the nanoseconds that compressing took. For the pool."""

@@ -150,7 +150,8 @@ async def test_stats_pong_and_metrics(serve: Serve) -> None:
         text = (await server.get("/metrics")).text
         assert 'worldloom_sessions{world="toy"} 1.0' in text
         assert 'worldloom_frames_total{video="websocket",world="toy"}' in text
-        assert "worldloom_step_seconds_bucket" in text
+        for name in ("step", "encode", "frame_age"):
+            assert f"worldloom_{name}_seconds_bucket" in text
 
 
 async def test_busy_is_one_clear_answer(serve: Serve) -> None:
