@@ -48,7 +48,9 @@ class BenchFailed(Exception):
     """There is nothing to measure: no browser, no server, or no picture."""
 
 
-def bench_stream(world: str, seconds: float, *, transport: str = "auto", seed: int = 1) -> dict[str, Any]:
+def bench_stream(
+    world: str, seconds: float, *, transport: str = "auto", seed: int = 1, warm_up: float = WARM_UP_S
+) -> dict[str, Any]:
     """Play `world` in Chromium for so many seconds and measure.
 
     Raises:
@@ -59,7 +61,7 @@ def bench_stream(world: str, seconds: float, *, transport: str = "auto", seed: i
         page.locator("#stage").click()
         keys = sorted(page.evaluate("Object.keys(window.worldloom.info.actions.keys)"))
         rng = random.Random(seed)
-        _play(page, keys, WARM_UP_S, rng)
+        _play(page, keys, warm_up, rng)
         before = _drops(page)
         page.evaluate("window.worldloom.clearStats()")
         _play(page, keys, seconds, rng)

@@ -16,7 +16,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("transport", ["webrtc", "websocket"])
 def test_a_press_becomes_light(transport: str) -> None:
-    figures = bench_stream("toy", 4.0, transport=transport)
+    figures = bench_stream("toy", 4.0, transport=transport, warm_up=1.0)
     assert figures["transport"] == transport
     assert figures["fps_shown"] == pytest.approx(20.0, rel=0.15)
     assert figures["input_to_photon_ms"]["count"] >= 5

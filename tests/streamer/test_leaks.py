@@ -1,4 +1,4 @@
-"""Connect and kill, again and again: sessions, states, tasks, threads, sockets and memory come back to what they were."""
+"""Connect and kill, again and again: sessions, states, tasks, threads, sockets and memory come back to the start."""
 
 from __future__ import annotations
 
