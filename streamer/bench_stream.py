@@ -34,6 +34,9 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # Both for machines with no network but the loop-back: there WebRTC needs its address, and in the open.
+    "--allow-loopback-in-peer-connection",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
     "--autoplay-policy=no-user-gesture-required",
 )
 READY_S = 180.0  # seconds that the server may take to be ready
