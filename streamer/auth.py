@@ -6,6 +6,7 @@ Knows headers and numbers; no socket, no session, and no clock of its own.
 from __future__ import annotations
 
 from collections.abc import Collection
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 
@@ -13,9 +14,11 @@ def host_allowed(host: str | None, allowed: Collection[str]) -> bool:
     """Whether the Host header names us.
 
     A page of a stranger can point its own domain name at 127.0.0.1 and would then pass as the same origin; what it
-    cannot do is send one of our names.
+    cannot do is send one of our names. A bare address needs no list: nobody can point that elsewhere.
     """
-    return "*" in allowed or (host is not None and _name(host) in allowed)
+    if "*" in allowed:
+        return True
+    return host is not None and (_name(host) in allowed or _is_address(_name(host)))
 
 
 def origin_allowed(origin: str | None, host: str | None, allowed: Collection[str]) -> bool:
@@ -52,3 +55,11 @@ def _name(host: str) -> str:
     if host.startswith("["):
         return host[: host.find("]") + 1]
     return host.rsplit(":", 1)[0] if ":" in host else host
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True

@@ -31,7 +31,7 @@ class ServerSettings(BaseSettings):
     max_connections: int = Field(default=64, ge=1, le=4096)  # open WebSockets, with or without a session
 
     origins: tuple[str, ...] = ()  # pages allowed besides our own, like "https://example.org"
-    hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")  # names that we answer to; "*": any
+    hosts: tuple[str, ...] = ("localhost",)  # names that we answer to, besides bare addresses; "*": any
 
     hello_timeout: float = Field(default=5.0, gt=0)  # seconds that a new connection may stay silent
     heartbeat: float = Field(default=5.0, gt=0)  # seconds between pings, and that a peer may take to answer
