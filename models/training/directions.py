@@ -124,7 +124,7 @@ class FlowReader:
     they are dim and repeat; Farneback's misreads one strafe in ten there.
     """
 
-    still = 1.0  # pixels over a whole clip; the least that a real clip moved is 2.4
+    still = 1.0  # pixels over a whole clip; the least that a real clip moved is 2.7
 
     def __init__(self) -> None:
         import cv2
