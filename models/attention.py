@@ -29,7 +29,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
     """
     if HAVE_FLASH and mask is None and q.is_cuda and q.dtype in (torch.float16, torch.bfloat16):
         return _flash(q, k, v)
-    if mask is None and q.dtype == torch.bfloat16 and q.device.type == "cpu" and not q.requires_grad:
+    if mask is None and q.dtype == torch.bfloat16 and q.device.type == "cpu":
         return _products(q, k, v)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 

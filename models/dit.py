@@ -5,7 +5,9 @@
   (adaLN-single: one projection shared by all blocks, one table of offsets a block; DiT, PixArt-alpha).
 - Attention is full inside a chunk and causal across chunks; queries and keys are RMS-normed and rotated in 3-D.
 - The feed-forward has a 3x3 depthwise convolution between its matrices (SANA, arXiv 2410.10629).
-- Output: flow-matching velocity, noise minus picture, for x = (1 - sigma) * picture + sigma * noise.
+- Output: flow-matching velocity, noise minus picture, for x = (1 - sigma) * picture + sigma * noise. The network
+  itself says only how the picture differs from the frame before it: most of a frame is the frame before, and a
+  network that has to pass that through its width blurs it (see `precondition`).
 
 What a token may look at is decided by the `Memory` it is given: a mask over the whole sequence in training, a ring
 of cached frames when streaming. That is an argument, never a mode. No state lives here.
@@ -129,6 +131,8 @@ class CausalDiT(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.final = nn.Linear(d, 2 * d)
         self.leave = nn.Linear(d, config.channels)
+        self.change: Tensor  # root-mean-square change of a latent number from frame to frame, measured on the data
+        self.register_buffer("change", torch.tensor(1.0))
         for layer in (self.modulate, self.final, self.leave):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -144,14 +148,15 @@ class CausalDiT(nn.Module):
             memory: what attention may look at.
 
         Returns:
-            (B, F, C, h, w) velocity: noise minus picture.
+            (B, F, C, h, w) velocity: noise minus picture, float32.
         """
         h, condition, modulation = self._enter(x, previous, sigma, actions)
         for layer, block in enumerate(self.blocks):
             h = block(h, modulation, layer, memory)
         shift, scale = self.final(condition).unsqueeze(2).chunk(2, -1)
-        y: Tensor = self.leave(_norm(h) * (1 + scale) + shift)
-        return y.transpose(2, 3).reshape(x.shape)
+        y = self.leave(_norm(h) * (1 + scale) + shift).transpose(2, 3).reshape(x.shape).float()
+        of_x, of_previous, of_y, _ = precondition(sigma, self.change)
+        return of_x * x.float() - of_previous * previous.float() - of_y * y
 
     def commit(self, x: Tensor, previous: Tensor, sigma: Tensor, actions: Tensor, memory: LastingMemory) -> None:
         """Leave the keys and values of finished frames in a memory: `forward` without what only its result needs."""
@@ -165,10 +170,31 @@ class CausalDiT(nn.Module):
 
     def _enter(self, x: Tensor, previous: Tensor, sigma: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens (B, F, N, D), condition (B, F, D) and modulation (B, F, 6, D)."""
-        tokens = torch.cat([x, previous], 2).flatten(3).transpose(2, 3)  # (B, F, N, 2C)
-        condition = F.silu(self.time(waves(sigma).to(x.dtype)) + self.action(actions.to(x.dtype)))
+        dtype = self.enter.weight.dtype
+        tokens = torch.cat([x, previous], 2).flatten(3).transpose(2, 3).to(dtype)  # (B, F, N, 2C)
+        condition = F.silu(self.time(waves(sigma).to(dtype)) + self.action(actions.to(dtype)))
         modulation = self.modulate(condition).unflatten(-1, (6, -1))
-        return self.enter(tokens) + self.place.to(x.dtype), condition, modulation
+        return self.enter(tokens) + self.place, condition, modulation
+
+
+def precondition(sigma: Tensor, change: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """How velocity is put together from x, the previous frame and the network's output y.
+
+    EDM's preconditioning (arXiv 2206.00364) around the previous frame instead of around zero. If a picture differs from
+    the frame before it by a normal change of standard deviation d, its mean given x is a known mixture of the two;
+    y is what is left, in units of its standard deviation. At sigma 1 the picture is `previous + d * y`.
+
+    Args:
+        sigma: (B, F) noise level of each frame.
+        change: d, a scalar.
+
+    Returns:
+        four (B, F, 1, 1, 1) float32 factors: velocity = a * x - b * previous - c * y, and the weight of its squared
+        error that makes every noise level count the same.
+    """
+    s, d = sigma.float()[..., None, None, None], change.float()
+    spread = (d * (1 - s)).square() + s.square()
+    return (s - d * d * (1 - s)) / spread, s / spread, d * spread.rsqrt(), spread / (d * d)
 
 
 def waves(sigma: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The two things that attention can look at: a whole sequence under a mask, or what streams remember.
+"""What attention can look at: a whole sequence under a mask, two streams in training, or what streams remember.
 
 Joins positions, attention and caches; knows nothing about sampling or worlds.
 """
@@ -27,6 +27,30 @@ class FullMemory:
         """See `dit.Memory`."""
         del layer
         return attention(rotate(q, self.rotary), rotate(k, self.rotary), v, self.mask)
+
+
+@dataclass
+class TwoStreamMemory:
+    """Training: T - 1 context frames, then T - 1 target frames, frame t + 1 as target t (see fit_dynamics.py).
+
+    Context t sees contexts up to t, target t sees the same and itself. What a mask would throw away is not computed.
+    """
+
+    rotary: Rotary  # each (B, 1, S, d/2)
+    tokens: int  # of one frame
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """See `dit.Memory`."""
+        del layer
+        q, k, n = rotate(q, self.rotary), rotate(k, self.rotary), self.tokens
+        half = q.shape[2] // 2
+        contexts, targets = [], []
+        for at in range(0, half, n):
+            past, own = slice(0, at + n), slice(half + at, half + at + n)
+            contexts.append(attention(q[:, :, at : at + n], k[:, :, past], v[:, :, past]))
+            keys, values = (torch.cat([x[:, :, past], x[:, :, own]], 2) for x in (k, v))
+            targets.append(attention(q[:, :, own], keys, values))
+        return torch.cat(contexts + targets, 2)
 
 
 @dataclass

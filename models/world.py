@@ -178,7 +178,7 @@ class DiTWorld:
 
         def velocity(x: Tensor, sigma: float) -> Tensor:
             level = torch.full(x.shape[:2], sigma, device=self.device)
-            return self.dit(x.to(self.dtype), previous, level, normal, memory).float()
+            return self.dit(x, previous, level, normal, memory)
 
         return unit_cells(denoise(velocity, noise, self.config.sigmas))
 
@@ -191,7 +191,7 @@ class DiTWorld:
         yaws = self._yaws(states, rows)
         memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, yaws)
         level = torch.full(kept.shape[:2], sigma, device=self.device)
-        self.dit.commit(kept.to(self.dtype), self._previous(states), level, self._normal(rows), memory)
+        self.dit.commit(kept, self._previous(states), level, self._normal(rows), memory)
         for b, state in enumerate(states):
             state.cache.advance(yaws[b].tolist())
             state.yaw = float(yaws[b, -1])
@@ -232,7 +232,7 @@ class DiTWorld:
 
     def _previous(self, states: Sequence[DiTState]) -> Tensor:
         """(B, F, C, h, w) the last finished frame, for every frame of the chunk."""
-        last = torch.stack([s.last for s in states]).to(self.dtype)
+        last = torch.stack([s.last for s in states])
         return last[:, None].expand(-1, self.spec.chunk, -1, -1, -1)
 
     def _normal(self, rows: Tensor) -> Tensor:

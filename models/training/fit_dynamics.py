@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from ..dit import CausalDiT, DiTConfig
-from ..memory import FullMemory
+from ..dit import CausalDiT, DiTConfig, precondition
+from ..memory import TwoStreamMemory
 from ..rope import rotary
 from .budget import Budget
 from .clips import Clips
@@ -28,9 +28,11 @@ from .muon import Muon
 from .recipe import Recipe
 
 SAVE_EVERY_S = 180.0  # seconds between checkpoints
-MAX_CONTEXT_SIGMA = 0.3  # strongest noise on the context in training
+MAX_CONTEXT_SIGMA = 0.2  # strongest noise on the context in training; weak noise is more frequent
 CLEAN_SHARE = 0.25  # share of clips whose context carries no noise at all
-PURE_SHARE = 0.15  # share of targets that start from pure noise, as every sampled frame does
+PURE_SHARE = 0.3  # share of targets that start from pure noise, as every sampled frame does
+SPREAD = 1.2  # standard deviation of the logarithm of the noise-to-picture ratio of the other targets
+ABOVE = 1.0  # its mean lies this far above the logarithm of the typical change: finer noise hides nothing
 
 
 def dit_config(recipe: Recipe) -> DiTConfig:
@@ -76,6 +78,13 @@ class ClipSource:
         self.turned = np.cumsum(clips.leading[:, column].astype(np.float64)) if turn else np.zeros(len(clips))
         self.seed = recipe.data.seed
 
+    def change(self) -> float:
+        """Root-mean-square change of a latent number from one frame to the next."""
+        starts = self.clips.windows(2)
+        at = starts[np.linspace(0, len(starts) - 1, min(2_000, len(starts))).astype(np.int64)]
+        step = self.latents[at + 1].astype(np.float32) - self.latents[at].astype(np.float32)
+        return float(np.sqrt(np.mean(step**2)))
+
     def draw(self, step: int, batch: int, frames: int) -> Batch:
         """`batch` clips of `frames` frames."""
         starts = self.clips.windows(frames)
@@ -88,35 +97,28 @@ class ClipSource:
         )
 
 
-def two_streams(frames: int, tokens: int) -> tuple[NDArray[np.int64], Tensor]:
-    """Frame indices (2T - 2,) of contexts then targets, and the token mask (S, S) over them."""
-    context, target = np.arange(frames - 1), np.arange(1, frames)
-    index = np.concatenate([context, target])
-    is_target = np.arange(2 * frames - 2) >= frames - 1
-    sees = ~is_target[None, :] & np.where(
-        is_target[:, None], index[None] < index[:, None], index[None] <= index[:, None]
-    )
-    sees |= np.eye(2 * frames - 2, dtype=bool)
-    return index, torch.from_numpy(sees.repeat(tokens, 0).repeat(tokens, 1))
+def two_streams(frames: int) -> NDArray[np.int64]:
+    """Frame indices (2T - 2,) of contexts, then targets."""
+    return np.concatenate([np.arange(frames - 1), np.arange(1, frames)])
 
 
-def loss_of(model: Any, config: DiTConfig, batch: Batch, layout: tuple[NDArray[np.int64], Tensor]) -> Tensor:
-    """Mean squared error of the velocity of every target frame."""
+def loss_of(model: Any, config: DiTConfig, batch: Batch) -> Tensor:
+    """Weighted mean squared error of the velocity of every target frame; 1 is what copying the last frame gives."""
     B, T = batch.latents.shape[:2]
     z, device = batch.latents, batch.latents.device
-    index, mask = layout
-    strength = torch.rand(B, 1, device=device) * MAX_CONTEXT_SIGMA
+    strength = torch.rand(B, 1, device=device).square() * MAX_CONTEXT_SIGMA
     strength = (strength * (torch.rand(B, 1, device=device) > CLEAN_SHARE)).expand(B, T)
     noisy = mixed(z, strength)
-    sigma = torch.sigmoid(torch.randn(B, T - 1, device=device) + 0.5)
+    change = model.change
+    sigma = torch.sigmoid(torch.randn(B, T - 1, device=device) * SPREAD + change.log() + ABOVE)
     sigma = torch.where(torch.rand_like(sigma) < PURE_SHARE, torch.ones_like(sigma), sigma)
     noise = torch.randn_like(z[:, 1:])
     s = sigma[..., None, None, None]
     target = (1 - s) * z[:, 1:] + s * noise
     before = torch.cat([torch.zeros_like(noisy[:, :1]), noisy[:, :-1]], 1)
-    at = torch.from_numpy(index)
+    at = torch.from_numpy(two_streams(T))
     cos, sin = rotary(config.rope, at.double().expand(B, -1), batch.yaw.cpu()[:, at])
-    memory = FullMemory((cos[:, None].to(device), sin[:, None].to(device)), mask.to(device))
+    memory = TwoStreamMemory((cos[:, None].to(device), sin[:, None].to(device)), config.tokens)
     velocity = model(
         torch.cat([noisy[:, :-1], target], 1),
         torch.cat([before[:, :-1], noisy[:, :-1]], 1),
@@ -124,7 +126,8 @@ def loss_of(model: Any, config: DiTConfig, batch: Batch, layout: tuple[NDArray[n
         batch.actions[:, at],
         memory,
     )
-    return (velocity[:, T - 1 :].float() - (noise - z[:, 1:])).square().mean()
+    weight = precondition(sigma, change)[3]
+    return (weight * (velocity[:, T - 1 :] - (noise - z[:, 1:])).square()).mean()
 
 
 def mixed(z: Tensor, sigma: Tensor) -> Tensor:
@@ -209,6 +212,7 @@ def fit_dynamics(recipe: Recipe, folder: Path, device: torch.device) -> None:
     r, config = recipe.dynamics, dit_config(recipe)
     source = ClipSource(recipe, folder, "train")
     trainee = Trainee.fresh(recipe, device)
+    trainee.model.change.fill_(source.change())
     path = folder / "dynamics.pt"
     trainee.resume(path)
     model: Any = torch.compile(trainee.model) if r.compile else trainee.model
@@ -219,12 +223,11 @@ def fit_dynamics(recipe: Recipe, folder: Path, device: torch.device) -> None:
         progress.update(task, completed=budget.progress)
         while not budget.finished:
             frames, batch_size = clip_shape(recipe, budget.progress)
-            layout = two_streams(frames, config.tokens)
             budget.begin()
             batch = source.draw(budget.done, batch_size, frames)
             batch = Batch(batch.latents.to(device), batch.actions.to(device), batch.yaw)
             with torch.autocast(device.type, torch.bfloat16):
-                loss = loss_of(model, config, batch, layout)
+                loss = loss_of(model, config, batch)
             trainee.step(loss, recipe)
             budget.end()
             shown = 0.98 * shown + 0.02 * loss.item() if shown else loss.item()
@@ -254,5 +257,5 @@ def load_dynamics(recipe: Recipe, folder: Path) -> CausalDiT:
     """
     model = CausalDiT(dit_config(recipe))
     state = torch.load(folder / "dynamics.pt", map_location="cpu", weights_only=True)
-    model.load_state_dict(state["average"])
+    model.load_state_dict(state["model"] | state["average"])  # buffers are not averaged
     return model.eval()

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from worldloom.models.kv_cache import CacheConfig, KVCache
-from worldloom.models.memory import CachedMemory, FullMemory
-from worldloom.models.rope import rotary
+from worldloom.models.memory import CachedMemory, FullMemory, TwoStreamMemory
+from worldloom.models.rope import RopeConfig, rotary
 from worldloom.models.training.budget import Budget
 from worldloom.models.training.fit_dynamics import Batch, Trainee, dit_config, loss_of, two_streams
 from worldloom.models.training.muon import Muon, orthogonal
@@ -33,11 +33,19 @@ def random_batch(recipe: Recipe, frames: int, seed: int = 0) -> Batch:
     return Batch(latents, torch.randn(2, frames, c.actions, generator=g), torch.zeros(2, frames).double())
 
 
-def test_targets_see_the_past_and_themselves() -> None:
-    index, mask = two_streams(4, tokens=1)
+def test_two_streams_equal_the_mask_that_they_stand_for() -> None:
+    T, n = 4, 2
+    index = two_streams(T)
     assert index.tolist() == [0, 1, 2, 1, 2, 3]
-    sees = {i: [j for j in range(6) if mask[i, j]] for i in range(6)}
-    assert sees == {0: [0], 1: [0, 1], 2: [0, 1, 2], 3: [0, 3], 4: [0, 1, 4], 5: [0, 1, 2, 5]}
+    is_target = np.arange(2 * T - 2) >= T - 1
+    sees = ~is_target[None] & (index[None] <= index[:, None] - is_target[:, None])
+    sees |= np.eye(2 * T - 2, dtype=bool)
+    mask = torch.from_numpy(sees.repeat(n, 0).repeat(n, 1))
+    g = torch.Generator().manual_seed(0)
+    q, k, v = torch.randn(3, 2, 2, 2 * (T - 1) * n, 16, generator=g)
+    phases = rotary(RopeConfig(16, 1, n), torch.from_numpy(index).double(), torch.zeros(2 * T - 2).double())
+    want = FullMemory(phases, mask).attend(0, q, k, v)
+    torch.testing.assert_close(TwoStreamMemory(phases, n).attend(0, q, k, v), want, atol=1e-6, rtol=1e-5)
 
 
 def test_what_is_trained_is_what_streams() -> None:
@@ -49,8 +57,7 @@ def test_what_is_trained_is_what_streams() -> None:
     noisy = torch.randn(1, T - 1, c.channels, c.rows, c.columns, generator=g)
     actions = torch.randn(1, T, c.actions, generator=g)
     yaw = torch.tensor([0.0, 4.0, 9.0, 11.0], dtype=torch.float64)
-    index, mask = two_streams(T, c.tokens)
-    at = torch.from_numpy(index)
+    at = torch.from_numpy(two_streams(T))
     cos, sin = rotary(c.rope, at.double()[None], yaw[at][None])
     before = torch.cat([torch.zeros_like(z[:, :1]), z[:, :-1]], 1)
     sigma = torch.cat([torch.zeros(1, T - 1), torch.full((1, T - 1), 0.7)], 1)
@@ -63,7 +70,7 @@ def test_what_is_trained_is_what_streams() -> None:
             torch.cat([before[:, :-1], z[:, :-1]], 1),
             sigma,
             actions[:, at],
-            FullMemory((cos[:, None], sin[:, None]), mask),
+            TwoStreamMemory((cos[:, None], sin[:, None]), c.tokens),
         )[:, T - 1 :]
         for k in range(T):
             span = slice(k, k + 1)
@@ -81,11 +88,10 @@ def test_loss_falls_on_one_clip(recipe: Recipe) -> None:
     recipe = replace(recipe, dynamics=replace(recipe.dynamics, steps=1000))
     trainee = Trainee.fresh(recipe, torch.device("cpu"))
     config, batch = dit_config(recipe), random_batch(recipe, 3)
-    layout = two_streams(3, config.tokens)
     torch.manual_seed(0)
     losses = []
     for _ in range(120):
-        loss = loss_of(trainee.model, config, batch, layout)
+        loss = loss_of(trainee.model, config, batch)
         trainee.step(loss, recipe)
         trainee.budget.done = 100  # past the warm-up, before the fall
         losses.append(loss.item())
@@ -94,13 +100,12 @@ def test_loss_falls_on_one_clip(recipe: Recipe) -> None:
 
 def test_a_checkpoint_resumes_where_it_was(recipe: Recipe, tmp_path: Path) -> None:
     config, batch = dit_config(recipe), random_batch(recipe, 3)
-    layout = two_streams(3, config.tokens)
 
     def steps(trainee: Trainee, count: int) -> float:
         value = 0.0
         for _ in range(count):
             torch.manual_seed(trainee.budget.done)
-            loss = loss_of(trainee.model, config, batch, layout)
+            loss = loss_of(trainee.model, config, batch)
             trainee.step(loss, recipe)
             trainee.budget.done += 1
             value = loss.item()
