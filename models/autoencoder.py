@@ -90,9 +90,8 @@ class Autoencoder(nn.Module):
             nn.Conv2d(c, config.channels, 1),
         )
         h, w = config.cells
-        where = [
-            PositionMap(n, h * k, w * k) if config.position else nn.Identity() for n, k in ((c, 1), (b, 2), (a, 4))
-        ]
+        places = ((c, 1), (b, 2), (a, 4), (48, 4))  # features, and how many times finer than the latent
+        where = [PositionMap(n, h * k, w * k) if config.position else nn.Identity() for n, k in places]
         self.decoder = nn.Sequential(
             nn.Conv2d(config.channels, c, 3, padding=1),
             where[0],
@@ -111,6 +110,7 @@ class Autoencoder(nn.Module):
             nn.GroupNorm(8, a),
             nn.SiLU(),
             nn.Conv2d(a, 48, 3, padding=1),
+            where[3],
             nn.PixelShuffle(4),
         )
 

@@ -39,7 +39,7 @@ def fit_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
     optimiser = torch.optim.AdamW(model.parameters(), r.lr, betas=(0.9, 0.98), weight_decay=0.01)
     budget = Budget(r.minutes, r.steps)
     path = folder / "autoencoder.pt"
-    _resume(path, model, optimiser, budget)
+    resume(path, model, optimiser, budget)
     saved = time.monotonic()
     shown = 0.0
     with Progress() as progress:
@@ -58,9 +58,9 @@ def fit_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
             if budget.done % 200 == 0:
                 print(f"autoencoder step {budget.done} loss {loss:.4f} psnr {shown:.2f}", flush=True)
             if time.monotonic() - saved > SAVE_EVERY_S:
-                _save(path, model, optimiser, budget)
+                save(path, model, optimiser, budget)
                 saved = time.monotonic()
-    _save(path, model, optimiser, budget)
+    save(path, model, optimiser, budget)
 
 
 def _step(model: Autoencoder, optimiser: torch.optim.Optimizer, frames: Tensor, noise: float) -> tuple[float, float]:
@@ -85,7 +85,7 @@ def reconstruction_loss(y: Tensor, x: Tensor) -> Tensor:
 
 
 def load_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> Autoencoder:
-    """The trained autoencoder, ready to use.
+    """The trained autoencoder, ready to use; with the decoder of the decoder stage where that has run.
 
     Raises:
         FileNotFoundError: the autoencoder stage has not run.
@@ -93,6 +93,9 @@ def load_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> Auto
     model = Autoencoder(autoencoder_config(recipe))
     state = torch.load(folder / "autoencoder.pt", map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
+    again = folder / "decoder.pt"
+    if again.exists() and again.stat().st_mtime > (folder / "autoencoder.pt").stat().st_mtime:
+        model.decoder.load_state_dict(torch.load(again, map_location="cpu", weights_only=True)["model"])
     return model.to(device).eval()
 
 
@@ -132,7 +135,8 @@ def reconstruction_psnr(model: Autoencoder, clips: Clips, count: int) -> float:
     return total / count
 
 
-def _resume(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, budget: Budget) -> None:
+def resume(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, budget: Budget) -> None:
+    """Go on from a checkpoint, if there is one."""
     if not path.exists():
         return
     state = torch.load(path, map_location="cpu", weights_only=True)
@@ -141,7 +145,8 @@ def _resume(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, budg
     budget.spent_s, budget.done = state["spent_s"], state["done"]
 
 
-def _save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, budget: Budget) -> None:
+def save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, budget: Budget) -> None:
+    """Write a checkpoint, whole or not at all."""
     partial = path.with_suffix(".partial")
     torch.save(
         {

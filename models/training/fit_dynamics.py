@@ -28,7 +28,7 @@ from .muon import Muon
 from .recipe import Recipe
 
 SAVE_EVERY_S = 180.0  # seconds between checkpoints
-MAX_CONTEXT_SIGMA = 0.2  # strongest noise on the context in training; weak noise is more frequent
+MAX_CONTEXT_SIGMA = 0.2  # strongest noise on the context in training; never more than a frame changes by
 CLEAN_SHARE = 0.25  # share of clips whose context carries no noise at all
 PURE_SHARE = 0.3  # share of targets that start from pure noise, as every sampled frame does
 SPREAD = 1.2  # standard deviation of the logarithm of the noise-to-picture ratio of the other targets
@@ -105,11 +105,10 @@ def two_streams(frames: int) -> NDArray[np.int64]:
 def loss_of(model: Any, config: DiTConfig, batch: Batch) -> Tensor:
     """Weighted mean squared error of the velocity of every target frame; 1 is what copying the last frame gives."""
     B, T = batch.latents.shape[:2]
-    z, device = batch.latents, batch.latents.device
-    strength = torch.rand(B, 1, device=device).square() * MAX_CONTEXT_SIGMA
+    z, device, change = batch.latents, batch.latents.device, model.change
+    strength = torch.rand(B, 1, device=device).square() * change.clamp(max=MAX_CONTEXT_SIGMA)
     strength = (strength * (torch.rand(B, 1, device=device) > CLEAN_SHARE)).expand(B, T)
     noisy = mixed(z, strength)
-    change = model.change
     sigma = torch.sigmoid(torch.randn(B, T - 1, device=device) * SPREAD + change.log() + ABOVE)
     sigma = torch.where(torch.rand_like(sigma) < PURE_SHARE, torch.ones_like(sigma), sigma)
     noise = torch.randn_like(z[:, 1:])

@@ -44,6 +44,18 @@ class AutoencoderRecipe:
 
 
 @dataclass(frozen=True)
+class DecoderRecipe:
+    """The second training of the decoder, with the encoder and so the latents left as they are."""
+
+    minutes: float  # training time; pauses are not counted
+    batch: int  # frames a step
+    lr: float  # peak learning rate of AdamW
+    noise: float  # standard deviation of noise on latents
+    texture: float  # weight of the difference in local sharpness: costs PSNR, gives back the grain of surfaces
+    steps: int = 0  # when positive, the length of training in steps instead of minutes
+
+
+@dataclass(frozen=True)
 class DynamicsRecipe:
     """The diffusion transformer, its cache and its training."""
 
@@ -74,6 +86,7 @@ class Recipe:
     spec: WorldSpec
     data: DataRecipe
     autoencoder: AutoencoderRecipe
+    decoder: DecoderRecipe
     dynamics: DynamicsRecipe
     notices: tuple[str, ...]  # whose pictures these are, and under which licence
     digest: str  # SHA-256 of the file
@@ -98,6 +111,7 @@ def load_recipe(name: str) -> Recipe:
             spec=spec_from_table(table["world"]),
             data=DataRecipe(**table["data"]),
             autoencoder=AutoencoderRecipe(**autoencoder),
+            decoder=DecoderRecipe(**table["decoder"]),
             dynamics=DynamicsRecipe(**dynamics),
             notices=tuple(table["notices"]),
             digest=hashlib.sha256(text).hexdigest(),

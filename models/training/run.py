@@ -1,6 +1,6 @@
 """`worldloom train NAME`: the stages of a recipe in order, each resumable and each re-runnable alone.
 
-collect -> autoencoder -> dynamics -> evaluate. Everything lands under one folder (default `runs/NAME`):
+collect -> autoencoder -> dynamics -> decoder -> evaluate. Everything lands under one folder (default `runs/NAME`):
 recordings, checkpoints, the world (`NAME.safetensors` + `.json`), a contact sheet and an MP4 of dream beside truth.
 Knows the order of the stages and what each leaves behind; nothing about how any of them works.
 """
@@ -23,11 +23,12 @@ from .clips import Clips
 from .collect import collect
 from .evaluate import evaluate
 from .fit_autoencoder import encode_recordings, fit_autoencoder, load_autoencoder
+from .fit_decoder import fit_decoder
 from .fit_dynamics import fit_dynamics, load_dynamics
 from .recipe import Recipe, load_recipe
 from .report import write_report
 
-STAGES = ("collect", "autoencoder", "dynamics", "evaluate")
+STAGES = ("collect", "autoencoder", "dynamics", "decoder", "evaluate")
 SCENES = 12  # start scenes that a world carries
 
 
@@ -45,7 +46,7 @@ def train(
         name: a recipe in configs/train, or a path to a `.toml` file.
         stages: which of `STAGES` to run; they run in the order of `STAGES`.
         folder: where everything lands, `runs/NAME` by default. Running again resumes there.
-        minutes: overrides the recipe's training time of the autoencoder and dynamics stages.
+        minutes: overrides the recipe's training time of each stage that trains.
         threads: CPU threads for torch.
 
     Raises:
@@ -60,6 +61,7 @@ def train(
         recipe = replace(
             recipe,
             autoencoder=replace(recipe.autoencoder, minutes=minutes),
+            decoder=replace(recipe.decoder, minutes=minutes),
             dynamics=replace(recipe.dynamics, minutes=minutes),
         )
     folder = folder or Path("runs") / recipe.spec.name
@@ -74,6 +76,8 @@ def train(
         encode_recordings(recipe, folder, device)
     if "dynamics" in stages:
         fit_dynamics(recipe, folder, device)
+    if "decoder" in stages:
+        fit_decoder(recipe, folder, device)
     path = folder / f"{recipe.spec.name}.safetensors"
     if "evaluate" in stages:
         save_world(path, assemble(recipe, folder), about(recipe, folder, {}))
@@ -112,7 +116,8 @@ def about(recipe: Recipe, folder: Path, metrics: dict[str, Any]) -> dict[str, An
     """What goes into a world's `.json` beside its shapes."""
     checkpoints = {
         stage: torch.load(folder / f"{stage}.pt", map_location="cpu", weights_only=True)
-        for stage in ("autoencoder", "dynamics")
+        for stage in ("autoencoder", "dynamics", "decoder")
+        if (folder / f"{stage}.pt").exists()
     }
     return {
         "metrics": metrics,

@@ -1,0 +1,84 @@
+"""The decoder stage: train the decoder on, so that surfaces get their grain back. Latents stay as they are.
+
+A decoder that minimises pixel errors paints the mean of all grains that a latent may stand for, which is smooth. Here
+it is also held to the local sharpness of the true picture (the energy of its Laplacian in small squares), wherever
+the single lines of the grain fall. Costs some PSNR. The dynamics need no new training: the encoder is frozen.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from ..autoencoder import to_signed
+from .budget import Budget
+from .clips import Clips
+from .fit_autoencoder import SAVE_EVERY_S, load_autoencoder, reconstruction_loss, resume, save
+from .recipe import Recipe
+
+PATCH = 8  # pixels each way of the squares in which sharpness is compared
+
+
+def fit_decoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
+    """Train until the recipe's budget is spent; `folder/decoder.pt` is the checkpoint and the result."""
+    r = recipe.decoder
+    clips = Clips.open(folder / "data" / "train")
+    torch.manual_seed(recipe.data.seed)
+    model = load_autoencoder(recipe, folder, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.encoder.requires_grad_(False)
+    optimiser = torch.optim.AdamW(model.decoder.parameters(), r.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    budget = Budget(r.minutes, r.steps)
+    path = folder / "decoder.pt"
+    resume(path, model.decoder, optimiser, budget)
+    saved = time.monotonic()
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(f"decoder {recipe.spec.name}", total=1)
+        while not budget.finished:
+            budget.begin()
+            rng = np.random.default_rng((recipe.data.seed, budget.done))
+            frames = torch.from_numpy(clips.take(rng.integers(0, len(clips), r.batch))).to(device)
+            x = to_signed(frames).contiguous(memory_format=torch.channels_last)
+            with torch.autocast(device.type, torch.bfloat16):
+                with torch.no_grad():
+                    z = model.encode(x)
+                y = model.decode(z + r.noise * torch.randn_like(z)).float()
+            grain = texture_loss(y, x)
+            loss = reconstruction_loss(y, x) + r.texture * grain
+            for group in optimiser.param_groups:
+                group["lr"] = r.lr * budget.rate
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
+            optimiser.step()
+            budget.end()
+            progress.update(task, completed=budget.progress, description=f"decoder {loss.item():.4f}")
+            if budget.done % 100 == 0:
+                quality = -10.0 * float(torch.log10(F.mse_loss(y.detach(), x) / 4.0))
+                print(
+                    f"decoder step {budget.done} loss {loss.item():.4f} grain {grain.item():.4f} psnr {quality:.2f}",
+                    flush=True,
+                )
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                save(path, model.decoder, optimiser, budget)
+                saved = time.monotonic()
+    save(path, model.decoder, optimiser, budget)
+
+
+def texture_loss(y: Tensor, x: Tensor) -> Tensor:
+    """Mean difference in local sharpness of pictures (B, 3, H, W) in [-1, 1]."""
+    return (sharpness(y) - sharpness(x)).abs().mean()
+
+
+def sharpness(x: Tensor) -> Tensor:
+    """(B, 3, H, W) -> (B, 1, H/8, W/8): root-mean-square of the Laplacian of the luma in squares of 8 pixels."""
+    luma = (x * x.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    kernel = x.new_tensor([[[[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]]])
+    energy = F.avg_pool2d(F.conv2d(luma, kernel, padding=1).square(), PATCH)
+    return (energy + 1e-4).sqrt()
