@@ -50,6 +50,7 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
         **about,
     }
     save_file(tensors, path)
+    path.chmod(0o644)  # safetensors writes files that only their owner may read
     path.with_suffix(".json").write_text(json.dumps(table, indent=1) + "\n")
 
 
