@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from worldloom.models.toy import ToyWorld
 
 
