@@ -58,8 +58,8 @@ class DiTConfig:
 class Memory(Protocol):
     """Where attention looks."""
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Un-rotated (B, heads, S, d) queries, keys and values of the frames at hand -> (B, heads, S, d)."""
+    def attend(self, layer: int, qk: Tensor, v: Tensor) -> Tensor:
+        """Un-rotated queries and keys (2, B, heads, S, d) and values of the frames at hand -> (B, heads, S, d)."""
 
 
 class LastingMemory(Memory, Protocol):
@@ -90,24 +90,25 @@ class Block(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor, layer: int, memory: Memory) -> Tensor:
         """Tokens (B, F, N, D) under modulation (B, F, 6, D)."""
         shift1, scale1, gate1, shift2, scale2, gate2 = (modulation + self.table).unsqueeze(3).unbind(2)
-        x = x + gate1 * self._attend(_norm(x) * (1 + scale1) + shift1, layer, memory)
-        return x + gate2 * self._feed(_norm(x) * (1 + scale2) + shift2)
+        x = torch.addcmul(x, gate1, self._attend(_norm(x, scale1, shift1), layer, memory))
+        return torch.addcmul(x, gate2, self._feed(_norm(x, scale2, shift2)))
 
     def leave_keys(self, x: Tensor, modulation: Tensor, layer: int, memory: LastingMemory) -> None:
         """The same as `forward` as far as the keys and values, which go into the memory."""
         shift, scale = (modulation + self.table)[:, :, :2].unsqueeze(3).unbind(2)
-        _, k, v = self._qkv(_norm(x) * (1 + scale) + shift)
-        memory.write(layer, k, v)
+        qk, v = self._qkv(_norm(x, scale, shift))
+        memory.write(layer, qk[1], v)
 
     def _attend(self, x: Tensor, layer: int, memory: Memory) -> Tensor:
         B, frames, N, D = x.shape
         y = memory.attend(layer, *self._qkv(x))  # (B, heads, S, d)
         return self.out(y.transpose(1, 2).reshape(B, frames, N, D))
 
-    def _qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens (B, F, N, D) -> normed queries, normed keys and values, each (B, heads, F * N, d)."""
-        q, k, v = self.qkv(x.flatten(1, 2)).unflatten(-1, (3, self.config.heads, -1)).permute(2, 0, 3, 1, 4)
-        return _rms(q) * self.q_scale.to(v.dtype), _rms(k) * self.k_scale.to(v.dtype), v
+    def _qkv(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (B, F, N, D) -> normed queries and keys (2, B, heads, F * N, d), values (B, heads, F * N, d)."""
+        q_k_v = self.qkv(x.flatten(1, 2)).unflatten(-1, (3, self.config.heads, -1)).permute(2, 0, 3, 1, 4)
+        gains = torch.stack([self.q_scale, self.k_scale])[:, None, None, None].to(q_k_v.dtype)
+        return _rms(q_k_v[:2]) * gains, q_k_v[2]
 
     def _feed(self, x: Tensor) -> Tensor:
         B, frames, N, _ = x.shape
@@ -154,7 +155,7 @@ class CausalDiT(nn.Module):
         for layer, block in enumerate(self.blocks):
             h = block(h, modulation, layer, memory)
         shift, scale = self.final(condition).unsqueeze(2).chunk(2, -1)
-        y = self.leave(_norm(h) * (1 + scale) + shift).transpose(2, 3).reshape(x.shape).float()
+        y = self.leave(_norm(h, scale, shift)).transpose(2, 3).reshape(x.shape).float()
         of_x, of_previous, of_y, _ = precondition(sigma, self.change)
         return of_x * x.float() - of_previous * previous.float() - of_y * y
 
@@ -208,5 +209,6 @@ def _rms(x: Tensor) -> Tensor:
     return F.rms_norm(x, x.shape[-1:], eps=1e-6).to(x.dtype)
 
 
-def _norm(x: Tensor) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:])
+def _norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    y = F.layer_norm(x, x.shape[-1:])
+    return torch.addcmul(shift.to(y.dtype), y, 1 + scale)

@@ -23,10 +23,11 @@ class FullMemory:
     rotary: Rotary  # each (B, 1, S, d/2)
     mask: Tensor | None  # (S, S) boolean, True where a query may look
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attend(self, layer: int, qk: Tensor, v: Tensor) -> Tensor:
         """See `dit.Memory`."""
         del layer
-        return attention(rotate(q, self.rotary), rotate(k, self.rotary), v, self.mask)
+        q, k = rotate(qk, self.rotary)
+        return attention(q, k, v, self.mask)
 
 
 @dataclass
@@ -39,10 +40,10 @@ class TwoStreamMemory:
     rotary: Rotary  # each (B, 1, S, d/2)
     tokens: int  # of one frame
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attend(self, layer: int, qk: Tensor, v: Tensor) -> Tensor:
         """See `dit.Memory`."""
         del layer
-        q, k, n = rotate(q, self.rotary), rotate(k, self.rotary), self.tokens
+        (q, k), n = rotate(qk, self.rotary), self.tokens
         half = q.shape[2] // 2
         contexts, targets = [], []
         for at in range(0, half, n):
@@ -74,10 +75,10 @@ class CachedMemory:
             cache.place_sinks(rope, float(yaw[b, 0]))
         return cls(caches, (cos[:, None].to(device), sin[:, None].to(device)))
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attend(self, layer: int, qk: Tensor, v: Tensor) -> Tensor:
         """See `dit.Memory`. Writes the chunk's keys and values into their slots, where later passes replace them."""
-        rotated_q = rotate(q, self.rotary)
-        self.write(layer, k, v)
+        rotated_q, rotated_k = rotate(qk, self.rotary)
+        self._write(layer, rotated_k, qk[1], v)
         out = []
         for b, cache in enumerate(self.caches):
             keys, values = cache.read(layer)
@@ -86,9 +87,11 @@ class CachedMemory:
 
     def write(self, layer: int, k: Tensor, v: Tensor) -> None:
         """See `dit.LastingMemory`."""
-        rotated_k = rotate(k, self.rotary)
+        self._write(layer, rotate(k, self.rotary), k, v)
+
+    def _write(self, layer: int, rotated: Tensor, k: Tensor, v: Tensor) -> None:
         for b, cache in enumerate(self.caches):
-            cache.write(layer, rotated_k[b], k[b], v[b])
+            cache.write(layer, rotated[b], k[b], v[b])
 
 
 def chunk_mask(chunk_of_query: Tensor, chunk_of_key: Tensor, window: int, sink: int) -> Tensor:

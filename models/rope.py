@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 Rotary = tuple[Tensor, Tensor]
-"""Cosine and sine, each (..., S, d/2), float32."""
+"""Cosine and signed sine of a whole head, each (..., S, d), float32: see `rotate`."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def rotary(config: RopeConfig, frames: Tensor, yaw: Tensor) -> Rotary:
         yaw: (..., F) float64 degrees the camera has turned right; zeros when it stands still.
 
     Returns:
-        cosine and sine, each (..., F * rows * columns, head_dim / 2), float32.
+        cosine and signed sine, each (..., F * rows * columns, head_dim), float32.
     """
     t, y, x = config.pairs
     shape = (*frames.shape, config.rows, config.columns)
@@ -70,11 +70,12 @@ def rotary(config: RopeConfig, frames: Tensor, yaw: Tensor) -> Rotary:
         for place, n in ((time, t), (row, y), (column, x))
     ]
     angle = torch.cat(phases, -1).remainder(2.0 * math.pi).flatten(-4, -2)
-    return angle.cos().float(), angle.sin().float()
+    cos, sin = angle.cos().float(), angle.sin().float()
+    return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
 
 
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:
-    """(B, heads, S, d) turned by phases that broadcast to (B, heads, S, d/2); the dtype stays."""
+    """(..., S, d) turned by phases that broadcast to it; number i is paired with number i + d/2; the dtype stays."""
     cos, sin = rotary
-    a, b = x.float().chunk(2, -1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1).to(x.dtype)
+    wide = x.float()
+    return torch.addcmul(wide * cos, wide.roll(x.shape[-1] // 2, -1), sin).to(x.dtype)

@@ -17,10 +17,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-# OpenMP's threads spin while they wait, unless told before torch is loaded. Beside a browser and an encoder on the same
-# cores that makes a step several times slower; asleep, they cost next to nothing (figures in docs/design.md).
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 bench = typer.Typer(no_args_is_help=True, help="Measure speed and latency on this machine.")
 app.add_typer(bench, name="bench")
@@ -153,9 +149,9 @@ def stream(
 
 def main() -> None:
     """Entry point of the `worldloom` script."""
-    # Read when torch is loaded. Threads that wait for each other by spinning take the cores that encoding and a browser
-    # need: on two cores the slowest steps took 126 ms spinning and 54 ms sleeping, the median did not change.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Read when torch is loaded. Half of the cores compute; encoder, network and browser need the rest. On two cores one
+    # thread is also faster as soon as anything else runs: OpenMP's threads meet at every operation (docs/design.md).
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
     app()
 
 

@@ -8,6 +8,7 @@ Knows the order of the stages and what each leaves behind; nothing about how any
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Sequence
 from dataclasses import replace
@@ -66,8 +67,7 @@ def train(
         )
     folder = folder or Path("runs") / recipe.spec.name
     folder.mkdir(parents=True, exist_ok=True)
-    if threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or os.cpu_count() or 1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if "collect" in stages:
         collect(recipe, folder / "data")

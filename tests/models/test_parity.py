@@ -31,7 +31,8 @@ class ReferenceMemory:
     window: int
     sink: int
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attend(self, layer: int, qk: Tensor, v: Tensor) -> Tensor:
+        q, k = qk
         n = self.rope.rows * self.rope.columns
         frame = torch.tensor(self.frames)
         out = torch.empty_like(q)

@@ -44,8 +44,8 @@ def test_two_streams_equal_the_mask_that_they_stand_for() -> None:
     g = torch.Generator().manual_seed(0)
     q, k, v = torch.randn(3, 2, 2, 2 * (T - 1) * n, 16, generator=g)
     phases = rotary(RopeConfig(16, 1, n), torch.from_numpy(index).double(), torch.zeros(2 * T - 2).double())
-    want = FullMemory(phases, mask).attend(0, q, k, v)
-    torch.testing.assert_close(TwoStreamMemory(phases, n).attend(0, q, k, v), want, atol=1e-6, rtol=1e-5)
+    want = FullMemory(phases, mask).attend(0, torch.stack([q, k]), v)
+    torch.testing.assert_close(TwoStreamMemory(phases, n).attend(0, torch.stack([q, k]), v), want, atol=1e-6, rtol=1e-5)
 
 
 def test_what_is_trained_is_what_streams() -> None:
