@@ -106,8 +106,11 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure a world on episodes that its training has not seen."""
+    import torch
+
     from worldloom.models.training.evaluate import evaluate as measure
 
+    torch.set_num_threads(os.cpu_count() or 1)  # nothing else runs beside it
     try:
         metrics: dict[str, Any] = measure(name, folder=folder, quick=quick)
     except (ValueError, FileNotFoundError, RuntimeError) as error:
