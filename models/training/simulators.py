@@ -101,7 +101,7 @@ class ArmSimulator:
         from metaworld.envs.sawyer_drawer_open_v3 import SawyerDrawerOpenEnvV3
         from metaworld.policies import ENV_POLICY_MAP
 
-        self._expert = ENV_POLICY_MAP["drawer-open-v3"]()  # type: ignore[abstract]
+        self._expert = ENV_POLICY_MAP["drawer-open-v3"]()
         self._env: Any = SawyerDrawerOpenEnvV3(
             render_mode="rgb_array", camera_name="corner2", height=height, width=width
         )
@@ -112,7 +112,7 @@ class ArmSimulator:
         model.vis.quality.shadowsize = 512
         model.cam_pos[2] = [0.75, 0.075, 0.7]  # `corner2`, moved close
         self._env.reset()
-        self._env.render()  # type: ignore[no-untyped-call]
+        self._env.render()
         flags = self._env.mujoco_renderer._get_viewer("rgb_array").scn.flags
         flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
