@@ -34,7 +34,7 @@ setup: .venv/.dev ## Prepare .venv for development
 
 setup-train: .venv/.train ## The same, with the engines that make training data
 
-serve: .venv/.server ## Run the server and open a world in the browser (WORLD=doom chooses another)
+serve: .venv/.server ## Run the server and open a world in the browser (WORLD=name chooses another)
 	$(BIN)/worldloom serve $(if $(WORLD),--world $(WORLD))
 
 test: test-fast test-browser ## The fast suite, then the suite that drives Chromium
@@ -61,9 +61,9 @@ format: .venv/.dev ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.dev ## Speed and latency of both worlds on this machine, as JSON
+bench: .venv/.dev ## Speed and latency of the shipped worlds on this machine, as JSON
 	@sh tests/browser/chromium.sh
-	@for world in arm doom; do \
+	@for world in $$($(BIN)/python -c 'from worldloom.models.catalog import shipped_worlds; print(*shipped_worlds())'); do \
 	  $(BIN)/worldloom bench engine --world $$world --seconds 20 --json && \
 	  $(BIN)/worldloom bench stream --world $$world --seconds 30 --json || exit 1; \
 	done
