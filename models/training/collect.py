@@ -29,7 +29,7 @@ def collect(recipe: Recipe, folder: Path) -> None:
     jobs = [("train", k, data.seed) for k in range(-(-data.frames // SHARD))]
     jobs += [("holdout", k, data.seed + 1_000_000) for k in range(-(-data.holdout // SHARD))]
     jobs += [("battery", k, data.seed + 2_000_000) for k in range(len(data.directions))]
-    jobs = [job for job in jobs if not Path(f"{_stem(folder, *job)}.episodes.npy").exists()]
+    jobs = [job for job in jobs if not Path(f"{_stem(folder, *job[:2])}.episodes.npy").exists()]
     if not jobs:
         return
     # One shard per process: MuJoCo's offscreen renderer may exist once in a process only.
@@ -43,8 +43,7 @@ def collect(recipe: Recipe, folder: Path) -> None:
             progress.advance(task)
 
 
-def _stem(folder: Path, name: str, index: int, seed: int) -> Path:
-    del seed
+def _stem(folder: Path, name: str, index: int) -> Path:
     return folder / name / f"{index:04d}"
 
 
@@ -57,7 +56,7 @@ def _record(recipe: Recipe, folder: Path, name: str, index: int, seed: int) -> N
     else:
         total = recipe.data.holdout if name == "holdout" else recipe.data.frames
         shard = record_episodes(simulator, min(SHARD, total - SHARD * index), recipe.data.episode, seed)
-    shard.save(_stem(folder, name, index, seed))
+    shard.save(_stem(folder, name, index))
 
 
 def record_episodes(simulator: Simulator, frames: int, episode: int, seed: int) -> Shard:
