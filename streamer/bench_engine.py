@@ -19,7 +19,7 @@ from .errors import WorldloomError
 from .frames import Frame
 from .hardware import hardware, peak_rss_mb
 from .protocol import Control, Key, Look, Receipt
-from .session import Session
+from .session import Origin, Session
 
 WARM_UP_S = 3.0  # seconds before anything counts
 HOLD_S = (0.08, 0.6)  # shortest and longest hold of a key, seconds
@@ -56,7 +56,7 @@ def bench_engine(world: str, seconds: float, *, seed: int = 1, warm_up: float = 
     period_ms = 1000.0 * float(spec.chunk / spec.fps)
     watch = _Stopwatch()
     with Engine(model) as engine:
-        session = engine.open(watch, seed=seed)
+        session = engine.open(watch, Origin(seed))
         play(session, spec.actions, warm_up, seed=seed)
         begun, stalls = time.monotonic_ns(), engine.stats().stalls
         play(session, spec.actions, seconds, seed=seed + 1)

@@ -53,7 +53,7 @@ from .protocol import (
     encode,
     refusal,
 )
-from .session import Session, SessionConfig
+from .session import Origin, Session, SessionConfig
 from .viewer import Viewer
 
 log = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ class Connection:
             send=self._peer.send_bytes,
         )
         seed = hello.seed if hello.seed is not None else secrets.randbelow(2**31)
-        session = await engine.open_async(viewer, seed=seed, prompt=hello.prompt, mode=hello.mode)
+        session = await engine.open_async(viewer, Origin(seed, hello.prompt), hello.mode)
         server.sessions += 1
         server.metrics.opened.labels(world.name, hello.video).inc()
         try:

@@ -21,7 +21,7 @@ from worldloom.models.spec import WorldModel
 from .engine import Engine, EngineConfig
 from .errors import SessionClosed, Unsupported
 from .protocol import Reset, Step, WorldInfo
-from .session import Session
+from .session import Origin, Session
 from .transports.inprocess import Collector
 
 CHUNK_S = 300.0  # seconds that one chunk may take: the first may compile kernels
@@ -46,7 +46,7 @@ class EmbeddedWorld:
             Unsupported: the world refuses to start from it.
         """
         if self._session is None:
-            self._session = self._engine.open(self._sink, seed=seed, mode="lockstep")
+            self._session = self._engine.open(self._sink, Origin(seed), "lockstep")
             return
         self._session.post(Reset(seq=self._next(), seed=seed))
         if self._sink.answer(self._seq, timeout_s=CHUNK_S).status != "applied":

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from worldloom.models.spec import Image, WorldModel, WorldSpec
+from worldloom.models.spec import WorldModel, WorldSpec
 
 from .errors import Busy, SessionClosed
 from .protocol import Mode
@@ -102,15 +102,7 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def submit(
-        self,
-        sink: SessionSink,
-        *,
-        seed: int,
-        prompt: str | None = None,
-        image: Image | None = None,
-        mode: Mode = "realtime",
-    ) -> Future[Session]:
+    def submit(self, sink: SessionSink, origin: Origin, mode: Mode = "realtime") -> Future[Session]:
         """Ask for a session. The future holds the session, `Unsupported` or `ModelFault`.
 
         Raises:
@@ -123,35 +115,19 @@ class Engine:
                 raise SessionClosed("the engine has stopped; no session can be opened")
             if len(self._scheduler) + len(self._requests) >= self.config.max_sessions:
                 raise Busy(f"all {self.config.max_sessions} sessions are taken; try again later")
-            self._requests.append(_Request(sink, Origin(seed, prompt, image), mode, answer))
+            self._requests.append(_Request(sink, origin, mode, answer))
         self._wake()
         return answer
 
-    def open(
-        self,
-        sink: SessionSink,
-        *,
-        seed: int,
-        prompt: str | None = None,
-        image: Image | None = None,
-        mode: Mode = "realtime",
-    ) -> Session:
+    def open(self, sink: SessionSink, origin: Origin, mode: Mode = "realtime") -> Session:
         """As `submit`, and wait for it. Not on an event loop."""
         if self._thread is None:
             raise RuntimeError("expected a running engine; call start() first")
-        return self.submit(sink, seed=seed, prompt=prompt, image=image, mode=mode).result()
+        return self.submit(sink, origin, mode).result()
 
-    async def open_async(
-        self,
-        sink: SessionSink,
-        *,
-        seed: int,
-        prompt: str | None = None,
-        image: Image | None = None,
-        mode: Mode = "realtime",
-    ) -> Session:
+    async def open_async(self, sink: SessionSink, origin: Origin, mode: Mode = "realtime") -> Session:
         """As `submit`, and await it. A caller that is cancelled meanwhile leaves no session behind."""
-        answer = self.submit(sink, seed=seed, prompt=prompt, image=image, mode=mode)
+        answer = self.submit(sink, origin, mode)
         try:
             return await asyncio.wrap_future(answer)
         except asyncio.CancelledError:

@@ -18,6 +18,7 @@ from .errors import WorldloomError
 from .frames import Frame, FrameSlot
 from .hosting import HostedWorld
 from .protocol import Receipt
+from .session import Origin
 from .transports.encoder import VideoEncoder
 from .transports.loopback import first_picture
 from .transports.webrtc import WebRtcVideo
@@ -65,7 +66,7 @@ class WarmUp:
         engine = world.engine
         async with asyncio.timeout(self._settings.warm_up_timeout):
             visitor = _Visitor(engine.spec)
-            session = await engine.open_async(visitor, seed=0)
+            session = await engine.open_async(visitor, Origin(0))
             try:
                 await self._watch(visitor, engine.spec)
                 self.webrtc[world.name] = await self._over_webrtc(visitor, engine)

@@ -16,7 +16,7 @@ from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.engine import Engine, EngineConfig
 from worldloom.streamer.errors import Busy, ModelFault, SessionClosed, Unsupported, WorldloomError
 from worldloom.streamer.protocol import Key, Mode, Pause, Reset, Resume, Step
-from worldloom.streamer.session import Session
+from worldloom.streamer.session import Origin, Session
 from worldloom.streamer.transports.inprocess import Collector
 
 MS = 1_000_000
@@ -67,7 +67,7 @@ class Desk:
 
     def open(self, seed: int = 1, mode: Mode = "lockstep") -> tuple[Session, Collector]:
         sink = Collector()
-        answer = self.engine.submit(sink, seed=seed, mode=mode)
+        answer = self.engine.submit(sink, Origin(seed), mode)
         self.engine.turn()
         return answer.result(0), sink
 
@@ -356,9 +356,9 @@ def test_a_paused_session_makes_nothing_while_others_run() -> None:
 def test_a_full_engine_is_busy_until_somebody_leaves() -> None:
     desk = Desk(max_sessions=2)
     session, _ = desk.open(1)
-    desk.engine.submit(Collector(), seed=2)
+    desk.engine.submit(Collector(), Origin(2))
     with pytest.raises(Busy) as caught:
-        desk.engine.submit(Collector(), seed=3)
+        desk.engine.submit(Collector(), Origin(3))
     assert caught.value.retryable
     desk.engine.close(session)
     desk.turn()
@@ -375,7 +375,7 @@ def test_a_failed_start_gives_its_place_back() -> None:
 
 def test_a_request_that_was_cancelled_is_not_started() -> None:
     desk = Desk(max_sessions=1)
-    answer = desk.engine.submit(Collector(), seed=1)
+    answer = desk.engine.submit(Collector(), Origin(1))
     assert answer.cancel()
     desk.turn()
     desk.check_empty()
@@ -385,12 +385,12 @@ def test_a_request_that_was_cancelled_is_not_started() -> None:
 def test_stopping_without_a_thread_ends_everything() -> None:
     desk = Desk()
     _, sink = desk.open()
-    answer = desk.engine.submit(Collector(), seed=2)
+    answer = desk.engine.submit(Collector(), Origin(2))
     desk.engine.stop()
     assert isinstance(sink.error, SessionClosed)
     assert isinstance(answer.exception(0), SessionClosed)
     with pytest.raises(SessionClosed):
-        desk.engine.submit(Collector(), seed=3)
+        desk.engine.submit(Collector(), Origin(3))
     with pytest.raises(RuntimeError):
         desk.engine.start()
     desk.check_empty()
@@ -433,7 +433,7 @@ def test_lockstep_on_the_thread_gives_what_the_world_gives() -> None:
     row = (1.0, 0.0, 0.0, 0.0, 3.0, 0.5)
     with Engine(model) as engine:
         running = engine.alive
-        session = engine.open(sink, seed=4, mode="lockstep")
+        session = engine.open(sink, Origin(4), "lockstep")
         for seq in range(1, 21):
             session.post(Step(seq=seq, actions=(row,)))
             frame = sink.take(1, timeout_s=30)[0]
@@ -453,7 +453,7 @@ def test_realtime_on_the_thread_wakes_for_a_pause_and_ends_with_the_engine() -> 
     model = Probe()
     sink = Collector()
     with Engine(model) as engine:
-        session = engine.open(sink, seed=4)
+        session = engine.open(sink, Origin(4))
         frames = sink.take(3, timeout_s=30)
         session.post(Pause(seq=1))
         session.post(Resume(seq=2))
@@ -467,16 +467,16 @@ def test_realtime_on_the_thread_wakes_for_a_pause_and_ends_with_the_engine() -> 
 async def test_opening_on_an_event_loop() -> None:
     sink = Collector()
     with Engine(Probe()) as engine:
-        session = await asyncio.wait_for(engine.open_async(sink, seed=1), 30)
+        session = await asyncio.wait_for(engine.open_async(sink, Origin(1)), 30)
         await asyncio.wait_for(asyncio.wrap_future(engine.close(session)), 30)
         with pytest.raises(ModelFault):
-            await asyncio.wait_for(engine.open_async(sink, seed=666), 30)
+            await asyncio.wait_for(engine.open_async(sink, Origin(666)), 30)
         assert engine.stats().sessions == 0
 
 
 async def test_a_caller_that_is_cancelled_while_opening_leaves_no_session() -> None:
     desk = Desk()
-    waiting = asyncio.ensure_future(desk.engine.open_async(Collector(), seed=1))
+    waiting = asyncio.ensure_future(desk.engine.open_async(Collector(), Origin(1)))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -485,7 +485,7 @@ async def test_a_caller_that_is_cancelled_while_opening_leaves_no_session() -> N
     desk.check_empty()
 
     # and when the session is opened before the cancellation reaches its caller
-    waiting = asyncio.ensure_future(desk.engine.open_async(Collector(), seed=1))
+    waiting = asyncio.ensure_future(desk.engine.open_async(Collector(), Origin(1)))
     await asyncio.sleep(0)
     desk.turn()
     assert desk.model.living == 1
@@ -498,7 +498,7 @@ async def test_a_caller_that_is_cancelled_while_opening_leaves_no_session() -> N
 
 def test_an_engine_that_was_not_started_says_so() -> None:
     with pytest.raises(RuntimeError, match="start"):
-        Engine(Probe()).open(Collector(), seed=1)
+        Engine(Probe()).open(Collector(), Origin(1))
 
 
 def test_a_thread_that_dies_leaves_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
@@ -512,7 +512,7 @@ def test_a_thread_that_dies_leaves_nobody_waiting(caplog: pytest.LogCaptureFixtu
 
     engine = Engine(model)
     engine.start()
-    session = engine.open(sink, seed=1, mode="lockstep")
+    session = engine.open(sink, Origin(1), "lockstep")
     model.during = abort
     with caplog.at_level(logging.CRITICAL):
         session.post(Step(seq=1))
@@ -523,4 +523,4 @@ def test_a_thread_that_dies_leaves_nobody_waiting(caplog: pytest.LogCaptureFixtu
     assert not engine.alive
     assert model.living == 0
     with pytest.raises(SessionClosed):
-        engine.submit(sink, seed=2)
+        engine.submit(sink, Origin(2))

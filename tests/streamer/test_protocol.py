@@ -16,7 +16,7 @@ from worldloom.models.toy import ToyWorld
 from worldloom.streamer import docs, errors, protocol
 from worldloom.streamer.engine import Engine
 from worldloom.streamer.protocol import Key, Look, Ping, Step, WorldInfo, decode_client, decode_server, encode
-from worldloom.streamer.session import Session
+from worldloom.streamer.session import Origin, Session
 from worldloom.streamer.transports.inprocess import Collector
 
 WORLD = WorldInfo.of(ToyWorld().spec)
@@ -298,7 +298,7 @@ def test_ten_thousand_random_messages_leave_the_session_alive() -> None:
     dice = random.Random(20261121)
     now, sink = [0], Collector(receipts=100_000)
     engine = Engine(ToyWorld(height=4, width=4), clock_ns=lambda: now[0])
-    answer = engine.submit(sink, seed=1)
+    answer = engine.submit(sink, Origin(1))
     engine.turn()
     session = answer.result(0)
     counts = dict.fromkeys(("decoder", "session", "posted", "other"), 0)
