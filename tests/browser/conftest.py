@@ -27,19 +27,9 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from worldloom.models.catalog import shipped_worlds
+from worldloom.streamer.bench_stream import BROWSERS, FLAGS
 
 WORLDS = ("toy", *shipped_worlds())
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-)
 READY_S = 120.0
 PROBE = (Path(__file__).parent / "probe.js").read_text()
 
@@ -156,9 +146,9 @@ def server(start_server: ServerMaker) -> ServerProcess:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The Chromium of this machine."""
-    path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if path is None:
-        pytest.skip(f"no Chromium on this machine: none of {', '.join(NAMES)} is on the PATH")
+        pytest.skip(f"no Chromium on this machine: none of {', '.join(BROWSERS)} is on the PATH")
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield launched
