@@ -5,22 +5,19 @@ Knows frames and latents; nothing about actions or time.
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from rich.progress import Progress
 from torch import Tensor, nn
 
 from ..autoencoder import Autoencoder, AutoencoderConfig, to_pictures, to_signed
 from .budget import Budget
 from .clips import Clips
+from .loop import resume, run_steps, save, set_rate
 from .metrics import psnr
 from .recipe import Recipe
-
-SAVE_EVERY_S = 180.0  # seconds between checkpoints
 
 
 def autoencoder_config(recipe: Recipe) -> AutoencoderConfig:
@@ -40,30 +37,17 @@ def fit_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
     budget = Budget(r.minutes, r.steps)
     path = folder / "autoencoder.pt"
     resume(path, model, optimiser, budget)
-    saved = time.monotonic()
-    shown = 0.0
-    with Progress() as progress:
-        task = progress.add_task(f"autoencoder {recipe.spec.name}", total=1)
-        progress.update(task, completed=budget.progress)
-        while not budget.finished:
-            budget.begin()
-            rng = np.random.default_rng((recipe.data.seed, budget.done))
-            frames = clips.take(rng.integers(0, len(clips), r.batch))
-            for group in optimiser.param_groups:
-                group["lr"] = r.lr * budget.rate
-            loss, quality = _step(model, optimiser, torch.from_numpy(frames).to(device), r.noise)
-            budget.end()
-            shown = 0.98 * shown + 0.02 * quality if shown else quality
-            progress.update(task, completed=budget.progress, description=f"autoencoder {loss:.4f} {shown:.2f} dB")
-            if budget.done % 200 == 0:
-                print(f"autoencoder step {budget.done} loss {loss:.4f} psnr {shown:.2f}", flush=True)
-            if time.monotonic() - saved > SAVE_EVERY_S:
-                save(path, model, optimiser, budget)
-                saved = time.monotonic()
-    save(path, model, optimiser, budget)
+
+    def step() -> dict[str, float]:
+        rng = np.random.default_rng((recipe.data.seed, budget.done))
+        frames = clips.take(rng.integers(0, len(clips), r.batch))
+        set_rate(optimiser, r.lr * budget.rate)
+        return _step(model, optimiser, torch.from_numpy(frames).to(device), r.noise)
+
+    run_steps(f"autoencoder {recipe.spec.name}", budget, step, lambda: save(path, model, optimiser, budget))
 
 
-def _step(model: Autoencoder, optimiser: torch.optim.Optimizer, frames: Tensor, noise: float) -> tuple[float, float]:
+def _step(model: Autoencoder, optimiser: torch.optim.Optimizer, frames: Tensor, noise: float) -> dict[str, float]:
     """One step on frames (B, H, W, 3) uint8; returns the loss and the PSNR of the batch."""
     x = to_signed(frames).contiguous(memory_format=torch.channels_last)
     with torch.autocast(frames.device.type, torch.bfloat16):
@@ -74,7 +58,12 @@ def _step(model: Autoencoder, optimiser: torch.optim.Optimizer, frames: Tensor, 
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
-    return float(loss.detach()), -10.0 * float(torch.log10(F.mse_loss(y.detach(), x) / 4.0))
+    return {"loss": float(loss.detach()), "psnr": psnr_of(y, x)}
+
+
+def psnr_of(y: Tensor, x: Tensor) -> float:
+    """PSNR in dB of a batch in [-1, 1] as one picture."""
+    return -10.0 * float(torch.log10(F.mse_loss(y.detach(), x) / 4.0))
 
 
 def reconstruction_loss(y: Tensor, x: Tensor) -> Tensor:
@@ -133,28 +122,3 @@ def reconstruction_psnr(model: Autoencoder, clips: Clips, count: int) -> float:
         again = to_pictures(model.decode(model.encode(to_signed(batch)))).cpu().numpy()
         total += float(psnr(again, frames[k : k + 50]).sum())
     return total / count
-
-
-def resume(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, budget: Budget) -> None:
-    """Go on from a checkpoint, if there is one."""
-    if not path.exists():
-        return
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    budget.spent_s, budget.done = state["spent_s"], state["done"]
-
-
-def save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, budget: Budget) -> None:
-    """Write a checkpoint, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    torch.save(
-        {
-            "model": model.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "spent_s": budget.spent_s,
-            "done": budget.done,
-        },
-        partial,
-    )
-    partial.rename(path)

@@ -7,20 +7,18 @@ the single lines of the grain fall. Costs some PSNR. The dynamics need no new tr
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor, nn
 
 from ..autoencoder import to_signed
 from .budget import Budget
 from .clips import Clips
-from .fit_autoencoder import SAVE_EVERY_S, load_autoencoder, reconstruction_loss, resume, save
+from .fit_autoencoder import load_autoencoder, psnr_of, reconstruction_loss
+from .loop import resume, run_steps, save, set_rate
 from .recipe import Recipe
 
 PATCH = 8  # pixels each way of the squares in which sharpness is compared
@@ -37,38 +35,25 @@ def fit_decoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
     budget = Budget(r.minutes, r.steps)
     path = folder / "decoder.pt"
     resume(path, model.decoder, optimiser, budget)
-    saved = time.monotonic()
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"decoder {recipe.spec.name}", total=1)
-        while not budget.finished:
-            budget.begin()
-            rng = np.random.default_rng((recipe.data.seed, budget.done))
-            frames = torch.from_numpy(clips.take(rng.integers(0, len(clips), r.batch))).to(device)
-            x = to_signed(frames).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(device.type, torch.bfloat16):
-                with torch.no_grad():
-                    z = model.encode(x)
-                y = model.decode(z + r.noise * torch.randn_like(z)).float()
-            grain = texture_loss(y, x)
-            loss = reconstruction_loss(y, x) + r.texture * grain
-            for group in optimiser.param_groups:
-                group["lr"] = r.lr * budget.rate
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
-            optimiser.step()
-            budget.end()
-            progress.update(task, completed=budget.progress, description=f"decoder {loss.item():.4f}")
-            if budget.done % 100 == 0:
-                quality = -10.0 * float(torch.log10(F.mse_loss(y.detach(), x) / 4.0))
-                print(
-                    f"decoder step {budget.done} loss {loss.item():.4f} grain {grain.item():.4f} psnr {quality:.2f}",
-                    flush=True,
-                )
-            if time.monotonic() - saved > SAVE_EVERY_S:
-                save(path, model.decoder, optimiser, budget)
-                saved = time.monotonic()
-    save(path, model.decoder, optimiser, budget)
+
+    def step() -> dict[str, float]:
+        rng = np.random.default_rng((recipe.data.seed, budget.done))
+        frames = torch.from_numpy(clips.take(rng.integers(0, len(clips), r.batch))).to(device)
+        x = to_signed(frames).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16):
+            with torch.no_grad():
+                z = model.encode(x)
+            y = model.decode(z + r.noise * torch.randn_like(z)).float()
+        grain = texture_loss(y, x)
+        loss = reconstruction_loss(y, x) + r.texture * grain
+        set_rate(optimiser, r.lr * budget.rate)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
+        optimiser.step()
+        return {"loss": float(loss.detach()), "grain": float(grain.detach()), "psnr": psnr_of(y, x)}
+
+    run_steps(f"decoder {recipe.spec.name}", budget, step, lambda: save(path, model.decoder, optimiser, budget))
 
 
 def texture_loss(y: Tensor, x: Tensor) -> Tensor:
