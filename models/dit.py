@@ -1,8 +1,11 @@
 """CausalDiT: a diffusion transformer that makes a video chunk by chunk, each seeing only what came before.
 
-- Input: noisy latent cells beside the last finished frame; one token a cell, with a learned place on the picture.
-- Every frame has its own noise level and its own action; both, added, shift, scale and gate the blocks
-  (adaLN-single: one projection shared by all blocks, one table of offsets a block; DiT, PixArt-alpha).
+- Input: noisy latent cells beside the last finished frame and its change from the one before, which shows what is in
+  motion; one token a cell, which also sees the eight cells around it, with a learned place on the picture. When a
+  camera turns, a cell's next content is mostly what its neighbours held.
+- Every frame has its own noise level and its own actions, the latest few, for bodies have inertia; both, added, shift,
+  scale and gate the blocks (adaLN-single: one projection shared by all blocks, one table of offsets a block; DiT,
+  PixArt-alpha).
 - Attention is full inside a chunk and causal across chunks; queries and keys are RMS-normed and rotated in 3-D.
 - The feed-forward has a 3x3 depthwise convolution between its matrices (SANA, arXiv 2410.10629).
 - Output: flow-matching velocity, noise minus picture, for x = (1 - sigma) * picture + sigma * noise. The network
@@ -38,6 +41,7 @@ class DiTConfig:
     layers: int = 6
     heads: int = 4
     ffn: int = 3  # feed-forward width over `width`
+    history: int = 1  # action rows that a frame is told: the one that leads to it and those before it
     fov: float = 0.0  # degrees across the picture when the camera turns (see rope.py), 0 when it stands still
 
     def __post_init__(self) -> None:
@@ -124,10 +128,10 @@ class CausalDiT(nn.Module):
         super().__init__()
         self.config = config
         d = config.width
-        self.enter = nn.Linear(2 * config.channels, d)
+        self.enter = nn.Conv2d(3 * config.channels, d, 3, padding=1)
         self.place = nn.Parameter(torch.randn(config.tokens, d) * 0.02)
         self.time = nn.Sequential(nn.Linear(128, d), nn.SiLU(), nn.Linear(d, d))
-        self.action = nn.Sequential(nn.Linear(config.actions, d), nn.SiLU(), nn.Linear(d, d))
+        self.action = nn.Sequential(nn.Linear(config.history * config.actions, d), nn.SiLU(), nn.Linear(d, d))
         self.modulate = nn.Linear(d, 6 * d)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.final = nn.Linear(d, 2 * d)
@@ -138,30 +142,30 @@ class CausalDiT(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor, previous: Tensor, sigma: Tensor, actions: Tensor, memory: Memory) -> Tensor:
+    def forward(self, x: Tensor, past: Tensor, sigma: Tensor, actions: Tensor, memory: Memory) -> Tensor:
         """Velocity of every frame.
 
         Args:
             x: (B, F, C, h, w) noisy latents.
-            previous: (B, F, C, h, w) for each frame, the last finished frame before its chunk.
+            past: (B, F, 2, C, h, w) for each frame, the last finished frame before its chunk and the one before that.
             sigma: (B, F) noise level of each frame, 0 clean to 1 pure noise.
-            actions: (B, F, A) the action that leads to each frame.
+            actions: (B, F, history, A) the action that leads to each frame and those before it, newest first.
             memory: what attention may look at.
 
         Returns:
             (B, F, C, h, w) velocity: noise minus picture, float32.
         """
-        h, condition, modulation = self._enter(x, previous, sigma, actions)
+        h, condition, modulation = self._enter(x, past, sigma, actions)
         for layer, block in enumerate(self.blocks):
             h = block(h, modulation, layer, memory)
         shift, scale = self.final(condition).unsqueeze(2).chunk(2, -1)
         y = self.leave(_norm(h, scale, shift)).transpose(2, 3).reshape(x.shape).float()
         of_x, of_previous, of_y, _ = precondition(sigma, self.change)
-        return of_x * x.float() - of_previous * previous.float() - of_y * y
+        return of_x * x.float() - of_previous * past[:, :, 0].float() - of_y * y
 
-    def commit(self, x: Tensor, previous: Tensor, sigma: Tensor, actions: Tensor, memory: LastingMemory) -> None:
+    def commit(self, x: Tensor, past: Tensor, sigma: Tensor, actions: Tensor, memory: LastingMemory) -> None:
         """Leave the keys and values of finished frames in a memory: `forward` without what only its result needs."""
-        h, _, modulation = self._enter(x, previous, sigma, actions)
+        h, _, modulation = self._enter(x, past, sigma, actions)
         last = len(self.blocks) - 1
         for layer, block in enumerate(self.blocks[:-1]):
             h = block(h, modulation, layer, memory)
@@ -169,13 +173,16 @@ class CausalDiT(nn.Module):
         assert isinstance(final_block, Block)
         final_block.leave_keys(h, modulation, last, memory)
 
-    def _enter(self, x: Tensor, previous: Tensor, sigma: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _enter(self, x: Tensor, past: Tensor, sigma: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens (B, F, N, D), condition (B, F, D) and modulation (B, F, 6, D)."""
         dtype = self.enter.weight.dtype
-        tokens = torch.cat([x, previous], 2).flatten(3).transpose(2, 3).to(dtype)  # (B, F, N, 2C)
-        condition = F.silu(self.time(waves(sigma).to(dtype)) + self.action(actions.to(dtype)))
+        last, before = past.unbind(2)
+        motion = (last - before) / self.change.float()  # about as large as what it will be added to
+        cells = torch.cat([x, last, motion], 2).to(dtype)  # (B, F, 3C, h, w)
+        tokens = self.enter(cells.flatten(0, 1)).unflatten(0, x.shape[:2]).flatten(3).transpose(2, 3)
+        condition = F.silu(self.time(waves(sigma).to(dtype)) + self.action(actions.flatten(2).to(dtype)))
         modulation = self.modulate(condition).unflatten(-1, (6, -1))
-        return self.enter(tokens) + self.place, condition, modulation
+        return tokens + self.place, condition, modulation
 
 
 def precondition(sigma: Tensor, change: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -42,11 +42,12 @@ class DreamConfig:
 
 @dataclass
 class DiTState:
-    """One stream: its memory, its seed and the last latent."""
+    """One stream: its memory, its seed and the last latents."""
 
     cache: KVCache
     seed: int
-    last: Tensor  # (C, h, w) float32, the last finished frame as it entered the memory
+    past: Tensor  # (2, C, h, w) float32, the last finished frame as it entered the memory, and the one before it
+    recent: Tensor  # (history, A) float32, the latest action rows, newest first, brought to about [-1, 1]
     yaw: float = 0.0  # degrees turned so far
     frame: int = 0  # frames committed so far, context included
     released: bool = False
@@ -105,7 +106,9 @@ class DiTWorld:
     def begin(self, scene: StartScene, seed: int) -> DiTState:
         """A new stream whose memory holds the frames of a scene; (K, ...) with K a multiple of the chunk."""
         cache = KVCache.allocate(self._cache_config, self.device, self.dtype)
-        state = DiTState(cache, seed, torch.zeros_like(scene.latents[0], device=self.device))
+        past = torch.zeros(2, *scene.latents[0].shape, device=self.device)
+        config = self.dit.config
+        state = DiTState(cache, seed, past, torch.zeros(config.history, config.actions, device=self.device))
         for k in range(0, len(scene.latents), self.spec.chunk):
             rows = scene.actions[None, k : k + self.spec.chunk]
             self._commit([state], scene.latents[None, k : k + self.spec.chunk].to(self.device), rows)
@@ -122,12 +125,18 @@ class DiTWorld:
 
     def fork(self, state: DiTState) -> DiTState:
         """An independent copy; it dreams the same future under the same actions."""
-        return replace(state, cache=state.cache.fork(), last=state.last.clone())
+        return replace(state, cache=state.cache.fork(), past=state.past.clone())
 
     def save(self, state: DiTState) -> bytes:
         """The stream as safetensors bytes."""
         cache = state.cache
-        tensors = {"keys": cache.keys, "values": cache.values, "sinks": cache.sinks, "last": state.last}
+        tensors = {
+            "keys": cache.keys,
+            "values": cache.values,
+            "sinks": cache.sinks,
+            "past": state.past,
+            "recent": state.recent,
+        }
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         tensors["sink_yaw"] = torch.tensor(cache.sink_yaw, dtype=torch.float64)
         tensors["yaw"] = torch.tensor(state.yaw, dtype=torch.float64)
@@ -148,7 +157,8 @@ class DiTWorld:
                     )
                 kept.copy_(saved)
             cache.frame, cache.sink_yaw = frame, tensors["sink_yaw"].tolist()
-            return DiTState(cache, seed, tensors["last"].to(self.device), float(tensors["yaw"]), frame)
+            past, recent = (tensors[name].to(self.device) for name in ("past", "recent"))
+            return DiTState(cache, seed, past, recent, float(tensors["yaw"]), frame)
         except Exception as error:  # safetensors raises its own kinds for damaged bytes
             raise ValueError(f"expected a saved state of the world {self.spec.name!r}: {error}") from error
 
@@ -162,7 +172,7 @@ class DiTWorld:
 
     def _noise(self, states: Sequence[DiTState], purpose: int) -> Tensor:
         """(B, F, C, h, w) float32 standard normal, a function of each stream's seed, its frame and the purpose."""
-        shape = (self.spec.chunk, *states[0].last.shape)
+        shape = (self.spec.chunk, *states[0].past.shape[1:])
         generator = torch.Generator()
         draws = []
         for state in states:
@@ -174,11 +184,11 @@ class DiTWorld:
     def _denoise(self, states: Sequence[DiTState], noise: Tensor, rows: Tensor) -> Tensor:
         """(B, F, C, h, w) finished latents."""
         memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, self._yaws(states, rows))
-        previous, normal = self._previous(states), self._normal(rows)
+        past, told = self._past(states), self._told(states, rows)
 
         def velocity(x: Tensor, sigma: float) -> Tensor:
             level = torch.full(x.shape[:2], sigma, device=self.device)
-            return self.dit(x, previous, level, normal, memory)
+            return self.dit(x, past, level, told, memory)
 
         return unit_cells(denoise(velocity, noise, self.config.sigmas))
 
@@ -191,12 +201,13 @@ class DiTWorld:
         yaws = self._yaws(states, rows)
         memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, yaws)
         level = torch.full(kept.shape[:2], sigma, device=self.device)
-        self.dit.commit(kept, self._previous(states), level, self._normal(rows), memory)
+        told = self._told(states, rows)
+        self.dit.commit(kept, self._past(states), level, told, memory)
         for b, state in enumerate(states):
             state.cache.advance(yaws[b].tolist())
             state.yaw = float(yaws[b, -1])
+            state.past, state.recent = self._followed(state, kept[b]), told[b, -1]
             state.frame += self.spec.chunk
-            state.last = kept[b, -1]
 
     def _decode(self, latents: Tensor) -> Frames:
         """(B, F, C, h, w) latents -> (B, F, H, W, 3) uint8."""
@@ -230,14 +241,23 @@ class DiTWorld:
         )
         return start + turns.cumsum(1)
 
-    def _previous(self, states: Sequence[DiTState]) -> Tensor:
-        """(B, F, C, h, w) the last finished frame, for every frame of the chunk."""
-        last = torch.stack([s.last for s in states])
-        return last[:, None].expand(-1, self.spec.chunk, -1, -1, -1)
+    def _past(self, states: Sequence[DiTState]) -> Tensor:
+        """(B, F, 2, C, h, w) the two last finished frames, for every frame of the chunk."""
+        past = torch.stack([s.past for s in states])
+        return past[:, None].expand(-1, self.spec.chunk, -1, -1, -1, -1)
 
-    def _normal(self, rows: Tensor) -> Tensor:
-        """Action rows with every column brought to about [-1, 1]."""
-        return (rows / self._scale).to(self.device)
+    @staticmethod
+    def _followed(state: DiTState, chunk: Tensor) -> Tensor:
+        """`state.past` after a chunk (F, C, h, w); the first frame of a stream counts as its own past."""
+        before = chunk[-2] if len(chunk) > 1 else state.past[0] if state.frame else chunk[-1]
+        return torch.stack([chunk[-1], before])
+
+    def _told(self, states: Sequence[DiTState], rows: Tensor) -> Tensor:
+        """(B, F, history, A) what each frame is told of actions: newest first, every column about [-1, 1]."""
+        normal = (rows / self._scale).to(self.device)
+        recent = torch.stack([s.recent for s in states]).flip(1)
+        line = torch.cat([recent[:, 1:], normal], 1)  # (B, history - 1 + F, A) oldest first
+        return line.unfold(1, recent.shape[1], 1).movedim(-1, 2).flip(2)
 
     def _scene_of(self, image: Image) -> StartScene:
         """A scene at rest from one picture."""

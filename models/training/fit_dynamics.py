@@ -1,14 +1,13 @@
 """The dynamics stage: teach the diffusion transformer to make the next frame from true frames and actions.
 
-Teacher forcing in two streams. A clip of T frames enters twice: once nearly clean (frames 0..T-2, the context, what
-the cache will hold when streaming) and once noisy (frames 1..T-1, the targets). A target sees the context before it
-and itself, so every target of a clip is trained in one pass. Context carries a little noise whose level is told to
-the network, which makes it forgive its own mistakes later. Knows latents and actions; nothing about pixels.
+Teacher forcing in two streams. A clip of T frames enters twice: once clean (frames 0..T-2, the context, what the cache
+will hold when streaming) and once noisy (frames 1..T-1, the targets). A target sees the context before it and itself,
+so every target of a clip is trained in one pass. A share of the clips has the network's own frames as context, which
+makes it mend its mistakes (see rollouts.py). Knows latents and actions; nothing about pixels.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,21 +15,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import Progress
 from torch import Tensor, nn
 
+from ..autoencoder import unit_cells
 from ..dit import CausalDiT, DiTConfig, precondition
 from ..memory import TwoStreamMemory
 from ..rope import rotary
 from .budget import Budget
-from .clips import Clips
+from .latents import Batch, ClipSource
+from .loop import run_steps, set_rate, write_checkpoint
 from .muon import Muon
 from .recipe import Recipe
+from .rollouts import Rollouts
 
-SAVE_EVERY_S = 180.0  # seconds between checkpoints
-MAX_CONTEXT_SIGMA = 0.2  # strongest noise on the context in training; never more than a frame changes by
-CLEAN_SHARE = 0.25  # share of clips whose context carries no noise at all
-PURE_SHARE = 0.3  # share of targets that start from pure noise, as every sampled frame does
+PURE_SHARE = 0.7  # share of targets that start from pure noise, as every sampled frame does
 SPREAD = 1.2  # standard deviation of the logarithm of the noise-to-picture ratio of the other targets
 ABOVE = 1.0  # its mean lies this far above the logarithm of the typical change: finer noise hides nothing
 
@@ -46,55 +44,9 @@ def dit_config(recipe: Recipe) -> DiTConfig:
         width=r.width,
         layers=r.layers,
         heads=r.heads,
+        history=r.history,
         fov=r.fov if r.azimuth else 0.0,
     )
-
-
-def normal_actions(recipe: Recipe, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(..., A) action rows with every column brought to about [-1, 1]."""
-    spec = recipe.spec.actions
-    return np.asarray(rows / np.maximum(np.abs(spec.low), np.abs(spec.high)), np.float32)
-
-
-@dataclass
-class Batch:
-    """Clips of T frames."""
-
-    latents: Tensor  # (B, T, C, h, w)
-    actions: Tensor  # (B, T, A), the ones that led to each frame, normalised
-    yaw: Tensor  # (B, T) degrees turned since the clip began, float64
-
-
-class ClipSource:
-    """Draws random clips of latents; the same seed and step give the same clips."""
-
-    def __init__(self, recipe: Recipe, folder: Path, name: str) -> None:
-        clips = Clips.open(folder / "data" / name)
-        self.latents = np.load(folder / f"latents-{name}.npy", mmap_mode="r")
-        self.actions = normal_actions(recipe, clips.leading)
-        self.clips = clips
-        turn = recipe.dynamics.azimuth
-        column = recipe.spec.actions.columns.index(turn) if turn else -1
-        self.turned = np.cumsum(clips.leading[:, column].astype(np.float64)) if turn else np.zeros(len(clips))
-        self.seed = recipe.data.seed
-
-    def change(self) -> float:
-        """Root-mean-square change of a latent number from one frame to the next."""
-        starts = self.clips.windows(2)
-        at = starts[np.linspace(0, len(starts) - 1, min(2_000, len(starts))).astype(np.int64)]
-        step = self.latents[at + 1].astype(np.float32) - self.latents[at].astype(np.float32)
-        return float(np.sqrt(np.mean(step**2)))
-
-    def draw(self, step: int, batch: int, frames: int) -> Batch:
-        """`batch` clips of `frames` frames."""
-        starts = self.clips.windows(frames)
-        chosen = np.random.default_rng((self.seed, step)).choice(starts, batch)
-        at = chosen[:, None] + np.arange(frames)
-        return Batch(
-            torch.from_numpy(self.latents[at].astype(np.float32)),
-            torch.from_numpy(self.actions[at]),
-            torch.from_numpy(self.turned[at] - self.turned[at[:, :1]]),
-        )
 
 
 def two_streams(frames: int) -> NDArray[np.int64]:
@@ -102,37 +54,54 @@ def two_streams(frames: int) -> NDArray[np.int64]:
     return np.concatenate([np.arange(frames - 1), np.arange(1, frames)])
 
 
-def loss_of(model: Any, config: DiTConfig, batch: Batch) -> Tensor:
-    """Weighted mean squared error of the velocity of every target frame; 1 is what copying the last frame gives."""
-    B, T = batch.latents.shape[:2]
-    z, device, change = batch.latents, batch.latents.device, model.change
-    strength = torch.rand(B, 1, device=device).square() * change.clamp(max=MAX_CONTEXT_SIGMA)
-    strength = (strength * (torch.rand(B, 1, device=device) > CLEAN_SHARE)).expand(B, T)
-    noisy = mixed(z, strength)
+def loss_of(model: Any, config: DiTConfig, batch: Batch) -> tuple[Tensor, Tensor]:
+    """How far the network is from the true frames, and the frame that it would put after each clip.
+
+    Returns:
+        loss, a scalar: weighted mean squared error of the velocity of every target frame; about 1 is what copying the
+        last frame gives. And (B, C, h, w): the picture of the last target; a one-step sample where `dreamed`.
+    """
+    z, device, change = batch.context, batch.context.device, model.change
+    B, T = z.shape[0], z.shape[1] + 1
     sigma = torch.sigmoid(torch.randn(B, T - 1, device=device) * SPREAD + change.log() + ABOVE)
-    sigma = torch.where(torch.rand_like(sigma) < PURE_SHARE, torch.ones_like(sigma), sigma)
-    noise = torch.randn_like(z[:, 1:])
+    pure = torch.rand_like(sigma) < PURE_SHARE
+    pure[:, -1] |= batch.dreamed
+    sigma = torch.where(pure, torch.ones_like(sigma), sigma)
+    noise = torch.randn_like(z)
     s = sigma[..., None, None, None]
-    target = (1 - s) * z[:, 1:] + s * noise
-    before = torch.cat([torch.zeros_like(noisy[:, :1]), noisy[:, :-1]], 1)
+    target = (1 - s) * batch.target + s * noise
     at = torch.from_numpy(two_streams(T))
     cos, sin = rotary(config.rope, at.double().expand(B, -1), batch.yaw.cpu()[:, at])
     memory = TwoStreamMemory((cos[:, None].to(device), sin[:, None].to(device)), config.tokens)
+    past = past_of(batch)
     velocity = model(
-        torch.cat([noisy[:, :-1], target], 1),
-        torch.cat([before[:, :-1], noisy[:, :-1]], 1),
-        torch.cat([strength[:, :-1], sigma], 1),
+        torch.cat([z, target], 1),
+        torch.cat([past[:, :-1], past[:, 1:]], 1),
+        torch.cat([torch.zeros_like(sigma), sigma], 1),
         batch.actions[:, at],
         memory,
-    )
+    )[:, T - 1 :]
     weight = precondition(sigma, change)[3]
-    return (weight * (velocity[:, T - 1 :] - (noise - z[:, 1:])).square()).mean()
+    error = mean_of_known((weight * (velocity - (noise - batch.target)).square()).mean((2, 3, 4)), batch.counts)
+    # Context that went astray is far from its target, and would drown the clips that can be learnt.
+    astray = mean_of_known((z - batch.target).square().mean((2, 3, 4)), batch.counts) / change.square()
+    loss = (error / torch.where(batch.dreamed | batch.faded, astray.clamp(min=1.0), 1.0)).mean()
+    return loss, (target[:, -1] - s[:, -1] * velocity[:, -1]).detach()
 
 
-def mixed(z: Tensor, sigma: Tensor) -> Tensor:
-    """Latents (B, F, C, h, w) with noise at level sigma (B, F)."""
-    s = sigma[..., None, None, None]
-    return (1 - s) * z + s * torch.randn_like(z)
+def mean_of_known(values: Tensor, counts: Tensor) -> Tensor:
+    """(B, T - 1) -> (B,) mean over the targets that count."""
+    return (values * counts).sum(1) / counts.sum(1)
+
+
+def past_of(batch: Batch) -> Tensor:
+    """(B, T, 2, C, h, w) the two finished frames before each frame of the clips, as streaming gives them."""
+    frames = torch.cat([batch.lead, batch.context], 1)  # frames -2..T-2
+    last, before = frames[:, 1:], frames[:, :-1]
+    # At the beginning of a stream there is nothing before frame 0, and frame 0 counts as its own past.
+    begins = batch.begins[:, None, None, None]
+    before = torch.cat([before[:, :1], torch.where(begins, last[:, 1], before[:, 1])[:, None], before[:, 2:]], 1)
+    return torch.stack([last, before], 2)
 
 
 @dataclass
@@ -167,8 +136,7 @@ class Trainee:
         """Gradients, both optimisers, the average."""
         r, rate = recipe.dynamics, self.budget.rate
         for optimiser, peak in ((self.muon, r.lr_muon), (self.adam, r.lr_adam)):
-            for group in optimiser.param_groups:
-                group["lr"] = peak * rate
+            set_rate(optimiser, peak * rate)
             optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -181,17 +149,13 @@ class Trainee:
 
     def save(self, path: Path) -> None:
         """Write the checkpoint, whole or not at all."""
-        partial = path.with_suffix(".partial")
         state = {
             "model": self.model.state_dict(),
             "average": self.average,
             "muon": self.muon.state_dict(),
             "adam": self.adam.state_dict(),
-            "spent_s": self.budget.spent_s,
-            "done": self.budget.done,
         }
-        torch.save(state, partial)
-        partial.rename(path)
+        write_checkpoint(path, state, self.budget)
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint, if there is one."""
@@ -215,28 +179,23 @@ def fit_dynamics(recipe: Recipe, folder: Path, device: torch.device) -> None:
     path = folder / "dynamics.pt"
     trainee.resume(path)
     model: Any = torch.compile(trainee.model) if r.compile else trainee.model
-    saved, shown = time.monotonic(), 0.0
     budget = trainee.budget
-    with Progress() as progress:
-        task = progress.add_task(f"dynamics {recipe.spec.name}", total=1)
-        progress.update(task, completed=budget.progress)
-        while not budget.finished:
-            frames, batch_size = clip_shape(recipe, budget.progress)
-            budget.begin()
-            batch = source.draw(budget.done, batch_size, frames)
-            batch = Batch(batch.latents.to(device), batch.actions.to(device), batch.yaw)
-            with torch.autocast(device.type, torch.bfloat16):
-                loss = loss_of(model, config, batch)
-            trainee.step(loss, recipe)
-            budget.end()
-            shown = 0.98 * shown + 0.02 * loss.item() if shown else loss.item()
-            progress.update(task, completed=budget.progress, description=f"dynamics loss {shown:.4f}")
-            if budget.done % 50 == 0:
-                print(f"dynamics step {budget.done} {budget.spent_s:.0f}s loss {shown:.4f}", flush=True)
-            if time.monotonic() - saved > SAVE_EVERY_S:
-                trainee.save(path)
-                saved = time.monotonic()
-    trainee.save(path)
+    rng = np.random.default_rng((recipe.data.seed, budget.done))
+    rollouts = Rollouts(source, r.window, r.rollout_frames, rng, r.rollout_beyond)
+
+    def step() -> dict[str, float]:
+        frames, count = clip_shape(recipe, budget.progress)
+        own = round(count * r.rollout_share)
+        batch = source.draw(budget.done, count - own, frames)
+        batch = batch.beside(rollouts.draw(own, frames)) if own else batch
+        with torch.autocast(device.type, torch.bfloat16):
+            loss, following = loss_of(model, config, batch.to(device))
+        trainee.step(loss, recipe)
+        if own:
+            rollouts.extend(unit_cells(following[-own:]))
+        return {"loss": loss.item()}
+
+    run_steps(f"dynamics {recipe.spec.name}", budget, step, lambda: trainee.save(path))
 
 
 def clip_shape(recipe: Recipe, progress: float) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import hashlib
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..spec import WorldSpec
 from ..weights import spec_from_table
@@ -29,34 +30,41 @@ class DataRecipe:
     directions: dict[str, dict[str, float]] = field(default_factory=dict)  # "x+" -> the columns held in the battery
 
 
-@dataclass(frozen=True)
-class AutoencoderRecipe:
+@dataclass(frozen=True, kw_only=True)
+class FitRecipe:
+    """How long a stage trains, and on how much at once."""
+
+    minutes: float  # training time; pauses are not counted
+    batch: int  # frames a step; clips a step for the dynamics
+    steps: int = 0  # when positive, the length of training in steps instead of minutes
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureRecipe(FitRecipe):
+    """What the two stages that train on single frames share."""
+
+    lr: float  # peak learning rate of AdamW
+    noise: float  # standard deviation of noise on latents in training: makes the decoder forgiving
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderRecipe(PictureRecipe):
     """The per-frame autoencoder and its training."""
 
     channels: int  # latent channels
     widths: tuple[int, int, int]  # feature widths at 1/4, 1/8 and 1/16 of the picture
     position: bool  # learned position features in the decoder: for a camera that stands still
-    minutes: float  # training time; pauses are not counted
-    batch: int  # frames a step
-    lr: float  # peak learning rate of AdamW
-    noise: float  # standard deviation of noise on latents in training: makes the decoder forgiving
-    steps: int = 0  # when positive, the length of training in steps instead of minutes
 
 
-@dataclass(frozen=True)
-class DecoderRecipe:
+@dataclass(frozen=True, kw_only=True)
+class DecoderRecipe(PictureRecipe):
     """The second training of the decoder, with the encoder and so the latents left as they are."""
 
-    minutes: float  # training time; pauses are not counted
-    batch: int  # frames a step
-    lr: float  # peak learning rate of AdamW
-    noise: float  # standard deviation of noise on latents
     texture: float  # weight of the difference in local sharpness: costs PSNR, gives back the grain of surfaces
-    steps: int = 0  # when positive, the length of training in steps instead of minutes
 
 
-@dataclass(frozen=True)
-class DynamicsRecipe:
+@dataclass(frozen=True, kw_only=True)
+class DynamicsRecipe(FitRecipe):
     """The diffusion transformer, its cache and its training."""
 
     width: int
@@ -66,17 +74,21 @@ class DynamicsRecipe:
     sink: int  # first frames that it never forgets
     sigmas: tuple[float, ...]  # noise levels of the sampler, from 1 to 0
     context_sigma: float  # noise level at which finished frames enter the cache
-    minutes: float  # training time; pauses are not counted
-    batch: int  # clips a step
     frames: int  # frames in a clip
     lr_muon: float  # peak learning rate of matrices
     lr_adam: float  # peak learning rate of all else
     ema: float  # decay of the averaged weights that ship
+    rollout_share: float = 0.0  # share of a batch's clips whose context the network dreamed itself (see rollouts.py)
+    rollout_frames: int = 32  # longest such dream towards the true frames
+    rollout_beyond: int = 0  # frames that every other one goes on after that, towards recorded frames that are near
+    history: int = 1  # action rows that a frame is told: the one that leads to it and those before it
+    still_share: float = 0.0  # share of clips in which nothing moves: one frame again and again, `rest` at zero
+    fade_share: float = 0.0  # share of the true clips whose context is partly washed out, as dreams are after a while
+    rest: tuple[str, ...] = ()  # action columns that are zero when nothing moves; the others stay as they are
     long_from: float = 0.7  # progress from which clips are as long as the window
     azimuth: str = ""  # axis that turns the camera (degrees a frame), or "" for a camera that stands still
     fov: float = 90.0  # horizontal field of view, degrees; used with `azimuth`
     compile: bool = True  # torch.compile the training step
-    steps: int = 0  # when positive, the length of training in steps instead of minutes
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,7 @@ def load_recipe(name: str) -> Recipe:
     table = tomllib.loads(text.decode())
     try:
         autoencoder = table["autoencoder"] | {"widths": tuple(table["autoencoder"]["widths"])}
-        dynamics = table["dynamics"] | {"sigmas": tuple(table["dynamics"]["sigmas"])}
+        dynamics: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table["dynamics"].items()}
         return Recipe(
             spec=spec_from_table(table["world"]),
             data=DataRecipe(**table["data"]),

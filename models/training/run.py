@@ -26,11 +26,13 @@ from .evaluate import evaluate
 from .fit_autoencoder import encode_recordings, fit_autoencoder, load_autoencoder
 from .fit_decoder import fit_decoder
 from .fit_dynamics import fit_dynamics, load_dynamics
+from .metrics import luma
 from .recipe import Recipe, load_recipe
 from .report import write_report
 
 STAGES = ("collect", "autoencoder", "dynamics", "decoder", "evaluate")
 SCENES = 12  # start scenes that a world carries
+CANDIDATES = 8  # openings that are looked at for each of them
 
 
 def train(
@@ -100,11 +102,16 @@ def assemble(recipe: Recipe, folder: Path, *, dtype: torch.dtype = torch.float32
 
 
 def start_scenes(world: DiTWorld, clips: Clips) -> tuple[StartScene, ...]:
-    """Openings of episodes, as many frames as the window holds, evenly spread over the recordings."""
+    """Openings of episodes, as many frames as the window holds, spread over the recordings.
+
+    Of the openings, those with the strongest contrast: who starts with the nose at a wall sees nothing of the world.
+    """
     frames = world.config.window
     begins = np.flatnonzero(np.diff(clips.episodes, prepend=-1))
     begins = begins[np.isin(begins, clips.windows(frames))]
-    chosen = begins[np.linspace(0, len(begins) - 1, min(SCENES, len(begins))).astype(np.int64)]
+    some = begins[np.linspace(0, len(begins) - 1, min(CANDIDATES * SCENES, len(begins))).astype(np.int64)]
+    contrast = luma(clips.take(some + frames - 1)).std((1, 2))
+    chosen = some[np.sort(np.argsort(-contrast)[:SCENES])]
     scenes = []
     for at in chosen:
         span = np.arange(at, at + frames)

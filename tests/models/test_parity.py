@@ -61,7 +61,7 @@ class Film:
     """Random finished frames and all that conditions them."""
 
     latents: Tensor  # (1, F, C, h, w)
-    actions: Tensor  # (1, F, A)
+    actions: Tensor  # (1, F, history, A)
     yaw: Tensor  # (F,) float64
 
     @classmethod
@@ -70,12 +70,18 @@ class Film:
         g = torch.Generator().manual_seed(frames)
         latents = torch.randn(1, frames, c.channels, c.rows, c.columns, generator=g)
         turns = torch.rand(frames, generator=g, dtype=torch.float64) * 120.0 - 20.0
-        return cls(latents, torch.randn(1, frames, c.actions, generator=g), turns.cumsum(0))
+        return cls(latents, torch.randn(1, frames, c.history, c.actions, generator=g), turns.cumsum(0))
 
-    def previous(self, chunk: int) -> Tensor:
-        """For each frame, the last frame of the chunk before; zeros for the first chunk."""
-        shifted = torch.cat([torch.zeros_like(self.latents[:, :1]), self.latents[:, chunk - 1 : -1 : chunk]], 1)
-        return shifted.repeat_interleave(chunk, 1)
+    def past(self, chunk: int) -> Tensor:
+        """For each frame, the last frame of the chunk before and the one before that; zeros for the first chunk.
+
+        The very first frame counts as its own past.
+        """
+        zero = torch.zeros_like(self.latents[:, :1])
+        last = torch.cat([zero, self.latents[:, chunk - 1 : -1 : chunk]], 1)
+        ends = [max(0, k * chunk - 2) for k in range(1, last.shape[1])]
+        before = torch.cat([zero, self.latents[:, ends]], 1)
+        return torch.stack([last, before], 2).repeat_interleave(chunk, 1)
 
 
 def cached_velocities(
@@ -85,17 +91,17 @@ def cached_velocities(
     c = dit.config
     config = CacheConfig(c.layers, c.heads, c.width // c.heads, c.tokens, chunk, WINDOW_CHUNKS * chunk, sink)
     cache = KVCache.allocate(config, torch.device("cpu"), torch.float32)
-    previous, out = film.previous(chunk), []
+    past, out = film.past(chunk), []
     for at in range(0, film.latents.shape[1], chunk):
         span = slice(at, at + chunk)
         cache.frame = index_of[at]
         memory = CachedMemory.of([cache], c.rope, film.yaw[None, span])
         for sigma in (1.0, 0.4):  # several passes over one chunk must not disturb each other
             level = torch.full((1, chunk), sigma)
-            velocity = dit(noisy, previous[:, span], level, film.actions[:, span], memory)
+            velocity = dit(noisy, past[:, span], level, film.actions[:, span], memory)
         out.append(velocity)
         memory = CachedMemory.of([cache], c.rope, film.yaw[None, span])
-        dit.commit(film.latents[:, span], previous[:, span], torch.zeros(1, chunk), film.actions[:, span], memory)
+        dit.commit(film.latents[:, span], past[:, span], torch.zeros(1, chunk), film.actions[:, span], memory)
         cache.advance(film.yaw[span].tolist())
     return out
 
@@ -108,7 +114,7 @@ def full_velocity(
     memory = ReferenceMemory(dit.config.rope, index_of[:end], film.yaw[:end], chunk, WINDOW_CHUNKS * chunk, sink)
     sequence = torch.cat([film.latents[:, :at], noisy], 1)
     sigma = torch.cat([torch.zeros(1, at), torch.full((1, chunk), 0.4)], 1)
-    velocity: Tensor = dit(sequence, film.previous(chunk)[:, :end], sigma, film.actions[:, :end], memory)
+    velocity: Tensor = dit(sequence, film.past(chunk)[:, :end], sigma, film.actions[:, :end], memory)
     return velocity[:, at:]
 
 
@@ -158,7 +164,7 @@ def test_reference_without_sinks_is_plain_masked_attention(chunk: int) -> None:
     sigma = torch.zeros(1, 6 * chunk)
     sigma[:, -chunk:] = 0.4
     with torch.inference_mode():
-        masked = dit(film.latents, film.previous(chunk), sigma, film.actions, memory)[:, -chunk:]
+        masked = dit(film.latents, film.past(chunk), sigma, film.actions, memory)[:, -chunk:]
         want = full_velocity(dit, film, chunk, 0, noisy, index, 5 * chunk)
     torch.testing.assert_close(masked, want, atol=CLOSE, rtol=CLOSE)
 
@@ -174,8 +180,7 @@ def test_the_future_changes_nothing(chunk: int) -> None:
     changed[:, 2 * chunk :] += 1.0
     with torch.inference_mode():
         a, b = (
-            dit(x, film.previous(chunk), torch.zeros(1, 4 * chunk), film.actions, memory)
-            for x in (film.latents, changed)
+            dit(x, film.past(chunk), torch.zeros(1, 4 * chunk), film.actions, memory) for x in (film.latents, changed)
         )
     torch.testing.assert_close(a[:, : 2 * chunk], b[:, : 2 * chunk], atol=CLOSE, rtol=CLOSE)
     assert (a[:, 2 * chunk :] - b[:, 2 * chunk :]).abs().max() > 1e-3
@@ -191,5 +196,6 @@ def test_a_chunk_attends_within_itself() -> None:
     changed = film.latents.clone()
     changed[:, 2] += 1.0
     with torch.inference_mode():
-        a, b = (dit(x, torch.zeros_like(x), torch.zeros(1, 3), film.actions, memory) for x in (film.latents, changed))
+        past = torch.zeros_like(film.past(3))
+        a, b = (dit(x, past, torch.zeros(1, 3), film.actions, memory) for x in (film.latents, changed))
     assert (a[:, 0] - b[:, 0]).abs().max() > 1e-4

@@ -32,8 +32,22 @@ def test_batched_equals_alone(chunk: int, sink: int) -> None:
             world.step([state], actions)
     for a, b in zip(together, alone, strict=True):
         assert (a.frame, a.yaw) == (b.frame, b.yaw)
-        torch.testing.assert_close(a.last, b.last, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(a.past, b.past, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(a.cache.keys, b.cache.keys, atol=1e-5, rtol=1e-5)
+
+
+def test_a_frame_is_told_the_latest_actions_newest_first() -> None:
+    world = tiny_world(chunk=3)
+    state = world.start(seed=0)
+    rows = random_actions(world.spec, 1)
+    told = world._told([state], torch.from_numpy(rows))
+    scale = np.maximum(np.abs(world.spec.actions.low), np.abs(world.spec.actions.high))
+    assert told.shape == (1, 3, 2, rows.shape[2])
+    np.testing.assert_allclose(told[0, :, 0], rows[0] / scale, rtol=1e-6)
+    np.testing.assert_allclose(told[0, 1:, 1], rows[0, :-1] / scale, rtol=1e-6)
+    assert torch.equal(told[0, 0, 1], state.recent[0])
+    world.step([state], rows)
+    assert torch.equal(state.recent, told[0, -1])
 
 
 def test_save_and_load_continue_bit_identically() -> None:

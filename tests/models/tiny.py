@@ -31,7 +31,9 @@ def randomise(module: nn.Module, seed: int, scale: float = 0.25) -> None:
 
 
 def tiny_dit(fov: float = 0.0) -> CausalDiT:
-    dit = CausalDiT(DiTConfig(channels=4, rows=2, columns=3, actions=3, width=32, layers=2, heads=2, fov=fov))
+    dit = CausalDiT(
+        DiTConfig(channels=4, rows=2, columns=3, actions=3, width=32, layers=2, heads=2, fov=fov, history=2)
+    )
     randomise(dit, 0, 0.15)
     dit.change.fill_(0.5)
     return dit.eval()

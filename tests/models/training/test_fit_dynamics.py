@@ -10,13 +10,16 @@ import pytest
 import torch
 from torch import nn
 
+from worldloom.models.dit import DiTConfig
 from worldloom.models.kv_cache import CacheConfig, KVCache
 from worldloom.models.memory import CachedMemory, FullMemory, TwoStreamMemory
 from worldloom.models.rope import RopeConfig, rotary
 from worldloom.models.training.budget import Budget
-from worldloom.models.training.fit_dynamics import Batch, Trainee, dit_config, loss_of, two_streams
+from worldloom.models.training.fit_dynamics import Trainee, dit_config, loss_of, past_of, two_streams
+from worldloom.models.training.latents import Batch
 from worldloom.models.training.muon import Muon, orthogonal
 from worldloom.models.training.recipe import Recipe, load_recipe
+from worldloom.models.world import DiTState, DiTWorld
 
 from ..tiny import tiny_dit
 
@@ -26,11 +29,22 @@ def recipe() -> Recipe:
     return load_recipe("toy")
 
 
-def random_batch(recipe: Recipe, frames: int, seed: int = 0) -> Batch:
-    c = dit_config(recipe)
-    g = torch.Generator().manual_seed(seed)
-    latents = torch.randn(2, frames, c.channels, c.rows, c.columns, generator=g)
-    return Batch(latents, torch.randn(2, frames, c.actions, generator=g), torch.zeros(2, frames).double())
+def some_batch(c: DiTConfig, frames: int, *, begins: bool = False, turning: bool = False) -> Batch:
+    """Two random clips; the second has the network's own frames as context."""
+    g = torch.Generator().manual_seed(0)
+    latents = torch.randn(2, frames + 2, c.channels, c.rows, c.columns, generator=g)
+    turns = torch.rand(2, frames, generator=g, dtype=torch.float64) * (10.0 if turning else 0.0)
+    return Batch(
+        lead=latents[:, :2] * (not begins),
+        context=latents[:, 2:-1],
+        target=latents[:, 3:],
+        actions=torch.randn(2, frames, c.history, c.actions, generator=g),
+        yaw=turns.cumsum(1),
+        counts=torch.ones(2, frames - 1),
+        dreamed=torch.tensor([False, True]),
+        faded=torch.tensor([False, False]),
+        begins=torch.full((2,), begins),
+    )
 
 
 def test_two_streams_equal_the_mask_that_they_stand_for() -> None:
@@ -48,50 +62,53 @@ def test_two_streams_equal_the_mask_that_they_stand_for() -> None:
     torch.testing.assert_close(TwoStreamMemory(phases, n).attend(0, torch.stack([q, k]), v), want, atol=1e-6, rtol=1e-5)
 
 
-def test_what_is_trained_is_what_streams() -> None:
+@pytest.mark.parametrize("begins", [True, False])
+def test_what_is_trained_is_what_streams(begins: bool) -> None:
     """The velocity of a target in the two-stream layout equals the streaming one after committing the same context."""
     dit = tiny_dit(90.0)
     c, T = dit.config, 4
-    g = torch.Generator().manual_seed(0)
-    z = torch.randn(1, T, c.channels, c.rows, c.columns, generator=g)
-    noisy = torch.randn(1, T - 1, c.channels, c.rows, c.columns, generator=g)
-    actions = torch.randn(1, T, c.actions, generator=g)
-    yaw = torch.tensor([0.0, 4.0, 9.0, 11.0], dtype=torch.float64)
-    at = torch.from_numpy(two_streams(T))
-    cos, sin = rotary(c.rope, at.double()[None], yaw[at][None])
-    before = torch.cat([torch.zeros_like(z[:, :1]), z[:, :-1]], 1)
-    sigma = torch.cat([torch.zeros(1, T - 1), torch.full((1, T - 1), 0.7)], 1)
-    cache = KVCache.allocate(
-        CacheConfig(c.layers, c.heads, c.width // c.heads, c.tokens, 1, T), torch.device("cpu"), torch.float32
-    )
+    batch = some_batch(c, T, begins=begins, turning=True)
+    noisy = torch.randn(batch.target.shape, generator=torch.Generator().manual_seed(1))
+    z, past, index = batch.context, past_of(batch), torch.from_numpy(two_streams(T))
+    cos, sin = rotary(c.rope, index.double().expand(2, -1), batch.yaw[:, index])
+    sigma = torch.cat([torch.zeros(2, T - 1), torch.full((2, T - 1), 0.7)], 1)
+    kept = CacheConfig(c.layers, c.heads, c.width // c.heads, c.tokens, 1, T)
+    cpu = torch.device("cpu")
+    states = [
+        DiTState(KVCache.allocate(kept, cpu, torch.float32), 0, lead.flip(0), torch.zeros(1), frame=0 if begins else 2)
+        for lead in batch.lead
+    ]
     with torch.inference_mode():
         trained = dit(
-            torch.cat([z[:, :-1], noisy], 1),
-            torch.cat([before[:, :-1], z[:, :-1]], 1),
+            torch.cat([z, noisy], 1),
+            torch.cat([past[:, :-1], past[:, 1:]], 1),
             sigma,
-            actions[:, at],
+            batch.actions[:, index],
             TwoStreamMemory((cos[:, None], sin[:, None]), c.tokens),
         )[:, T - 1 :]
         for k in range(T):
-            span = slice(k, k + 1)
+            actions, yaw = batch.actions[:, k : k + 1], batch.yaw[:, k : k + 1]
+            streamed_past = torch.stack([state.past for state in states])[:, None]
+            memory = CachedMemory.of([state.cache for state in states], c.rope, yaw)
             if k:
-                memory = CachedMemory.of([cache], c.rope, yaw[None, span])
-                level = torch.full((1, 1), 0.7)
-                streamed = dit(noisy[:, k - 1 : k], z[:, k - 1 : k], level, actions[:, span], memory)
+                streamed = dit(noisy[:, k - 1 : k], streamed_past, torch.full((2, 1), 0.7), actions, memory)
                 torch.testing.assert_close(streamed, trained[:, k - 1 : k], atol=1e-5, rtol=1e-5)
-            memory = CachedMemory.of([cache], c.rope, yaw[None, span])
-            dit.commit(z[:, span], before[:, span], torch.zeros(1, 1), actions[:, span], memory)
-            cache.advance(yaw[span].tolist())
+            if k < T - 1:
+                dit.commit(z[:, k : k + 1], streamed_past, torch.zeros(2, 1), actions, memory)
+                for b, state in enumerate(states):
+                    state.cache.advance(yaw[b].tolist())
+                    state.past = DiTWorld._followed(state, z[b, k : k + 1])
+                    state.frame += 1
 
 
 def test_loss_falls_on_one_clip(recipe: Recipe) -> None:
     recipe = replace(recipe, dynamics=replace(recipe.dynamics, steps=1000))
     trainee = Trainee.fresh(recipe, torch.device("cpu"))
-    config, batch = dit_config(recipe), random_batch(recipe, 3)
+    config, batch = dit_config(recipe), some_batch(dit_config(recipe), 3)
     torch.manual_seed(0)
     losses = []
     for _ in range(120):
-        loss = loss_of(trainee.model, config, batch)
+        loss, _ = loss_of(trainee.model, config, batch)
         trainee.step(loss, recipe)
         trainee.budget.done = 100  # past the warm-up, before the fall
         losses.append(loss.item())
@@ -99,13 +116,13 @@ def test_loss_falls_on_one_clip(recipe: Recipe) -> None:
 
 
 def test_a_checkpoint_resumes_where_it_was(recipe: Recipe, tmp_path: Path) -> None:
-    config, batch = dit_config(recipe), random_batch(recipe, 3)
+    config, batch = dit_config(recipe), some_batch(dit_config(recipe), 3)
 
     def steps(trainee: Trainee, count: int) -> float:
         value = 0.0
         for _ in range(count):
             torch.manual_seed(trainee.budget.done)
-            loss = loss_of(trainee.model, config, batch)
+            loss, _ = loss_of(trainee.model, config, batch)
             trainee.step(loss, recipe)
             trainee.budget.done += 1
             value = loss.item()

@@ -1,0 +1,125 @@
+"""Rollouts: clips whose context is what the network itself dreamed, so that it learns to go on from its own mistakes.
+
+A network that only ever saw true context meets its own pictures for the first time when it streams, and every small
+error feeds the next. Here a pool of rollouts goes along with training. Each begins with true frames; whenever it is
+drawn, the network's next frame under the true action is appended to it, and it starts anew after some frames. The
+targets stay the true frames. The appended frame is the prediction that the training step made anyway, so rollouts cost
+nothing. It is the idea of DAgger (arXiv 1011.0686) and of self-resampling in video diffusion (arXiv 2512.15702), with
+chains that persist between steps.
+
+Where a rollout should be after long cannot be told from its pictures, and the mean of all places is a blur. So
+rollouts that go on beyond the horizon (every other one, where the recipe wants it) have another target: the recorded
+frame that is nearest to what was dreamed. It says nothing about where the dream should be, only that it should look
+like a frame. Knows latents and actions; nothing about networks or pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .latents import Batch, ClipSource
+
+STILL_LONGER = 4  # times the horizon that a rollout may last in which nothing moves
+SALIENT = 512  # numbers of a latent, those that vary most, by which recorded frames are compared with dreams
+POOL = 20  # rollouts in the pool: more than a step draws, so that neighbouring frames are not in neighbouring steps
+
+
+class Library:
+    """All recorded frames, to find the nearest one."""
+
+    def __init__(self, source: ClipSource) -> None:
+        self._latents = source.latents
+        every = source.latents.reshape(len(source.latents), -1)
+        self._salient = np.argsort(-every[:: max(1, len(every) // 2_000)].astype(np.float32).var(0))[:SALIENT]
+        self._frames = torch.from_numpy(every[:, self._salient].astype(np.float32))
+        self._energy = self._frames.square().sum(1)
+
+    def nearest(self, frames: Tensor) -> Tensor:
+        """(n, C, h, w) -> the recorded frames nearest to them."""
+        wanted = frames.flatten(1)[:, torch.from_numpy(self._salient)]
+        found = (self._energy - 2.0 * wanted @ self._frames.T).argmin(1)
+        return torch.from_numpy(self._latents[found.numpy()].astype(np.float32))
+
+
+@dataclass
+class Rollouts:
+    """A pool of rollouts. Slot i holds the latest frames before frame `end[i]` of the recordings."""
+
+    source: ClipSource
+    window: int  # frames of context that a rollout keeps
+    horizon: int  # longest rollout towards true frames
+    rng: np.random.Generator
+    beyond: int = 0  # frames that every other rollout goes on after that, towards recorded frames that are near
+    latents: Tensor = field(init=False)  # (POOL, window + 2, C, h, w): context, and the two frames before it
+    wanted: Tensor = field(init=False)  # the same frames as they should have been
+    end: NDArray[np.int64] = field(init=False)  # (POOL,) index of the frame that comes next
+    age: NDArray[np.int64] = field(init=False)  # (POOL,) frames since the slot began
+    left: NDArray[np.int64] = field(init=False)  # (POOL,) frames until the slot begins anew
+    still: NDArray[np.bool_] = field(init=False)  # (POOL,) nothing moves: `end` stays where it is
+    drawn: NDArray[np.int64] = field(init=False)  # slots of the last draw
+
+    def __post_init__(self) -> None:
+        self._kept = self.window + 2
+        self._starts = self.source.clips.windows(self._kept + 1)
+        self._library = Library(self.source) if self.beyond else None
+        self.latents = torch.zeros(POOL, self._kept, *self.source.latents.shape[1:])
+        self.wanted = self.latents.clone()
+        self.end, self.age, self.left = np.zeros((3, POOL), np.int64)
+        self.still, self.drawn = np.zeros(POOL, bool), np.arange(POOL)
+        self._begin(self.drawn)
+
+    def draw(self, batch: int, frames: int) -> Batch:
+        """`batch` clips of `frames` frames, at most `window` + 1."""
+        self.drawn = self.rng.choice(POOL, batch, replace=False)
+        still = self.still[self.drawn]
+        at = self.end[self.drawn, None] + np.arange(1 - frames, 1) * ~still[:, None]
+        clips = self.source.at(at, begins=np.zeros(batch, bool), still=still)
+        own = self.latents[self.drawn, self._kept - frames - 1 :]
+        lost = torch.from_numpy(self._lost(self.drawn))
+        target = torch.where(lost[:, None, None, None, None], self._wanted(clips.target), clips.target)
+        counts = clips.counts.clone()
+        counts[:, -1] *= ~lost  # the frame that is being dreamed: nothing is near to it yet
+        return replace(clips, lead=own[:, :2], context=own[:, 2:], target=target, counts=counts, dreamed=~clips.dreamed)
+
+    def extend(self, frames: Tensor) -> None:
+        """Append a frame (C, h, w) to each rollout of the last draw; those that are done begin anew."""
+        frames, slots = frames.float().cpu(), self.drawn
+        wanted = torch.from_numpy(self.source.latents[self.end[slots]].astype(np.float32))
+        lost = self._lost(slots)
+        if self._library is not None and lost.any():
+            wanted[lost] = self._library.nearest(frames[lost])
+        self.latents[slots] = torch.cat([self.latents[slots, 1:], frames[:, None]], 1)
+        self.wanted[slots] = torch.cat([self.wanted[slots, 1:], wanted[:, None]], 1)
+        self.end[slots] += ~self.still[slots]
+        self.age[slots] += 1
+        self.left[slots] -= 1
+        episodes = self.source.clips.episodes
+        last = np.minimum(self.end[slots], len(episodes) - 1)
+        over = (self.end[slots] >= len(episodes)) | (episodes[last] != episodes[self.end[slots] - 1])
+        self._begin(slots[over & ~self.still[slots] | (self.left[slots] <= 0)])
+
+    def _lost(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether slots are beyond the horizon."""
+        return (self.age[slots] >= self.horizon) & ~self.still[slots]
+
+    def _wanted(self, target: Tensor) -> Tensor:
+        """`target` with the frames that were dreamed already as they should have been."""
+        known = target.shape[1] - 1
+        return torch.cat([self.wanted[self.drawn, self._kept - known :], target[:, -1:]], 1)
+
+    def _begin(self, slots: NDArray[np.int64]) -> None:
+        if not len(slots):
+            return
+        starts = self.rng.choice(self._starts, len(slots))
+        still = self.rng.random(len(slots)) < self.source.still_share
+        at = starts[:, None] + np.arange(self._kept) * ~still[:, None]
+        self.latents[slots] = torch.from_numpy(self.source.latents[at].astype(np.float32))
+        self.wanted[slots] = self.latents[slots]
+        self.still[slots], self.end[slots], self.age[slots] = still, starts + self._kept * ~still, 0
+        longest = np.where(still, STILL_LONGER * self.horizon, self.horizon + self.beyond * (slots % 2))
+        self.left[slots] = self.rng.integers(1, longest + 1)
