@@ -81,7 +81,7 @@ class Rollouts:
         clips = self.source.at(at, begins=np.zeros(batch, bool), still=still)
         own = self.latents[self.drawn, self._kept - frames - 1 :]
         lost = torch.from_numpy(self._lost(self.drawn))
-        target = torch.where(lost[:, None, None, None, None], self._wanted(clips.target), clips.target)
+        target = torch.where(lost[:, None, None, None, None], self._targets(clips.target), clips.target)
         counts = clips.counts.clone()
         counts[:, -1] *= ~lost  # the frame that is being dreamed: nothing is near to it yet
         return replace(clips, lead=own[:, :2], context=own[:, 2:], target=target, counts=counts, dreamed=~clips.dreamed)
@@ -107,7 +107,7 @@ class Rollouts:
         """Whether slots are beyond the horizon."""
         return (self.age[slots] >= self.horizon) & ~self.still[slots]
 
-    def _wanted(self, target: Tensor) -> Tensor:
+    def _targets(self, target: Tensor) -> Tensor:
         """`target` with the frames that were dreamed already as they should have been."""
         known = target.shape[1] - 1
         return torch.cat([self.wanted[self.drawn, self._kept - known :], target[:, -1:]], 1)
