@@ -132,6 +132,11 @@ def _wait(page: Page, condition: str, seconds: float, complaint: str) -> None:
         page.wait_for_timeout(50)
 
 
+def installed_browser() -> str | None:
+    """Path of the Chromium of this machine, if it has one."""
+    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
+
+
 @contextmanager
 def _page(url: str) -> Iterator[Page]:
     """A page in a Chromium of its own."""
@@ -139,7 +144,7 @@ def _page(url: str) -> Iterator[Page]:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
         raise BenchFailed("expected playwright: pip install 'worldloom[bench]'") from error
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    path = installed_browser()
     if path is None:
         raise BenchFailed(f"expected Chromium on the PATH, as one of {', '.join(BROWSERS)}; try: apt install chromium")
     with sync_playwright() as playwright:

@@ -66,15 +66,18 @@ class ClipSource:
         self.seed, self.still_share = recipe.data.seed, recipe.dynamics.still_share
         self.history, self.fade_share = recipe.dynamics.history, recipe.dynamics.fade_share
         some = np.linspace(0, len(clips) - 1, min(2_000, len(clips))).astype(np.int64)
-        self.mean = torch.from_numpy(self.latents[some].astype(np.float32).mean(0))  # (C, h, w)
+        self.mean = self.frames(some).mean(0)  # (C, h, w)
         self.rest = np.isin(recipe.spec.actions.columns, recipe.dynamics.rest)
 
     def change(self) -> float:
         """Root-mean-square change of a latent number from one frame to the next."""
         starts = self.clips.windows(2)
         at = starts[np.linspace(0, len(starts) - 1, min(2_000, len(starts))).astype(np.int64)]
-        step = self.latents[at + 1].astype(np.float32) - self.latents[at].astype(np.float32)
-        return float(np.sqrt(np.mean(step**2)))
+        return float((self.frames(at + 1) - self.frames(at)).square().mean().sqrt())
+
+    def frames(self, at: NDArray[np.int64]) -> Tensor:
+        """(..., C, h, w) float32 latents of the recorded frames (...)."""
+        return torch.from_numpy(self.latents[at].astype(np.float32))
 
     def draw(self, step: int, batch: int, frames: int) -> Batch:
         """`batch` clips of `frames` true frames."""
@@ -110,7 +113,7 @@ class ClipSource:
         around = np.concatenate([at[:, :1] - 2, at[:, :1] - 1, at], 1)
         around[still] = at[still, :1]
         at = around[:, 2:]
-        z = torch.from_numpy(self.latents[around].astype(np.float32))
+        z = self.frames(around)
         z[:, :2] *= torch.from_numpy(~begins)[:, None, None, None, None]
         return Batch(
             lead=z[:, :2],

@@ -33,7 +33,7 @@ class Library:
     """All recorded frames, to find the nearest one."""
 
     def __init__(self, source: ClipSource) -> None:
-        self._latents = source.latents
+        self._source = source
         every = source.latents.reshape(len(source.latents), -1)
         self._salient = np.argsort(-every[:: max(1, len(every) // 2_000)].astype(np.float32).var(0))[:SALIENT]
         self._frames = torch.from_numpy(every[:, self._salient].astype(np.float32))
@@ -43,7 +43,7 @@ class Library:
         """(n, C, h, w) -> the recorded frames nearest to them."""
         wanted = frames.flatten(1)[:, torch.from_numpy(self._salient)]
         found = (self._energy - 2.0 * wanted @ self._frames.T).argmin(1)
-        return torch.from_numpy(self._latents[found.numpy()].astype(np.float32))
+        return self._source.frames(found.numpy())
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Rollouts:
     def extend(self, frames: Tensor) -> None:
         """Append a frame (C, h, w) to each rollout of the last draw; those that are done begin anew."""
         frames, slots = frames.float().cpu(), self.drawn
-        wanted = torch.from_numpy(self.source.latents[self.end[slots]].astype(np.float32))
+        wanted = self.source.frames(self.end[slots])
         lost = self._lost(slots)
         if self._library is not None and lost.any():
             wanted[lost] = self._library.nearest(frames[lost])
@@ -118,7 +118,7 @@ class Rollouts:
         starts = self.rng.choice(self._starts, len(slots))
         still = self.rng.random(len(slots)) < self.source.still_share
         at = starts[:, None] + np.arange(self._kept) * ~still[:, None]
-        self.latents[slots] = torch.from_numpy(self.source.latents[at].astype(np.float32))
+        self.latents[slots] = self.source.frames(at)
         self.wanted[slots] = self.latents[slots]
         self.still[slots], self.end[slots], self.age[slots] = still, starts + self._kept * ~still, 0
         longest = np.where(still, STILL_LONGER * self.horizon, self.horizon + self.beyond * (slots % 2))

@@ -22,6 +22,7 @@ from ..weights import load_world, save_world
 from ..world import DiTWorld, DreamConfig, StartScene
 from .clips import Clips
 from .collect import collect
+from .dream import spread
 from .evaluate import evaluate
 from .fit_autoencoder import encode_recordings, fit_autoencoder, load_autoencoder
 from .fit_decoder import fit_decoder
@@ -109,7 +110,7 @@ def start_scenes(world: DiTWorld, clips: Clips) -> tuple[StartScene, ...]:
     frames = world.config.window
     begins = np.flatnonzero(np.diff(clips.episodes, prepend=-1))
     begins = begins[np.isin(begins, clips.windows(frames))]
-    some = begins[np.linspace(0, len(begins) - 1, min(CANDIDATES * SCENES, len(begins))).astype(np.int64)]
+    some = spread(begins, CANDIDATES * SCENES)
     contrast = luma(clips.take(some + frames - 1)).std((1, 2))
     chosen = some[np.sort(np.argsort(-contrast)[:SCENES])]
     scenes = []

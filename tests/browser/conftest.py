@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from worldloom.models.catalog import shipped_worlds
-from worldloom.streamer.bench_stream import BROWSERS, FLAGS
+from worldloom.streamer.bench_stream import BROWSERS, FLAGS, installed_browser
 
 WORLDS = ("toy", *shipped_worlds())
 READY_S = 120.0
@@ -146,7 +145,7 @@ def server(start_server: ServerMaker) -> ServerProcess:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The Chromium of this machine."""
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    path = installed_browser()
     if path is None:
         pytest.skip(f"no Chromium on this machine: none of {', '.join(BROWSERS)} is on the PATH")
     with sync_playwright() as playwright:

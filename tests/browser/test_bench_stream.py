@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
-from worldloom.streamer.bench_stream import BROWSERS, bench_stream
+from worldloom.streamer.bench_stream import bench_stream, installed_browser
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason="no Chromium on this machine"),
+    pytest.mark.skipif(installed_browser() is None, reason="no Chromium on this machine"),
 ]
 
 
