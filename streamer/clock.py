@@ -5,10 +5,19 @@ Integers and fractions only. It is told the time and never reads it, so that a t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 NS = 1_000_000_000
 PTS_HZ = 90_000
+
+
+@dataclass(frozen=True)
+class ClockState:
+    """All that a clock needs to go on where it was."""
+
+    start_ns: int  # when frame 0 was due
+    forgiven_ns: int  # by how much the schedule has moved since
 
 
 class FrameClock:
@@ -34,6 +43,21 @@ class FrameClock:
         if self._start_ns is None:
             self._start_ns = now_ns - self._nominal_ns(index)
         self.forgiven_ns += max(0, now_ns - self.due(index))
+
+    @property
+    def state(self) -> ClockState:
+        """To go on later, on a clock of the same rate.
+
+        Raises:
+            ValueError: the clock was never anchored.
+        """
+        self.due(0)
+        assert self._start_ns is not None
+        return ClockState(self._start_ns, self.forgiven_ns)
+
+    def go_on(self, state: ClockState) -> None:
+        """Take up the schedule of another clock."""
+        self._start_ns, self.forgiven_ns = state.start_ns, state.forgiven_ns
 
     def settle(self, index: int, now_ns: int) -> int:
         """Work on frame `index` starts now: forgive its lateness if it exceeds the grace. Returns what was forgiven."""

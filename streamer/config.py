@@ -33,6 +33,11 @@ class ServerSettings(BaseSettings):
     origins: tuple[str, ...] = ()  # pages allowed besides our own, like "https://example.org"
     hosts: tuple[str, ...] = ("localhost",)  # names that we answer to, besides bare addresses; "*": any
 
+    orphan_timeout: float = Field(default=60.0, ge=0)  # seconds that a session whose driver was lost can be resumed
+    leave_timeout: float = Field(default=1.5, ge=0)  # the same when the page was closed: enough to reload it
+    max_orphans: int = Field(default=8, ge=0, le=1024)  # such sessions; the oldest gives way
+    orphan_bytes: int = Field(default=64 * 2**20, ge=0)  # what they may hold together
+
     hello_timeout: float = Field(default=5.0, gt=0)  # seconds that a new connection may stay silent
     heartbeat: float = Field(default=5.0, gt=0)  # seconds between pings, and that a peer may take to answer
     send_timeout: float = Field(default=5.0, gt=0)  # seconds that a peer may refuse to read before it is cut off

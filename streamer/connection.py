@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Coroutine
 from concurrent.futures import Executor
@@ -20,14 +19,15 @@ from starlette.websockets import WebSocket
 
 from .auth import TokenBucket
 from .config import ServerSettings
-from .engine import Engine
 from .errors import (
     BadMessage,
     Busy,
+    Forbidden,
     HelloExpected,
     MessageTooLarge,
     ModelFault,
     RateLimited,
+    SessionClosed,
     VersionMismatch,
     WorldloomError,
 )
@@ -47,19 +47,22 @@ from .protocol import (
     Offer,
     Ping,
     Pong,
+    Role,
+    View,
     Welcome,
     WorldInfo,
     decode_client,
     encode,
     refusal,
 )
-from .session import Origin, Session, SessionConfig
+from .room import Room
+from .rooms import Rooms
+from .session import SessionConfig
 from .viewer import Viewer
 
 log = logging.getLogger(__name__)
 
 STATS_EVERY = 1.0  # seconds
-FREE_WITHIN = 5.0  # seconds that the engine may take to end a session: as long as its longest step
 
 # WebSocket close codes (RFC 6455, 7.4): 1008 policy violation, 1009 too big, 1011 internal error, 1013 try again later.
 _CLOSE_CODES: dict[type[WorldloomError], int] = {MessageTooLarge: 1009, Busy: 1013, ModelFault: 1011}
@@ -73,8 +76,13 @@ class ServerState:
     worlds: HostedWorlds
     metrics: Metrics
     pool: Executor  # where pictures are compressed
+    rooms: Rooms
     connections: int = 0  # open WebSockets
-    sessions: int = 0  # open sessions
+
+    @property
+    def sessions(self) -> int:
+        """Sessions that somebody drives."""
+        return self.rooms.live
 
 
 class Connection:
@@ -88,6 +96,7 @@ class Connection:
         self._outbox = Outbox(server.settings.outbox, asyncio.get_running_loop())
         self._bucket = TokenBucket(server.settings.message_rate, server.settings.message_burst, time.monotonic())
         self._excess = 0  # messages over the rate, minus those within it
+        self._keep_s = 0.0  # seconds that the session may be resumed after this connection
 
     async def run(self) -> None:
         """From the handshake to the end; never raises what a peer caused."""
@@ -134,45 +143,57 @@ class Connection:
         return message
 
     async def _serve(self, hello: Hello) -> WorldloomError | None:
-        """A session for this hello, until its end; returns why it ended, if nobody asked for that."""
-        server = self._server
-        world = server.worlds.named(hello.world)
-        engine = await world.entrance()
+        """A place in a room for this hello, until its end; returns why it ended, if nobody asked for that."""
+        rooms = self._server.rooms
+        room, role = await rooms.admit(hello)
         viewer = Viewer(
-            hello,
-            engine.spec,
+            room.broadcast,
+            world=room.spec.name,
+            leads=role == "drive",
             settings=self._settings,
-            metrics=server.metrics,
-            pool=server.pool,
+            metrics=self._server.metrics,
             outbox=self._outbox,
             send=self._peer.send_bytes,
         )
-        seed = hello.seed if hello.seed is not None else secrets.randbelow(2**31)
-        session = await engine.open_async(viewer, Origin(seed, hello.prompt), hello.mode)
-        server.sessions += 1
-        server.metrics.opened.labels(world.name, hello.video).inc()
+        self._keep_s = self._settings.orphan_timeout
+        room.enter(viewer, role)  # before the first wait: a room that nobody entered is never left
         try:
-            await self._peer.send_text(encode(self._welcome(hello, session, seed)))
-            await self._live(viewer, session, engine)
+            await self._peer.send_text(encode(self._welcome(hello, room, role)))
+            await viewer.show(hello.video, hello.format)
+            await self._live(viewer, room, role)
+        except Gone as gone:
+            self._left(gone)
         finally:
-            server.sessions -= 1
-            viewer.stats(engine.stats(), server.sessions)  # what was not told yet is counted
-            await _free(viewer, session, engine)
+            viewer.stats(room.engine.stats(), rooms.live, room.watchers)  # what was not told yet is counted
+            try:
+                await viewer.close()
+            finally:
+                await rooms.leave(room, viewer, self._keep_s)
         return viewer.error
 
-    async def _live(self, viewer: Viewer, session: Session, engine: Engine) -> None:
+    async def _live(self, viewer: Viewer, room: Room, role: Role) -> None:
         """All that goes on during a session; the first part that ends, ends it."""
         parts: tuple[Coroutine[Any, Any, None], ...] = (
-            self._read(viewer, session),
+            self._read(viewer, room, role),
             self._write(),
-            self._tell_stats(viewer, engine),
+            self._tell_stats(viewer, room),
         )
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_until_gone(part)) for part in parts]
-            pictures = group.create_task(_until_gone(viewer.run()))  # may end early: there may be none to send
+            tasks = [group.create_task(self._until_gone(part)) for part in (*parts, viewer.run())]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in (*tasks, pictures):
+            for task in tasks:
                 task.cancel()
+
+    async def _until_gone(self, part: Coroutine[Any, Any, None]) -> None:
+        """A peer that leaves ends a part of its session, and is no error."""
+        try:
+            await part
+        except Gone as gone:
+            self._left(gone)
+
+    def _left(self, gone: Gone) -> None:
+        if gone.meant:
+            self._keep_s = min(self._keep_s, self._settings.leave_timeout)
 
     async def _farewell(self, why: WorldloomError | None) -> None:
         """Send what is left, then close."""
@@ -183,7 +204,7 @@ class Connection:
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
-    async def _read(self, viewer: Viewer, session: Session) -> None:
+    async def _read(self, viewer: Viewer, room: Room, role: Role) -> None:
         """Hand every message to whom it concerns, until the peer leaves."""
         while True:
             try:
@@ -193,8 +214,9 @@ class Connection:
                 if not in_time:
                     raise self._too_fast(getattr(message, "seq", None))
                 if isinstance(message, Bye):
+                    self._keep_s = 0.0
                     return
-                await self._handle(message, viewer, session)
+                await self._handle(message, viewer, room, role)
             except MessageTooLarge as error:
                 viewer.error = error
                 viewer.refuse(error)
@@ -205,21 +227,28 @@ class Connection:
                     viewer.error = self._too_fast()
                     return
 
-    async def _handle(self, message: ClientMessage, viewer: Viewer, session: Session) -> None:
+    async def _handle(self, message: ClientMessage, viewer: Viewer, room: Room, role: Role) -> None:
         match message:
             case Hello():
                 raise BadMessage("expected hello only once; this session is open")
             case Ping():
                 self._outbox.put(encode(Pong(t=message.t)), news=True)
+            case View():
+                await viewer.show(message.video, message.format)
             case Offer():
                 self._outbox.put(encode(Answer(sdp=await viewer.answer(message.sdp))))
             case Candidate():
                 await viewer.add_candidate(message)
             case Bye():
                 pass
+            case _ if role != "drive":
+                raise Forbidden("expected no controls from a spectator", seq=message.seq)
+            case _ if room.session is None:
+                raise SessionClosed("the session has ended", seq=message.seq)
             case _:
-                self._server.metrics.controls.labels(session.spec.name).inc()
-                session.post(message)
+                self._server.metrics.controls.labels(room.spec.name).inc()
+                room.last_seq = max(room.last_seq, message.seq)
+                room.session.post(message)
 
     def _in_time(self) -> bool:
         """Whether one more message is allowed now."""
@@ -238,24 +267,30 @@ class Connection:
             for text in texts:
                 await self._peer.send_text(text)
         if self._outbox.overflowed:
-            raise Gone
+            raise Gone()
 
-    async def _tell_stats(self, viewer: Viewer, engine: Engine) -> None:
+    async def _tell_stats(self, viewer: Viewer, room: Room) -> None:
         while True:
             await asyncio.sleep(STATS_EVERY)
-            self._outbox.put(encode(viewer.stats(engine.stats(), self._server.sessions)), news=True)
+            stats = viewer.stats(room.engine.stats(), self._server.rooms.live, room.watchers)
+            self._outbox.put(encode(stats), news=True)
 
-    def _welcome(self, hello: Hello, session: Session, seed: int) -> Welcome:
+    def _welcome(self, hello: Hello, room: Room, role: Role) -> Welcome:
         return Welcome(
             protocol=PROTOCOL,
-            session=session.ident,
-            world=WorldInfo.of(session.spec),
+            session=room.ident,
+            world=WorldInfo.of(room.spec),
             worlds=self._server.worlds.names,
             limits=Limits(message_bytes=MAX_MESSAGE_BYTES, inbox=SessionConfig().inbox),
-            seed=seed,
+            seed=room.seed,
             video=hello.video,
-            mode=hello.mode,
+            mode=room.mode,
             format=hello.format,
+            role=role,
+            resume=room.keys.resume if role == "drive" else None,
+            watch=room.keys.watch,
+            frame=room.next_frame,
+            last_seq=room.last_seq,
         )
 
 
@@ -269,20 +304,3 @@ def _decode(data: str | bytes) -> ClientMessage:
 def _closing(why: WorldloomError | None) -> tuple[int, str]:
     """WebSocket close code and reason."""
     return (1000, "") if why is None else (_CLOSE_CODES.get(type(why), 1008), why.code)
-
-
-async def _until_gone(part: Coroutine[Any, Any, None]) -> None:
-    """A peer that leaves ends a part of its session, and is no error."""
-    with suppress(Gone):
-        await part
-
-
-async def _free(viewer: Viewer, session: Session, engine: Engine) -> None:
-    """Give everything back: the peer connection, and the session with its state."""
-    ended = asyncio.wrap_future(engine.close(session))
-    try:
-        await viewer.close()
-    finally:
-        done, _ = await asyncio.wait([ended], timeout=FREE_WITHIN)
-        if not done:
-            log.error("session %s was not freed within %g s: the engine is busy or stuck", session.ident, FREE_WITHIN)

@@ -175,6 +175,12 @@ class ControlState:
         self._sum[:] = 0.0
         self._action = None
 
+    def let_go(self) -> None:
+        """Nobody holds anything any more: every key goes up, every level to rest; what waits expires."""
+        self.settle("expired")
+        self._down.clear()
+        self._level[:] = 0.0
+
     def drain(self) -> list[Outcome]:
         """Outcomes since the last call; each event is named exactly once."""
         outcomes, self._outcomes = self._outcomes, []

@@ -24,19 +24,28 @@ from .scheduler import EngineConfig as EngineConfig
 from .scheduler import EngineStats as EngineStats
 from .scheduler import Scheduler
 from .scheduler import SessionSink as SessionSink
-from .session import Origin, Session
+from .session import Origin, Session, Snapshot
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class _Request:
+class _Opening:
     """A session that somebody waits for."""
 
     sink: SessionSink
-    origin: Origin
+    start: Origin | Snapshot
     mode: Mode
     answer: Future[Session]
+
+
+@dataclass(frozen=True, eq=False)
+class _Saving:
+    """A snapshot that somebody waits for."""
+
+    session: Session
+    end: bool
+    answer: Future[Snapshot]
 
 
 class Engine:
@@ -59,7 +68,8 @@ class Engine:
         self._woken = False
         self._stopping = False
         self._thread: threading.Thread | None = None
-        self._requests: deque[_Request] = deque()  # bounded: `max_sessions` counts them
+        self._requests: deque[_Opening] = deque()  # bounded: `max_sessions` counts them
+        self._savings: deque[_Saving] = deque()  # bounded: a session has one keeper, which waits for each
         self._scheduler = Scheduler(model, self.config, clock_ns=clock_ns, wake=self._wake)
 
     @property
@@ -102,8 +112,8 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def submit(self, sink: SessionSink, origin: Origin, mode: Mode = "realtime") -> Future[Session]:
-        """Ask for a session. The future holds the session, `Unsupported` or `ModelFault`.
+    def submit(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> Future[Session]:
+        """Ask for a session, or for one to go on. The future holds the session, `Unsupported` or `ModelFault`.
 
         Raises:
             Busy: every place is taken.
@@ -115,19 +125,19 @@ class Engine:
                 raise SessionClosed("the engine has stopped; no session can be opened")
             if len(self._scheduler) + len(self._requests) >= self.config.max_sessions:
                 raise Busy(f"all {self.config.max_sessions} sessions are taken; try again later")
-            self._requests.append(_Request(sink, origin, mode, answer))
+            self._requests.append(_Opening(sink, start, mode, answer))
         self._wake()
         return answer
 
-    def open(self, sink: SessionSink, origin: Origin, mode: Mode = "realtime") -> Session:
+    def open(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> Session:
         """As `submit`, and wait for it. Not on an event loop."""
         if self._thread is None:
             raise RuntimeError("expected a running engine; call start() first")
-        return self.submit(sink, origin, mode).result()
+        return self.submit(sink, start, mode).result()
 
-    async def open_async(self, sink: SessionSink, origin: Origin, mode: Mode = "realtime") -> Session:
+    async def open_async(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> Session:
         """As `submit`, and await it. A caller that is cancelled meanwhile leaves no session behind."""
-        answer = self.submit(sink, origin, mode)
+        answer = self.submit(sink, start, mode)
         try:
             return await asyncio.wrap_future(answer)
         except asyncio.CancelledError:
@@ -139,12 +149,27 @@ class Engine:
         session.close()
         return session.ended
 
+    def snapshot(self, session: Session, *, end: bool = False) -> Future[Snapshot]:
+        """Ask for a session as it is between two steps; with `end` it ends there, and nothing is told to its sink but
+        receipts. The future holds the snapshot, `SessionClosed`, or `ModelFault` if the world cannot save.
+        """
+        answer: Future[Snapshot] = Future()
+        with self._bell:
+            if self._stopping:
+                answer.set_exception(SessionClosed("the engine has stopped"))
+                return answer
+            self._savings.append(_Saving(session, end, answer))
+        self._wake()
+        return answer
+
     def stats(self) -> EngineStats:
         """Counters and percentiles."""
         return self._scheduler.stats()
 
     def turn(self) -> int | None:
         """One pass of the loop; returns when the next step is due. For the engine's thread, or a test without one."""
+        while self._savings:  # first: what they end makes room for what opens
+            self._save_next()
         while self._requests:
             self._open_next()
         return self._scheduler.turn()
@@ -175,7 +200,7 @@ class Engine:
         session: Session | None = None
         try:
             if request.answer.set_running_or_notify_cancel():
-                session = self._scheduler.open(request.sink, request.origin, request.mode)
+                session = self._scheduler.open(request.sink, request.start, request.mode)
         except Exception as error:
             request.answer.set_exception(error)
         finally:
@@ -184,11 +209,23 @@ class Engine:
         if session is not None:
             request.answer.set_result(session)
 
+    def _save_next(self) -> None:
+        request = self._savings.popleft()
+        if not request.answer.set_running_or_notify_cancel():
+            return
+        try:
+            snapshot = self._scheduler.snapshot(request.session, end=request.end)
+        except Exception as error:
+            request.answer.set_exception(error)
+        else:
+            request.answer.set_result(snapshot)
+
     def _end_all(self) -> None:
         stopped = SessionClosed("the engine has stopped")
         with self._bell:
             self._stopping = True  # also when the loop died of itself: nobody may wait for it
-            requests, self._requests = list(self._requests), deque()
+            requests: list[_Opening | _Saving] = [*self._requests, *self._savings]
+            self._requests, self._savings = deque(), deque()
         for request in requests:
             if request.answer.set_running_or_notify_cancel():
                 request.answer.set_exception(stopped)

@@ -14,6 +14,9 @@ WorldloomError
 ├── Busy                     busy              no free session; retryable
 ├── UnknownWorld             unknown_world
 ├── RateLimited              rate_limited      retryable
+├── UnknownSession           unknown_session   the token opens nothing: wrong, or the session has ended
+├── Forbidden                forbidden         a spectator may not drive
+├── TakenOver                taken_over        somebody else drives this session now; closes the connection
 ├── SessionClosed            session_closed
 └── ModelFault               model_fault       the world failed; that session ends, the server goes on
 """
@@ -116,6 +119,24 @@ class RateLimited(WorldloomError):
 
     code = "rate_limited"
     retryable = True
+
+
+class UnknownSession(WorldloomError):
+    """A token that opens no session: it is wrong, or its session has ended."""
+
+    code = "unknown_session"
+
+
+class Forbidden(WorldloomError):
+    """A message that this role may not send."""
+
+    code = "forbidden"
+
+
+class TakenOver(WorldloomError):
+    """Somebody else drives this session now, with the same token."""
+
+    code = "taken_over"
 
 
 class SessionClosed(WorldloomError):

@@ -24,6 +24,7 @@ class Metrics:
         self.connections = self._gauge("connections", "open WebSockets")
         self.sessions = self._gauge("sessions", "open sessions", "world")
         self.states = self._gauge("states", "model states held", "world")
+        self.phases = self._gauge("sessions_by_phase", "sessions, orphans among them", "phase")
         self.ready = self._gauge("ready", "1 when a warm-up session has run through the whole path", "world")
         self.opened = self._counter("sessions_opened", "sessions since the start", "world", "video")
         self.frames = self._counter("frames", "frames that left", "world", "video")

@@ -10,11 +10,20 @@ from collections.abc import Awaitable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+_MEANT = (1000, 1001)  # close codes: normal, going away
 _LOST = (TimeoutError, WebSocketDisconnect, OSError, RuntimeError)  # what a send may meet when the peer is away
 
 
 class Gone(Exception):
-    """The peer has left, or does not read any more."""
+    """The peer has left, or does not read any more.
+
+    Attributes:
+        meant: it closed the connection as pages do when they are closed, and programs when they are done.
+    """
+
+    def __init__(self, *, meant: bool = False) -> None:
+        super().__init__()
+        self.meant = meant
 
 
 class Peer:
@@ -32,7 +41,7 @@ class Peer:
         """
         event = await self._socket.receive()
         if event["type"] == "websocket.disconnect":
-            raise Gone
+            raise Gone(meant=event.get("code") in _MEANT)
         text: str | None = event.get("text")
         return text if text is not None else bytes(event.get("bytes") or b"")
 
@@ -58,4 +67,4 @@ class Peer:
             async with asyncio.timeout(self._send_timeout):
                 await sending
         except _LOST as error:
-            raise Gone from error
+            raise Gone() from error

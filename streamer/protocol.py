@@ -40,6 +40,7 @@ MAX_MESSAGE_BYTES = 128 * 1024
 
 Mode: TypeAlias = Literal["realtime", "lockstep"]
 Video: TypeAlias = Literal["webrtc", "websocket", "none"]
+Role: TypeAlias = Literal["drive", "watch"]
 Status: TypeAlias = Literal["applied", "superseded", "expired", "rejected"]
 
 Seq = Annotated[int, Field(ge=1, le=MAX_INT, description="chosen by the client; the receipt names it")]
@@ -47,6 +48,7 @@ Seed = Annotated[int, Field(ge=0, le=MAX_INT, description="of the world's random
 Sdp = Annotated[str, Field(min_length=1, max_length=65536, description="a session description")]
 Degrees = Annotated[float, Field(ge=-3600.0, le=3600.0)]
 Clock = Annotated[float, Field(ge=-1e15, le=1e15)]
+Token = Annotated[str, Field(min_length=8, max_length=1024)]
 Row = Annotated[tuple[Number, ...], Field(min_length=1, max_length=256)]
 
 
@@ -64,10 +66,24 @@ class Hello(Message):
     video: Video = Field(default="webrtc", description="how pictures travel")
     mode: Mode = Field(default="realtime", description="paced by the clock, or one chunk for each `step`")
     format: Format = Field(default="jpeg", description="of pictures over the WebSocket")
+    resume: Token | None = Field(
+        default=None, description="from an earlier `welcome`: go on with that session, and take it over"
+    )
+    watch: Token | None = Field(
+        default=None, description="from a driver's `welcome`: see that session, without control"
+    )
+
+
+class View(Message):
+    """Change how pictures travel; the world does not notice. An `offer` may come before or after."""
+
+    type: Literal["view"] = "view"
+    video: Video
+    format: Format = Field(default="jpeg", description="of pictures over the WebSocket")
 
 
 class Offer(Message):
-    """WebRTC: the client's session description, with one video line that receives."""
+    """WebRTC: the client's session description, with one video line that receives. A later one replaces it."""
 
     type: Literal["offer"] = "offer"
     sdp: Sdp
@@ -188,6 +204,11 @@ class Welcome(Message):
     video: Video
     mode: Mode
     format: Format
+    role: Role = "drive"
+    resume: Token | None = Field(default=None, description="opens this session again after a lost connection")
+    watch: Token | None = Field(default=None, description="lets others see this session")
+    frame: Count = Field(default=0, description="number of the next frame")
+    last_seq: Count = Field(default=0, description="highest `seq` that this session has seen; go on from there")
 
 
 class Answer(Message):
@@ -231,6 +252,7 @@ class Stats(Message):
     bitrate: Count = Field(default=0, description="bits a second of pictures")
     dropped: Count = Field(default=0, description="frames that were made and replaced before they could leave")
     sessions: Count = Field(default=0, description="open on this server")
+    watchers: Count = Field(default=0, description="spectators of this session")
 
 
 class Pong(Message):
@@ -253,7 +275,7 @@ class Error(Message):
 # Text to message and back ---------------------------------------------------------------------------------------------
 
 Control: TypeAlias = Key | Look | Axes | Action | Prompt | Reset | Pause | Resume | Step
-ClientMessage: TypeAlias = Hello | Offer | Candidate | Control | Ping | Bye
+ClientMessage: TypeAlias = Hello | View | Offer | Candidate | Control | Ping | Bye
 ServerMessage: TypeAlias = Welcome | Answer | Candidate | Receipt | FrameInfo | Stats | Pong | Error | Bye
 
 _M = TypeVar("_M")

@@ -20,10 +20,10 @@ import numpy as np
 from worldloom.models.spec import Actions, Frames, WorldModel
 
 from .clock import FrameClock
-from .errors import ModelFault, Unsupported, WorldloomError
+from .errors import ModelFault, SessionClosed, Unsupported, WorldloomError
 from .frames import Frame
 from .protocol import Mode, Receipt
-from .session import Origin, Session, SessionConfig
+from .session import Origin, Session, SessionConfig, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -106,15 +106,18 @@ class Scheduler:
             step_ms_p95=float(p95),
         )
 
-    def open(self, sink: SessionSink, origin: Origin, mode: Mode) -> Session:
-        """A new session with a state of its own.
+    def open(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode) -> Session:
+        """A new session with a state of its own, or one that goes on.
 
         Raises:
-            Unsupported: the world refuses the prompt or the image.
+            Unsupported: the world refuses the prompt, the image or the saved state.
             ModelFault: the world failed to start.
         """
+        past = start if isinstance(start, Snapshot) else None
+        origin = past.origin if past else start
+        assert isinstance(origin, Origin)
         try:
-            state = self._start(origin)
+            state = self._load(past.state) if past else self._start(origin)
         except ValueError as error:
             raise Unsupported(f"the world refused to start: {error}"[:256]) from error
         except Exception as error:
@@ -123,16 +126,35 @@ class Scheduler:
             self._model.spec,
             state,
             origin,
-            ident=secrets.token_urlsafe(12),
+            ident=past.ident if past else secrets.token_urlsafe(12),
             now_ns=self._clock_ns(),
-            mode=mode,
+            mode=past.mode if past else mode,
             config=self._config.session,
             wake=self._wake,
         )
+        if past is not None:
+            session.go_on(past, self._clock_ns())
         with self._lock:
             self._seats[session] = sink
-        self._opened += 1
+        self._opened += past is None
         return session
+
+    def snapshot(self, session: Session, *, end: bool) -> Snapshot:
+        """The session as it is now; with `end`, it ends here and its state is freed.
+
+        Raises:
+            SessionClosed: it has ended already.
+            ModelFault: the world cannot save; the session goes on, or ends where `end` was asked for.
+        """
+        if session not in self._seats or session.closing:
+            raise SessionClosed("the session has ended")
+        try:
+            return session.snapshot(self._model.save(session.state))
+        except Exception as error:
+            raise ModelFault("the world cannot save this session") from error
+        finally:
+            if end:
+                self._end(session)
 
     def turn(self) -> int | None:
         """One pass: read, restart, close; then one step if any is due. Returns when the next one is."""
@@ -244,6 +266,11 @@ class Scheduler:
 
     def _start(self, origin: Origin) -> Any:
         state = self._model.start(seed=origin.seed, prompt=origin.prompt, image=origin.image)
+        self._states += 1
+        return state
+
+    def _load(self, saved: bytes) -> Any:
+        state = self._model.load(saved)
         self._states += 1
         return state
 

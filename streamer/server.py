@@ -26,9 +26,12 @@ from . import pages
 from .config import ServerSettings
 from .connection import Connection, ServerState
 from .engine import EngineConfig
+from .errors import SessionClosed
 from .guard import Guard
 from .hosting import HostedWorlds
 from .metrics import Metrics
+from .rooms import Rooms
+from .session import Phase
 from .warm_up import WarmUp
 
 router = APIRouter()
@@ -42,7 +45,8 @@ def create_app(
     app = FastAPI(title="Worldloom", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     config = EngineConfig(max_sessions=chosen.max_sessions, max_batch=chosen.max_sessions)
     pool = ThreadPoolExecutor(chosen.encode_threads, thread_name_prefix="worldloom-encode")
-    app.state.server = ServerState(chosen, HostedWorlds(chosen.worlds, config, load=load), Metrics(), pool)
+    worlds, metrics = HostedWorlds(chosen.worlds, config, load=load), Metrics()
+    app.state.server = ServerState(chosen, worlds, metrics, pool, Rooms(chosen, worlds, metrics, pool))
     app.state.warm_up = WarmUp(chosen, pool)
     app.include_router(router)
     app.include_router(pages.router)
@@ -66,6 +70,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             yield
             opening.cancel()
     finally:
+        await server.rooms.close_all(SessionClosed("the server is stopping"))
         for world in server.worlds:
             await world.end()
         server.pool.shutdown(wait=False, cancel_futures=True)
@@ -107,6 +112,8 @@ def scrape(request: Request) -> Response:
         server.metrics.sessions.labels(world.name).set(stats.sessions if stats else 0)
         server.metrics.states.labels(world.name).set(stats.states if stats else 0)
         server.metrics.ready.labels(world.name).set(world.ready)
+    for phase in Phase:
+        server.metrics.phases.labels(phase.value).set(server.rooms.count(phase))
     return Response(server.metrics.text(), media_type=metrics_module.CONTENT_TYPE)
 
 

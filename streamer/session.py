@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worldloom.models.spec import Image, WorldSpec
+from worldloom.models.spec import WorldSpec
 
 from .clock import FrameClock
 from .controls import ControlState
 from .errors import Unsupported
 from .frames import Frame
 from .inbox import Inbox
+from .origin import Origin as Origin
+from .origin import Snapshot as Snapshot
 from .protocol import Control, Mode, Pause, Prompt, Receipt, Reset, Resume, Status, Step
 
 
@@ -32,6 +34,7 @@ class Phase(Enum):
 
     LIVE = "live"
     PAUSED = "paused"
+    ORPHANED = "orphaned"  # nobody drives; a room keeps what it takes to go on (see room.py)
     CLOSED = "closed"
 
 
@@ -41,15 +44,6 @@ class SessionConfig:
 
     inbox: int = 256  # controls that may wait for the engine; further ones are refused as `rate_limited`
     grace: Fraction = Fraction(1, 4)  # of a chunk's duration: lateness that is made up instead of moving the schedule
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a stream starts from."""
-
-    seed: int
-    prompt: str | None = None
-    image: Image | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +88,7 @@ class Session:
         self._clock.anchor(0, now_ns)
         self._step: Step | None = None  # lockstep: the request to answer next
         self._step_ns = 0  # when that request was read
+        self._let_go = False  # nobody is at the controls any more, and the engine has not heard of it
         self._applied = 0  # seq of the last control that shaped a frame
         self._shaping: list[int] = []  # seqs sampled for the chunk that is being made
         self._sampled_ns = 0
@@ -111,6 +106,11 @@ class Session:
         """
         self._check(event)
         self._inbox.put(event)
+        self._wake()
+
+    def let_go(self) -> None:
+        """Whoever held the controls has left them: nothing is pressed any more."""
+        self._let_go = True
         self._wake()
 
     def close(self) -> None:
@@ -132,6 +132,10 @@ class Session:
 
     def read(self, now_ns: int) -> None:
         """Take in what was posted; stops at a `step`, so that later controls shape later chunks."""
+        if self._let_go:
+            self._let_go = False
+            self._controls.let_go()
+            self._answer_drained()
         for _ in range(self._config.inbox):  # bounded, however fast somebody posts
             if self._step is not None:
                 return
@@ -207,6 +211,26 @@ class Session:
         assert self.restart is not None
         self._answer(self.restart[0], "rejected")
         self.restart = None
+
+    def snapshot(self, state: bytes) -> Snapshot:
+        """This session as it is now, with the world's memory as the world saved it."""
+        return Snapshot(
+            ident=self.ident,
+            origin=self.origin,
+            mode=self.mode,
+            index=self.index,
+            applied=self._applied,
+            paused=self.phase is Phase.PAUSED,
+            clock=self._clock.state,
+            state=state,
+        )
+
+    def go_on(self, past: Snapshot, now_ns: int) -> None:
+        """Take up where a snapshot ended; the time between is forgotten."""
+        self.index, self._applied = past.index, past.applied
+        self.phase = Phase.PAUSED if past.paused else Phase.LIVE
+        self._clock.go_on(past.clock)
+        self._anchor(now_ns)
 
     def take_receipts(self) -> tuple[Receipt, ...]:
         """Receipts since the last call."""

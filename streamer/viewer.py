@@ -1,29 +1,26 @@
-"""One session's way out: its frames to a transport, its receipts and figures to the outbox.
+"""One guest's way out: the pictures of a broadcast by one transport or another, messages to the outbox, figures.
 
-The engine's thread offers frames and receipts here and never waits; the event loop sends them. Knows the transports
-and the outbox; neither the socket nor the engine.
+How pictures travel may change at any time; the world does not notice. Knows the transports and the outbox; neither the
+socket nor the engine.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from worldloom.models.spec import WorldSpec
-
 from .config import ServerSettings
 from .errors import BadOffer, WorldloomError
-from .frames import Frame, FrameSlot
 from .metrics import Metrics
 from .outbox import Outbox
-from .protocol import Candidate, FrameInfo, Hello, Percentiles, Receipt, Stats, encode, refusal
+from .protocol import Candidate, Format, FrameInfo, Percentiles, Receipt, Stats, Video, encode, refusal
 from .scheduler import EngineStats
-from .session import SessionConfig
-from .transports.tally import Departure, Tally
+from .transports.broadcast import Broadcast
+from .transports.tally import Departure
 from .transports.webrtc import WebRtcVideo
 from .transports.websocket import WebSocketVideo
 
@@ -35,74 +32,51 @@ class _Told:
     at: float = 0.0  # seconds, monotonic
     frames: int = 0  # that left
     octets: int = 0  # of them
-    replaced: int = 0  # frames that a newer one replaced
+    replaced: int = 0  # frames that were too late or too many for this line
     unsent: int = 0  # messages that found the outbox full
 
 
 class Viewer:
-    """A `SessionSink`, and the video that it feeds."""
+    """A guest of a room; see the module."""
 
     def __init__(
         self,
-        hello: Hello,
-        spec: WorldSpec,
+        broadcast: Broadcast,
         *,
+        world: str,
+        leads: bool,
         settings: ServerSettings,
         metrics: Metrics,
-        pool: Executor,
         outbox: Outbox,
         send: Callable[[bytes], Awaitable[None]],
     ) -> None:
-        self.error: WorldloomError | None = None  # why the session ended, if nobody asked for it
-        self._video_name = hello.video
-        self._world = spec.name
+        self.error: WorldloomError | None = None  # why this guest must go, if it did not choose to
+        self.video: Video = "none"
+        self._broadcast = broadcast
+        self._world = world
         self._metrics = metrics
         self._outbox = outbox
-        # Lockstep loses no frame: as many fit as steps can wait.
-        depth = spec.chunk if hello.mode == "realtime" else spec.chunk * SessionConfig().inbox
-        self._slot = FrameSlot(depth)
-        self._webrtc: WebRtcVideo | None = None
+        self._send = send
+        self._leads = leads
+        self._webrtc = WebRtcVideo(broadcast, settings=settings.webrtc, departed=self._tell, leads=leads)
         self._websocket: WebSocketVideo | None = None
-        if hello.video == "webrtc":
-            self._webrtc = WebRtcVideo(
-                self._slot,
-                height=spec.height,
-                width=spec.width,
-                fps=spec.fps,
-                settings=settings.webrtc,
-                pool=pool,
-                departed=self._tell,
-            )
-        elif hello.video == "websocket":
-            self._websocket = WebSocketVideo(
-                self._slot,
-                format=hello.format,
-                settings=settings.websocket,
-                pool=pool,
-                send=send,
-                departed=self._measure,
-            )
+        self._changed = asyncio.Event()
+        self._past = _Told()  # of transports that were given up
         self._told = _Told(time.monotonic())
 
-    # Called on the engine's thread ------------------------------------------------------------------------------------
-
-    def frame(self, frame: Frame) -> None:
-        """A frame was made."""
-        self._metrics.step_seconds.labels(self._world).observe(frame.step_ns / 1e9)
-        if self._video_name != "none":
-            self._slot.put(frame)
+    # Any thread -------------------------------------------------------------------------------------------------------
 
     def receipt(self, receipt: Receipt) -> None:
         """A control was answered."""
         self._outbox.put(encode(receipt))
 
-    def fault(self, error: WorldloomError) -> None:
-        """The session has ended by itself: say why, then end the connection."""
+    # The event loop ---------------------------------------------------------------------------------------------------
+
+    def dismiss(self, error: WorldloomError) -> None:
+        """The guest must go: say why, then end the connection."""
         self.error = error
         self.refuse(error)
         self._outbox.close()
-
-    # Called on the event loop -----------------------------------------------------------------------------------------
 
     def refuse(self, error: WorldloomError) -> None:
         """Tell the client that something was refused or failed."""
@@ -110,19 +84,35 @@ class Viewer:
         for message in refusal(error):
             self._outbox.put(encode(message))
 
-    async def run(self) -> None:
-        """Send pictures, where they travel over the WebSocket."""
+    async def show(self, video: Video, format: Format) -> None:
+        """From now on pictures travel this way. Over WebRTC they do once an offer was answered."""
+        self.video = video
         if self._websocket is not None:
-            await self._websocket.run()
+            self._past = _sum(self._past, self._websocket)
+            self._websocket.close()
+            self._websocket = None
+        if video != "webrtc":
+            await self._webrtc.close()
+        if video == "websocket":
+            self._websocket = WebSocketVideo(self._broadcast, format=format, send=self._send, departed=self._measure)
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Send pictures whenever they travel over the WebSocket."""
+        while True:
+            self._changed.clear()
+            if self._websocket is not None:
+                await self._websocket.run()
+            await self._changed.wait()
 
     async def answer(self, offer: str) -> str:
         """The answer to a WebRTC offer.
 
         Raises:
-            BadOffer: it cannot be answered, or this session's pictures travel otherwise.
+            BadOffer: it cannot be answered, or no pictures were asked for.
         """
-        if self._webrtc is None:
-            raise BadOffer(f"expected no offer: hello asked for video {self._video_name!r}")
+        if self.video == "none":
+            raise BadOffer("expected no offer: hello or view asked for video 'none'")
         return await self._webrtc.answer(offer)
 
     async def add_candidate(self, message: Candidate) -> None:
@@ -131,44 +121,43 @@ class Viewer:
         Raises:
             BadOffer: it cannot be read, or belongs to no offer.
         """
-        if self._webrtc is None:
-            raise BadOffer(f"expected no candidate: hello asked for video {self._video_name!r}")
         await self._webrtc.add_candidate(message.candidate, message.sdp_mid, message.sdp_mline_index)
 
     async def close(self) -> None:
-        """Free the peer connection."""
-        self._slot.close()
-        if self._webrtc is not None:
-            await self._webrtc.close()
+        """Free the subscriptions and the peer connection."""
+        if self._websocket is not None:
+            self._websocket.close()
+        await self._webrtc.close()
 
-    def stats(self, engine: EngineStats, sessions: int) -> Stats:
+    def stats(self, engine: EngineStats, sessions: int, watchers: int) -> Stats:
         """Figures since the call before; also what Prometheus sees."""
-        now, tally = time.monotonic(), self._tally
-        past, self._told = self._told, _Told(now, tally.frames, tally.octets, self._slot.dropped, self._outbox.dropped)
+        now = time.monotonic()
+        total = _sum(self._past, self._webrtc, *([self._websocket] if self._websocket else []))
+        if self._leads:  # what nobody was shown is counted once
+            total = replace(total, replaced=total.replaced + self._broadcast.slot.dropped)
+        past = self._told
+        self._told = _Told(now, total.frames, total.octets, total.replaced, self._outbox.dropped)
         span = max(1e-3, now - past.at)
-        frames, octets = tally.frames - past.frames, tally.octets - past.octets
-        self._metrics.frames.labels(self._world, self._video_name).inc(frames)
-        self._metrics.octets.labels(self._world, self._video_name).inc(octets)
-        self._metrics.drops.labels(self._world, "replaced").inc(self._slot.dropped - past.replaced)
+        frames, octets = total.frames - past.frames, total.octets - past.octets
+        self._metrics.frames.labels(self._world, self.video).inc(frames)
+        self._metrics.octets.labels(self._world, self.video).inc(octets)
+        self._metrics.drops.labels(self._world, "replaced").inc(max(0, total.replaced - past.replaced))
         self._metrics.drops.labels(self._world, "outbox").inc(self._outbox.dropped - past.unsent)
+        tally = self._websocket.tally if self._websocket is not None else self._webrtc.tally
         return Stats(
             fps=frames / span,
             step_ms=Percentiles(p50=engine.step_ms_p50, p95=engine.step_ms_p95),
             encode_ms=_percentiles(tally.encode_ns),
             bitrate=int(octets * 8 / span),
-            dropped=self._slot.dropped,
+            dropped=total.replaced,
             sessions=sessions,
+            watchers=watchers,
         )
-
-    @property
-    def _tally(self) -> Tally:
-        video = self._webrtc or self._websocket
-        return video.tally if video is not None else Tally()
 
     def _measure(self, departure: Departure) -> None:
         """A frame left."""
-        self._metrics.encode_seconds.labels(self._video_name).observe(departure.encode_ns / 1e9)
-        self._metrics.age_seconds.labels(self._video_name).observe(_age_ns(departure) / 1e9)
+        self._metrics.encode_seconds.labels(self.video).observe(departure.encode_ns / 1e9)
+        self._metrics.age_seconds.labels(self.video).observe(_age_ns(departure) / 1e9)
 
     def _tell(self, departure: Departure) -> None:
         """A frame left over WebRTC: its facts follow over the WebSocket."""
@@ -184,6 +173,15 @@ class Viewer:
             age_ms=_age_ns(departure) / 1e6,
         )
         self._outbox.put(encode(info), news=True)
+
+
+def _sum(past: _Told, *videos: WebRtcVideo | WebSocketVideo) -> _Told:
+    """Counts of all transports so far."""
+    return _Told(
+        frames=past.frames + sum(video.tally.frames for video in videos),
+        octets=past.octets + sum(video.tally.octets for video in videos),
+        replaced=past.replaced + sum(video.dropped for video in videos),
+    )
 
 
 def _age_ns(departure: Departure) -> int:

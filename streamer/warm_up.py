@@ -13,16 +13,16 @@ from concurrent.futures import Executor
 from worldloom.models.spec import WorldSpec
 
 from .config import ServerSettings
-from .engine import Engine
-from .errors import WorldloomError
-from .frames import Frame, FrameSlot
+from .errors import SessionClosed, WorldloomError
+from .frames import Frame
 from .hosting import HostedWorld
 from .protocol import Receipt
+from .room import broadcast_of
 from .session import Origin
-from .transports.encoder import VideoEncoder
+from .transports.broadcast import Broadcast, Kind
 from .transports.loopback import first_picture
 from .transports.webrtc import WebRtcVideo
-from .transports.websocket import WebSocketVideo
+from .transports.websocket import message
 
 log = logging.getLogger(__name__)
 
@@ -31,21 +31,21 @@ LOOPBACK_TIMEOUT = 10.0  # seconds for the picture over WebRTC
 
 
 class _Visitor:
-    """A sink that only fills a slot."""
+    """A sink that only shows its frames."""
 
-    def __init__(self, spec: WorldSpec) -> None:
-        self.slot = FrameSlot(spec.chunk)
+    def __init__(self, broadcast: Broadcast) -> None:
+        self.broadcast = broadcast
         self.error: WorldloomError | None = None
 
     def frame(self, frame: Frame) -> None:
-        self.slot.put(frame)
+        self.broadcast.slot.put(frame)
 
     def receipt(self, receipt: Receipt) -> None:
         """The visitor asks for nothing."""
 
     def fault(self, error: WorldloomError) -> None:
         self.error = error
-        self.slot.close()
+        self.broadcast.close()
 
 
 class WarmUp:
@@ -64,49 +64,36 @@ class WarmUp:
             WorldloomError: the world failed.
         """
         engine = world.engine
+        visitor = _Visitor(broadcast_of(engine.spec, "realtime", self._settings, self._pool))
         async with asyncio.timeout(self._settings.warm_up_timeout):
-            visitor = _Visitor(engine.spec)
             session = await engine.open_async(visitor, Origin(0))
             try:
-                await self._watch(visitor, engine.spec)
-                self.webrtc[world.name] = await self._over_webrtc(visitor, engine)
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(visitor.broadcast.run())
+                    await self._watch(visitor, engine.spec)
+                    self.webrtc[world.name] = await self._over_webrtc(visitor)
+                    visitor.broadcast.close()
             finally:
-                visitor.slot.close()
+                visitor.broadcast.close()
                 await asyncio.wrap_future(engine.close(session))
 
     async def _watch(self, visitor: _Visitor, spec: WorldSpec) -> None:
-        """Frames through every encoder that a viewer may ask for."""
-        encoders = [
-            VideoEncoder(
-                codec, height=spec.height, width=spec.width, fps=spec.fps, settings=self._settings.webrtc.encoder
-            )
-            for codec in self._settings.webrtc.codecs
-        ]
-        jpeg = WebSocketVideo(
-            visitor.slot, format="jpeg", settings=self._settings.websocket, pool=self._pool, send=_nowhere
-        )
-        loop = asyncio.get_running_loop()
-        for _ in range(CHUNKS * spec.chunk):
-            try:
-                frame = await visitor.slot.get()
-            except WorldloomError:
-                raise visitor.error or WorldloomError("the world ended its first session") from None
-            for encoder in encoders:
-                await loop.run_in_executor(self._pool, encoder.encode, frame.pixels, frame.pts)
-            await loop.run_in_executor(self._pool, jpeg.message, frame)
+        """Packets of every kind that a viewer may ask for."""
+        kinds: tuple[Kind, ...] = (*self._settings.webrtc.codecs, "jpeg")
+        subscriptions = [visitor.broadcast.subscribe(kind) for kind in kinds]
+        try:
+            for _ in range(CHUNKS * spec.chunk):
+                for subscription in subscriptions:
+                    message(await subscription.get())
+        except SessionClosed:
+            raise visitor.error or WorldloomError("the world ended its first session") from None
+        finally:
+            for subscription in subscriptions:
+                visitor.broadcast.unsubscribe(subscription)
 
-    async def _over_webrtc(self, visitor: _Visitor, engine: Engine) -> bool:
+    async def _over_webrtc(self, visitor: _Visitor) -> bool:
         """Whether a picture arrives. A machine without UDP still serves pictures over the WebSocket."""
-        spec = engine.spec
-        video = WebRtcVideo(
-            visitor.slot,
-            height=spec.height,
-            width=spec.width,
-            fps=spec.fps,
-            settings=self._settings.webrtc,
-            pool=self._pool,
-            departed=lambda _: None,
-        )
+        video = WebRtcVideo(visitor.broadcast, settings=self._settings.webrtc, departed=lambda _: None)
         try:
             async with asyncio.timeout(LOOPBACK_TIMEOUT):
                 await first_picture(video)
@@ -116,7 +103,3 @@ class WarmUp:
         finally:
             await video.close()
         return True
-
-
-async def _nowhere(message: bytes) -> None:
-    """Where the visitor's messages go."""

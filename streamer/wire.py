@@ -5,8 +5,8 @@ Knows bytes and numbers only: no JSON, no codec, no session. A binary message is
     offset  type  field
      0      4s    magic        "WLF1"
      4      u8    version      1
-     5      u8    format       0 raw RGB, 1 JPEG
-     6      u16   flags        0; a reader ignores bits that it does not know
+     5      u8    format       0 raw RGB, 1 JPEG, 2 H.264 (Annex B), 3 VP8
+     6      u16   flags        1: decodable without the pictures before; a reader ignores bits that it does not know
      8      u16   width        pixels
     10      u16   height       pixels
     12      u32   length       bytes of payload, which follows the header
@@ -32,13 +32,16 @@ MAGIC = b"WLF1"
 VERSION = 1
 RAW = 0
 JPEG = 1
+H264 = 2
+VP8 = 3
+KEY = 1  # flag
 
 _HEADER = struct.Struct("<4sBBHHHIQqQII")
 HEADER_BYTES = _HEADER.size
 MAX_U16, MAX_U32 = 2**16 - 1, 2**32 - 1
 
-Format = Literal["raw", "jpeg"]
-_FORMAT_TO_CODE: dict[Format, int] = {"raw": RAW, "jpeg": JPEG}
+Format = Literal["raw", "jpeg", "h264", "vp8"]
+_FORMAT_TO_CODE: dict[Format, int] = {"raw": RAW, "jpeg": JPEG, "h264": H264, "vp8": VP8}
 _CODE_TO_FORMAT: dict[int, Format] = {code: name for name, code in _FORMAT_TO_CODE.items()}
 
 
@@ -71,6 +74,7 @@ class FrameHeader:
     format: Format  # of the payload
     compute_us: int = 0  # microseconds that the world took for this frame's chunk
     age_us: int = 0  # microseconds from sampling the controls to packing
+    key: bool = True  # decodable without the pictures before
 
 
 def pack_frame(header: FrameHeader, payload: bytes | bytearray | memoryview) -> bytes:
@@ -84,7 +88,7 @@ def pack_frame(header: FrameHeader, payload: bytes | bytearray | memoryview) -> 
             MAGIC,
             VERSION,
             _FORMAT_TO_CODE[header.format],
-            0,
+            KEY * header.key,
             header.width,
             header.height,
             memoryview(payload).nbytes,
@@ -108,7 +112,7 @@ def unpack_frame(message: bytes | bytearray | memoryview) -> tuple[FrameHeader, 
     view = memoryview(message)
     if view.nbytes < HEADER_BYTES:
         raise BadMessage(f"expected a frame message of at least {HEADER_BYTES} bytes, got {view.nbytes}")
-    magic, version, code, _flags, width, height, length, index, pts, applied, compute, age = _HEADER.unpack_from(view)
+    magic, version, code, flags, width, height, length, index, pts, applied, compute, age = _HEADER.unpack_from(view)
     if magic != MAGIC or version != VERSION:
         raise BadMessage(f"expected a frame message {MAGIC!r} version {VERSION}, got {magic!r} version {version}")
     if code not in _CODE_TO_FORMAT:
@@ -118,4 +122,5 @@ def unpack_frame(message: bytes | bytearray | memoryview) -> tuple[FrameHeader, 
         raise BadMessage(f"expected a payload of {length} bytes, got {payload.nbytes}")
     if code == RAW and length != width * height * 3:
         raise BadMessage(f"expected {width}x{height} RGB to be {width * height * 3} bytes, got {length}")
-    return FrameHeader(index, pts, applied, width, height, _CODE_TO_FORMAT[code], compute, age), payload
+    format = _CODE_TO_FORMAT[code]
+    return FrameHeader(index, pts, applied, width, height, format, compute, age, bool(flags & KEY)), payload

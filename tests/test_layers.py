@@ -23,6 +23,7 @@ STREAMER_LAYERS: dict[str, int] = {
     "clock": 2,
     "frames": 2,
     "inbox": 2,
+    "origin": 2,
     "session": 3,
     "scheduler": 4,
     "engine": 4,

@@ -1,18 +1,15 @@
-"""Pictures to one viewer over WebRTC: an offer in, an answer out, then frames from a slot until `close`.
+"""Pictures to one viewer over WebRTC: an offer in, an answer out, then packets of a broadcast until `close`.
 
-Knows frames, SDP and the encoder; never sessions, engines or models. Signalling travels elsewhere: whoever owns this
-object hands the texts over. One frame waits at most (the slot drops the older one), one is being encoded, and aiortc
-sends the packets of one; so a slow viewer sees fewer frames, never older ones.
+Knows packets and SDP; never sessions, engines or models. Signalling travels elsewhere: whoever owns this object hands
+the texts over. aiortc sends the packets of one picture at a time, and the subscription drops what it is too slow for;
+so a slow viewer sees fewer frames, never older ones.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
 from datetime import datetime
-from fractions import Fraction
 from typing import Any
 
 import av
@@ -30,9 +27,9 @@ from aiortc.sdp import candidate_from_sdp
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import BadOffer, SessionClosed
-from ..frames import Frame, FrameSlot
 from . import aiortc_patches
-from .encoder import TIME_BASE, Codec, EncoderSettings, VideoEncoder
+from .broadcast import Broadcast, Packet, Subscription
+from .encoder import TIME_BASE, Codec, EncoderSettings
 from .rate import RateControl, ReceiverReport, RepairBudget
 from .tally import Departure, Tally
 
@@ -54,29 +51,33 @@ class WebRtcSettings(BaseModel):
 class WebRtcVideo:
     """One viewer's peer connection.
 
-    A second offer replaces the first: the old connection is closed, and the same slot feeds the new one.
+    A second offer replaces the first: the old connection is closed, and the same broadcast feeds the new one.
     """
 
     def __init__(
         self,
-        slot: FrameSlot,
+        broadcast: Broadcast,
         *,
-        height: int,
-        width: int,
-        fps: Fraction,
         settings: WebRtcSettings,
-        pool: Executor,
         departed: Callable[[Departure], None],
+        leads: bool = True,
     ) -> None:
+        """`leads`: this viewer's line decides the bit rate of the broadcast."""
         aiortc_patches.install()
         self.tally = Tally()
         self.codec: Codec | None = None  # negotiated; None before an offer was answered
-        self._slot = slot
-        self._size = (height, width, fps)
+        self._broadcast = broadcast
         self._settings = settings
-        self._pool = pool
         self._departed = departed
+        self._leads = leads
         self._peer: RTCPeerConnection | None = None
+        self._subscription: Subscription | None = None
+        self._dropped = 0  # by earlier subscriptions
+
+    @property
+    def dropped(self) -> int:
+        """Pictures that this viewer's line was too slow for."""
+        return self._dropped + (self._subscription.dropped if self._subscription else 0)
 
     @property
     def state(self) -> str:
@@ -125,6 +126,10 @@ class WebRtcVideo:
 
     async def close(self) -> None:
         """Stop sending and free the sockets. Closing twice is allowed."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            self._dropped += subscription.dropped
+            self._broadcast.unsubscribe(subscription)
         peer, self._peer = self._peer, None
         if peer is not None:
             await peer.close()
@@ -138,21 +143,10 @@ class WebRtcVideo:
             raise BadOffer("expected an offer with a video line that receives (recvonly), got none")
         mime = aiortc_patches.bind(transceiver, on_key_frame=track.want_key_frame, may_retransmit=track.may_retransmit)
         self.codec = "h264" if mime.lower() == "video/h264" else "vp8"
-        height, width, fps = self._size
-        track.begin(
-            transceiver.sender,
-            VideoEncoder(self.codec, height=height, width=width, fps=fps, settings=self._settings.encoder),
-        )
+        self._subscription = self._broadcast.subscribe(self.codec, leads=self._leads)
+        track.begin(transceiver.sender, self._subscription, self._broadcast.encoder(self.codec).ceiling)
         await peer.setLocalDescription(await peer.createAnswer())
         return peer.localDescription.sdp
-
-    async def _next(self, encoder: VideoEncoder) -> tuple[Frame, bytes, int]:
-        """The next frame, its bytes and the time that compressing it took."""
-        frame = await self._slot.get()
-        loop = asyncio.get_running_loop()
-        encoded = await loop.run_in_executor(self._pool, encoder.encode, frame.pixels, frame.pts)
-        self.tally.add(len(encoded.data), encoded.encode_ns, key=encoded.key)
-        return frame, encoded.data, encoded.encode_ns
 
 
 class _PictureTrack(MediaStreamTrack):
@@ -164,56 +158,57 @@ class _PictureTrack(MediaStreamTrack):
         super().__init__()
         self._video = video
         self._sender: RTCRtpSender | None = None
-        self._encoder: VideoEncoder | None = None
+        self._subscription: Subscription | None = None
         self._rate: RateControl | None = None
         self._repairs = RepairBudget(time.monotonic())
         self._reported: datetime | None = None  # when the report came that was heard last
-        self._leaving: tuple[Frame, int] | None = None  # handed to aiortc: frame, encode time
+        self._leaving: Packet | None = None  # handed to aiortc
 
-    def begin(self, sender: RTCRtpSender, encoder: VideoEncoder) -> None:
-        """The negotiation is done: this is who sends and how pictures are compressed."""
-        self._sender, self._encoder = sender, encoder
-        self._rate = RateControl(self._video._settings.encoder.bitrate_min, encoder.ceiling)
+    def begin(self, sender: RTCRtpSender, subscription: Subscription, ceiling: int) -> None:
+        """The negotiation is done: this is who sends, and what."""
+        self._sender, self._subscription = sender, subscription
+        self._rate = RateControl(self._video._settings.encoder.bitrate_min, ceiling)
 
     def want_key_frame(self) -> None:
-        if self._encoder is not None:
-            self._encoder.want_key_frame()
+        if self._subscription is not None:
+            self._subscription.want_key()
 
     def may_retransmit(self, size: int) -> bool:
         return self._rate is not None and self._repairs.take(size, self._rate.bitrate, time.monotonic())
 
     async def recv(self) -> av.Packet[Any]:
         """The next picture, encoded."""
-        if self._encoder is None or self.readyState != "live":
+        if self._subscription is None or self.readyState != "live":
             raise MediaStreamError("the video has ended")
         self._report()
         try:
-            frame, data, encode_ns = await self._video._next(self._encoder)
+            made = await self._subscription.get()
         except SessionClosed:
             self.stop()
             raise MediaStreamError("the session has ended") from None
-        packet = av.Packet(data)
-        packet.pts, packet.time_base = frame.pts, TIME_BASE
-        self._leaving = frame, encode_ns
+        self._video.tally.add(len(made.data), made.encode_ns, key=made.key)
+        packet = av.Packet(made.data)
+        packet.pts, packet.time_base = made.frame.pts, TIME_BASE
+        self._leaving = made
         return packet
 
     def _report(self) -> None:
         if self._leaving is None or self._sender is None:
             return
-        (frame, encode_ns), self._leaving = self._leaving, None
+        left, self._leaving = self._leaving, None
         stamp = aiortc_patches.rtp_timestamp(self._sender)
         self._adapt(self._sender)
-        self._video._departed(Departure(frame, encode_ns, time.monotonic_ns(), stamp))
+        self._video._departed(Departure(left.frame, left.encode_ns, time.monotonic_ns(), stamp))
 
     def _adapt(self, sender: RTCRtpSender) -> None:
         """Follow the viewer's reports."""
         report = aiortc_patches.last_report(sender)
-        if report is None or self._encoder is None or self._rate is None or report.timestamp == self._reported:
+        if report is None or self._subscription is None or self._rate is None or report.timestamp == self._reported:
             return
         self._reported = report.timestamp
         rtt_ms = None if report.roundTripTime is None else 1000.0 * report.roundTripTime
         self._rate.hear(ReceiverReport(report.fractionLost / 256, rtt_ms))
-        self._encoder.want_bitrate(self._rate.bitrate)
+        self._subscription.bitrate = self._rate.bitrate
 
 
 def reachable(offer: str) -> str:

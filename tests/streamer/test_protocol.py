@@ -25,6 +25,8 @@ SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\n"
 CLIENT: list[protocol.ClientMessage] = [
     protocol.Hello(protocol=1),
     protocol.Hello(protocol=2, world="arm", seed=3, prompt="x", video="websocket", mode="lockstep", format="raw"),
+    protocol.View(video="websocket", format="h264"),
+    protocol.View(video="websocket", format="h264"),
     protocol.Offer(sdp=SDP),
     protocol.Candidate(candidate="candidate:1 1 udp 1 127.0.0.1 9 typ host", sdp_mid="0", sdp_mline_index=0),
     Key(seq=1, code="KeyW", down=True),
@@ -203,7 +205,7 @@ def test_the_header_has_the_layout_that_the_page_tells() -> None:
     header = protocol.FrameHeader(0x0102, 3, 4, 2, 1, "raw", 5, 6)
     message = protocol.pack_frame(header, b"rgbrgb")
     assert message.hex() == (
-        "574c4631" "01" "00" "0000" "0200" "0100" "06000000"
+        "574c4631" "01" "00" "0100" "0200" "0100" "06000000"
         "0201000000000000" "0300000000000000" "0400000000000000" "05000000" "06000000" "726762726762"
     )  # fmt: skip
 

@@ -16,8 +16,9 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSession
 from av import VideoFrame
 
 from worldloom.streamer.errors import BadOffer
-from worldloom.streamer.frames import Frame, FrameSlot
+from worldloom.streamer.frames import Frame
 from worldloom.streamer.transports import aiortc_patches
+from worldloom.streamer.transports.broadcast import Broadcast
 from worldloom.streamer.transports.encoder import Codec
 from worldloom.streamer.transports.tally import Departure
 from worldloom.streamer.transports.webrtc import WebRtcSettings, WebRtcVideo, reachable
@@ -35,18 +36,13 @@ class Show:
     """A slot that is fed with grey pictures of rising brightness, the video that reads it, and what departed."""
 
     def __init__(self, pool: ThreadPoolExecutor, settings: WebRtcSettings) -> None:
-        self.slot = FrameSlot()
+        self.broadcast = Broadcast(
+            height=HEIGHT, width=WIDTH, fps=FPS, depth=1, encoder=settings.encoder, jpeg_quality=90, pool=pool
+        )
+        self.slot = self.broadcast.slot
         self.departed: list[Departure] = []
         self.made = 0
-        self.video = WebRtcVideo(
-            self.slot,
-            height=HEIGHT,
-            width=WIDTH,
-            fps=FPS,
-            settings=settings,
-            pool=pool,
-            departed=self.departed.append,
-        )
+        self.video = WebRtcVideo(self.broadcast, settings=settings, departed=self.departed.append)
 
     async def feed(self) -> None:
         while True:
@@ -63,6 +59,7 @@ async def show(pool: ThreadPoolExecutor, *codecs: Codec) -> AsyncIterator[Show]:
     shown = Show(pool, WebRtcSettings(codecs=codecs or ("h264", "vp8")))
     async with asyncio.TaskGroup() as tasks:
         feed = tasks.create_task(shown.feed())
+        tasks.create_task(shown.broadcast.run())
         try:
             yield shown
         finally:
@@ -175,12 +172,6 @@ async def test_second_offer_takes_over(pool: ThreadPoolExecutor) -> None:
         await first.frame()
         await second.watch(shown.video)
         await second.frame()
-
-
-async def test_slow_viewer_gets_the_newest_frame(pool: ThreadPoolExecutor) -> None:
-    async with show(pool) as shown:
-        await asyncio.sleep(0.3)
-        assert shown.slot.dropped == shown.made - 1, "nobody watches: all but the newest were replaced"
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 
 from worldloom.models.toy import ToyWorld
-from worldloom.streamer.frames import Frame, FrameSlot
+from worldloom.streamer.frames import Frame
 from worldloom.streamer.protocol import Format, unpack_frame
-from worldloom.streamer.transports.websocket import WebSocketSettings, WebSocketVideo
+from worldloom.streamer.transports.broadcast import Broadcast
+from worldloom.streamer.transports.encoder import EncoderSettings
+from worldloom.streamer.transports.websocket import WebSocketVideo
 
 
 @pytest.fixture
@@ -35,18 +37,33 @@ def frames(count: int) -> list[Frame]:
     ]
 
 
+def broadcast(pool: ThreadPoolExecutor, depth: int = 1) -> Broadcast:
+    world = ToyWorld()
+    return Broadcast(
+        height=world.spec.height,
+        width=world.spec.width,
+        fps=world.spec.fps,
+        depth=depth,
+        encoder=EncoderSettings(),
+        jpeg_quality=90,
+        pool=pool,
+    )
+
+
 async def sent(pool: ThreadPoolExecutor, format: Format, made: list[Frame]) -> tuple[list[bytes], WebSocketVideo]:
-    slot = FrameSlot(depth=len(made))
+    show = broadcast(pool, len(made))
     messages: list[bytes] = []
 
     async def send(message: bytes) -> None:
         messages.append(message)
 
-    video = WebSocketVideo(slot, format=format, settings=WebSocketSettings(), pool=pool, send=send)
+    video = WebSocketVideo(show, format=format, send=send)
     for frame in made:
-        slot.put(frame)
-    slot.close()
-    await asyncio.wait_for(video.run(), 5)
+        show.slot.put(frame)
+    show.close()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        tasks.create_task(show.run())
+        tasks.create_task(video.run())
     return messages, video
 
 
@@ -75,7 +92,7 @@ async def test_jpeg_is_close_and_small(pool: ThreadPoolExecutor) -> None:
 
 
 async def test_slow_line_gets_the_newest_frame(pool: ThreadPoolExecutor) -> None:
-    slot = FrameSlot()
+    show = broadcast(pool)
     indices: list[int] = []
     taken = asyncio.Event()
     go_on = asyncio.Event()
@@ -85,15 +102,17 @@ async def test_slow_line_gets_the_newest_frame(pool: ThreadPoolExecutor) -> None
         taken.set()
         await go_on.wait()
 
-    video = WebSocketVideo(slot, format="jpeg", settings=WebSocketSettings(), pool=pool, send=send)
+    video = WebSocketVideo(show, format="jpeg", send=send)
     first, *rest = frames(10)
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        tasks.create_task(show.run())
         tasks.create_task(video.run())
-        slot.put(first)
+        show.slot.put(first)
         await taken.wait()
         for frame in rest:
-            slot.put(frame)
-        slot.close()
+            show.slot.put(frame)
+            await asyncio.sleep(0.02)
+        show.close()
         go_on.set()
     assert indices == [0, 9]
-    assert slot.dropped == 8
+    assert show.slot.dropped + video.dropped == 8

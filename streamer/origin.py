@@ -1,0 +1,36 @@
+"""What a session begins from: a seed and what the world takes beside it, or a session as it was before.
+
+Values only; knows no engine and no world.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from worldloom.models.spec import Image
+
+from .clock import ClockState
+from .protocol import Mode
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a stream starts from."""
+
+    seed: int
+    prompt: str | None = None
+    image: Image | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A session as it was, to go on from later: everything but what somebody held down."""
+
+    ident: str
+    origin: Origin
+    mode: Mode
+    index: int  # number of the next frame
+    applied: int  # seq of the last control that shaped a frame
+    paused: bool
+    clock: ClockState
+    state: bytes  # the world's memory, as the world saves it

@@ -1,0 +1,223 @@
+"""One session and everybody at it: who drives, who watches, what they are shown; and what is left when they are gone.
+
+A room outlives its connections. While somebody drives, it holds a session of the engine. When the driver is lost it is
+an orphan: the session becomes a snapshot, nothing is computed, and whoever brings the room's resume token within its
+time goes on in the same world at the same frame. Knows the engine's interface and the broadcast; no socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from worldloom.models.spec import WorldSpec
+
+from .config import ServerSettings
+from .engine import Engine
+from .errors import SessionClosed, TakenOver, WorldloomError
+from .frames import Frame
+from .metrics import Metrics
+from .protocol import Mode, Receipt, Role
+from .session import Origin, Phase, Session, SessionConfig, Snapshot
+from .transports.broadcast import Broadcast
+
+log = logging.getLogger(__name__)
+
+UNHEARD = 1024  # receipts that are kept for a driver who is away; the oldest are dropped
+FREE_WITHIN = 5.0  # seconds that the engine may take to end a session: as long as its longest step
+
+
+class Guest(Protocol):
+    """Somebody in a room."""
+
+    def receipt(self, receipt: Receipt) -> None:
+        """What became of a control. Called on the engine's thread: must not block."""
+
+    def dismiss(self, error: WorldloomError) -> None:
+        """There is no place for this guest any more. Called on the event loop."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What opens a room. Long random strings: whoever has one may enter."""
+
+    resume: str = field(default_factory=lambda: secrets.token_urlsafe(24))  # to drive
+    watch: str = field(default_factory=lambda: secrets.token_urlsafe(24))  # to see
+
+
+class Room:
+    """See the module. Everything but `frame`, `receipt` and `fault` belongs to the event loop."""
+
+    def __init__(self, spec: WorldSpec, engine: Engine, broadcast: Broadcast, *, mode: Mode, metrics: Metrics) -> None:
+        self.spec = spec
+        self.engine = engine
+        self.broadcast = broadcast
+        self.mode: Mode = mode
+        self.keys = Keys()
+        self.last_seq = 0  # highest number of a control that a driver has used
+        self.session: Session | None = None  # while somebody drives
+        self.snapshot: Snapshot | None = None  # while nobody does
+        self.closed = False
+        self.changing = asyncio.Lock()  # one change of phase at a time
+        self._loop = asyncio.get_running_loop()
+        self._metrics = metrics
+        self._driver: Guest | None = None
+        self._watchers: set[Guest] = set()
+        self._unheard: deque[Receipt] = deque(maxlen=UNHEARD)
+        self._showing: asyncio.Task[None] | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """Where the room is in its life."""
+        if self.closed:
+            return Phase.CLOSED
+        return self.session.phase if self.session is not None else Phase.ORPHANED
+
+    @property
+    def ident(self) -> str:
+        """The session's name, the same for as long as the room lives."""
+        past = self.session or self.snapshot
+        return past.ident if past is not None else ""
+
+    @property
+    def seed(self) -> int:
+        """What the stream started from, or its last reset."""
+        past = self.session or self.snapshot
+        return past.origin.seed if past is not None else 0
+
+    @property
+    def next_frame(self) -> int:
+        """Number of the next frame."""
+        past = self.session or self.snapshot
+        return past.index if past is not None else 0
+
+    @property
+    def watchers(self) -> int:
+        """Spectators."""
+        return len(self._watchers)
+
+    # The engine's thread: a SessionSink ------------------------------------------------------------------------------
+
+    def frame(self, frame: Frame) -> None:
+        """A frame was made."""
+        self._metrics.step_seconds.labels(self.spec.name).observe(frame.step_ns / 1e9)
+        self.broadcast.slot.put(frame)
+
+    def receipt(self, receipt: Receipt) -> None:
+        """A control was answered."""
+        driver = self._driver
+        if driver is not None:
+            driver.receipt(receipt)
+        else:
+            self._unheard.append(receipt)
+
+    def fault(self, error: WorldloomError) -> None:
+        """The session has ended by itself."""
+        with suppress(RuntimeError):  # the loop is closed: nobody is there to be told
+            self._loop.call_soon_threadsafe(self.close, error)
+
+    # Phases -----------------------------------------------------------------------------------------------------------
+
+    async def begin(self, start: Origin | Snapshot) -> None:
+        """Open the session, or go on with the snapshot.
+
+        Raises:
+            Busy: the engine has no place; a snapshot is kept.
+            WorldloomError: the world refused or failed.
+        """
+        self.session = await self.engine.open_async(self, start, self.mode)
+        self.snapshot = None
+        self._showing = asyncio.create_task(self._show())
+
+    async def orphan(self) -> bool:
+        """Nobody drives: keep what there is and free the engine. Returns whether there is something to come back to."""
+        session, self.session = self.session, None
+        if session is None:
+            return self.snapshot is not None
+        try:
+            self.snapshot = await asyncio.wrap_future(self.engine.snapshot(session, end=True))
+        except WorldloomError as error:
+            log.warning("session %s cannot be kept: %s", session.ident, error)
+            session.close()
+        await self._stop_showing()
+        return self.snapshot is not None
+
+    def close(self, error: WorldloomError | None = None) -> None:
+        """The end; guests are told `error`. The engine frees the state, see `freed`."""
+        if self.closed:
+            return
+        self.closed = True
+        if self.session is not None:
+            self.session.close()
+        self.snapshot = None
+        self.broadcast.close()
+        guests = [*self._watchers, *([self._driver] if self._driver is not None else [])]
+        self._driver, self._watchers = None, set()
+        for guest in guests:
+            guest.dismiss(error or SessionClosed("the session has ended"))
+
+    async def freed(self) -> None:
+        """Wait until a closed room holds nothing."""
+        await self._stop_showing()
+        if self.session is None:
+            return
+        done, _ = await asyncio.wait([asyncio.wrap_future(self.session.ended)], timeout=FREE_WITHIN)
+        if not done:
+            log.error("session %s was not freed within %g s: the engine is busy or stuck", self.ident, FREE_WITHIN)
+
+    # Guests -----------------------------------------------------------------------------------------------------------
+
+    def enter(self, guest: Guest, role: Role) -> None:
+        """Somebody comes. A new driver takes the place of the one before, and hears what that one did not."""
+        if role == "watch":
+            self._watchers.add(guest)
+            return
+        before, self._driver = self._driver, guest
+        if before is not None:
+            before.dismiss(TakenOver("somebody else drives this session now"))
+            if self.session is not None:
+                self.session.let_go()
+        while self._unheard:
+            guest.receipt(self._unheard.popleft())
+
+    def leave(self, guest: Guest) -> bool:
+        """Somebody has gone. Returns whether that was the driver."""
+        self._watchers.discard(guest)
+        if guest is not self._driver:
+            return False
+        self._driver = None
+        return True
+
+    async def _show(self) -> None:
+        try:
+            await self.broadcast.run()
+        except Exception:
+            log.exception("session %s: its pictures failed", self.ident)
+            self.close(WorldloomError("the server failed to compress a picture; this session has ended"))
+
+    async def _stop_showing(self) -> None:
+        showing, self._showing = self._showing, None
+        if showing is not None:
+            showing.cancel()
+            await asyncio.wait([showing])
+
+
+def broadcast_of(spec: WorldSpec, mode: Mode, settings: ServerSettings, pool: Executor) -> Broadcast:
+    """The pictures of a session of this world."""
+    # Lockstep loses no frame: as many fit as steps can wait.
+    depth = spec.chunk if mode == "realtime" else spec.chunk * SessionConfig().inbox
+    return Broadcast(
+        height=spec.height,
+        width=spec.width,
+        fps=spec.fps,
+        depth=depth,
+        encoder=settings.webrtc.encoder,
+        jpeg_quality=settings.websocket.jpeg_quality,
+        pool=pool,
+    )

@@ -1,0 +1,149 @@
+"""All rooms of a server: opening one, finding it by a token, keeping orphans for a while, closing everything.
+
+Orphans are bounded in time, number and bytes; the oldest gives way. Knows rooms and worlds; no sockets, no messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import Executor
+
+from .config import ServerSettings
+from .errors import SessionClosed, UnknownSession, WorldloomError
+from .hosting import HostedWorlds
+from .metrics import Metrics
+from .protocol import Hello, Role
+from .room import Guest, Room, broadcast_of
+from .session import Origin, Phase
+
+log = logging.getLogger(__name__)
+
+
+class Rooms:
+    """See the module. Belongs to the event loop."""
+
+    def __init__(self, settings: ServerSettings, worlds: HostedWorlds, metrics: Metrics, pool: Executor) -> None:
+        self._settings = settings
+        self._worlds = worlds
+        self._metrics = metrics
+        self._pool = pool
+        self._rooms: set[Room] = set()
+        self._orphans: dict[Room, asyncio.TimerHandle] = {}  # the oldest first
+
+    def __iter__(self) -> Iterator[Room]:
+        return iter(list(self._rooms))
+
+    def count(self, *phases: Phase) -> int:
+        """Rooms in these phases."""
+        return sum(room.phase in phases for room in self._rooms)
+
+    @property
+    def live(self) -> int:
+        """Rooms that hold a session of an engine."""
+        return self.count(Phase.LIVE, Phase.PAUSED)
+
+    async def admit(self, hello: Hello) -> tuple[Room, Role]:
+        """The room that a `hello` asks for: a new one, one to go on in, or one to watch.
+
+        Raises:
+            UnknownSession: the token opens nothing.
+            Busy: there is no place.
+            WorldloomError: the world refused or failed.
+        """
+        if hello.resume is not None:
+            return await self._resume(hello.resume), "drive"
+        if hello.watch is not None:
+            return self.watched(hello.watch), "watch"
+        return await self._create(hello), "drive"
+
+    def watched(self, token: str) -> Room:
+        """The room that a watch token opens. Raises `UnknownSession`."""
+        return self._find(token, "watch")
+
+    async def leave(self, room: Room, guest: Guest, keep_s: float) -> None:
+        """A guest has gone. If that was the driver, the room is kept for somebody to come back, or closed at once."""
+        drove = room.leave(guest)
+        if room.closed:
+            await self._forget(room)
+        if room.closed or not drove:
+            return
+        async with room.changing:
+            kept = keep_s > 0 and await room.orphan()
+        if not kept or not self._keep(room, keep_s):
+            await self.close(room)
+
+    async def close(self, room: Room, error: WorldloomError | None = None) -> None:
+        """The end of a room."""
+        room.close(error)
+        await self._forget(room)
+
+    async def close_all(self, error: WorldloomError) -> None:
+        """The end of all rooms."""
+        for room in self:
+            await self.close(room, error)
+
+    # Inside -----------------------------------------------------------------------------------------------------------
+
+    async def _create(self, hello: Hello) -> Room:
+        world = self._worlds.named(hello.world)
+        engine = await world.entrance()
+        broadcast = broadcast_of(engine.spec, hello.mode, self._settings, self._pool)
+        room = Room(engine.spec, engine, broadcast, mode=hello.mode, metrics=self._metrics)
+        seed = hello.seed if hello.seed is not None else secrets.randbelow(2**31)
+        await room.begin(Origin(seed, hello.prompt))
+        self._rooms.add(room)
+        self._metrics.opened.labels(world.name, hello.video).inc()
+        return room
+
+    async def _resume(self, token: str) -> Room:
+        room = self._find(token, "resume")
+        async with room.changing:
+            if room.closed:
+                raise UnknownSession("the session has ended")
+            if room.snapshot is not None:
+                await room.begin(room.snapshot)
+            timer = self._orphans.pop(room, None)
+            if timer is not None:
+                timer.cancel()
+        return room
+
+    def _find(self, token: str, kind: str) -> Room:
+        given = token.encode()
+        for room in self._rooms:
+            if not room.closed and secrets.compare_digest(getattr(room.keys, kind).encode(), given):
+                return room
+        raise UnknownSession("expected the token of an open session; this one opens none, or its session has ended")
+
+    def _keep(self, room: Room, seconds: float) -> bool:
+        """Keep an orphan; whether there is room for it."""
+        limit = self._settings.orphan_bytes
+        size = len(room.snapshot.state) if room.snapshot else 0
+        if size > limit or self._settings.max_orphans == 0:
+            return False
+        while self._orphans and (len(self._orphans) >= self._settings.max_orphans or self._kept_bytes() + size > limit):
+            oldest = next(iter(self._orphans))
+            log.info("session %s gives way to a newer orphan", oldest.ident)
+            self._expire(oldest)
+        self._orphans[room] = asyncio.get_running_loop().call_later(seconds, self._expire, room)
+        return True
+
+    def _kept_bytes(self) -> int:
+        return sum(len(room.snapshot.state) for room in self._orphans if room.snapshot)
+
+    def _expire(self, room: Room) -> None:
+        """Nobody came back."""
+        self._orphans.pop(room).cancel()
+        self._rooms.discard(room)
+        room.close(SessionClosed("the session has ended: its driver did not come back"))
+
+    async def _forget(self, room: Room) -> None:
+        timer = self._orphans.pop(room, None)
+        if timer is not None:
+            timer.cancel()
+        try:
+            await room.freed()
+        finally:
+            self._rooms.discard(room)
