@@ -16,8 +16,13 @@ const TROUBLE = {
   session_closed: ['The dream is over', 'The server ended this session.'],
   model_fault: ['The world failed', 'Its session has ended; the server goes on.'],
   unknown_world: ['No such world', ''],
+  taken_over: ['You are driving elsewhere', 'Another page took this session over.'],
+  unknown_session: ['Nothing to see', 'That session has ended, or the link is wrong.'],
   no_path: ['No way through', 'WebRTC finds no path to this page.'],
 };
+
+/** Where a tab keeps its session while it is reloaded. */
+const KEPT = 'worldloom.session';
 
 let world = null; // the open world
 let capture = null; // its input
@@ -61,8 +66,24 @@ function leave() {
   world = capture = panel = null;
 }
 
-/** Opens a world and shows it. */
-async function enter(name, seed) {
+/** The page goes away. If it is only being reloaded, the session goes on from where it was. */
+function stepOut() {
+  if (world?.tokens.resume) sessionStorage.setItem(KEPT, JSON.stringify({ world: world.world, resume: world.tokens.resume }));
+  capture?.stop();
+  world?.leave();
+  world = capture = panel = null;
+}
+
+/** The token of the session that this tab had before it was reloaded, once. */
+function kept(name) {
+  const text = sessionStorage.getItem(KEPT);
+  sessionStorage.removeItem(KEPT);
+  const before = text ? JSON.parse(text) : null;
+  return before?.world === name ? before.resume : undefined;
+}
+
+/** Opens a world and shows it; or goes on with the session of a token, or watches one. */
+async function enter(name, seed, tokens = {}) {
   const attempt = ++opening;
   leave();
   enable(false);
@@ -75,10 +96,12 @@ async function enter(name, seed) {
       video: byId('video'),
       canvas: byId('canvas'),
       transport: query.get('transport') ?? 'auto',
+      ...tokens,
     });
     if (attempt !== opening) return opened.close();
     settle(opened);
   } catch (error) {
+    if (attempt === opening && tokens.resume && error.code === 'unknown_session') return enter(name, seed);
     if (attempt === opening) fail(error instanceof Refused ? error : { code: 'unknown', message: error.message });
   }
   return undefined;
@@ -91,14 +114,20 @@ function settle(opened) {
   stage.style.setProperty('--shape', `${info.width} / ${info.height}`);
   byId('help').textContent = info.help;
   document.title = `${info.title || info.name} · Worldloom`;
-  capture = captureInput(world, stage, {
+  const watching = world.role === 'watch';
+  stage.dataset.role = world.role;
+  byId('share').hidden = watching || !world.tokens.watch;
+  byId('pause').hidden = byId('reset').hidden = watching;
+  capture = watching ? null : captureInput(world, stage, {
     onHeld: (held) => panel.keys.held(held),
     onCapture: (captured) => (stage.dataset.captured = captured),
   });
-  panel = { keys: drawKeys(byId('keys'), world, capture), levers: drawLevers(byId('levers'), world) };
-  byId('keys-note').hidden = Object.keys(info.actions.keys).length === 0;
+  byId('keys').replaceChildren();
+  byId('levers').replaceChildren();
+  panel = watching ? null : { keys: drawKeys(byId('keys'), world, capture), levers: drawLevers(byId('levers'), world) };
+  byId('keys-note').hidden = watching || Object.keys(info.actions.keys).length === 0;
   const looks = info.actions.look.some((axis) => axis !== null);
-  byId('look-note').hidden = !looks;
+  byId('look-note').hidden = watching || !looks;
   stage.dataset.looks = looks; // a finger on the picture looks around, else it scrolls the page
   stage.dataset.captured = document.activeElement === stage;
   showSeed();
@@ -108,7 +137,6 @@ function settle(opened) {
 
 function listen() {
   world.addEventListener('transport', () => {
-    capture.releaseAll(); // after a fall-back the new session knows of no key
     uncover();
     enable(true);
     showPause();
@@ -116,6 +144,12 @@ function listen() {
   world.addEventListener('receipt', ({ detail }) => {
     panel?.keys.receipt(detail);
     panel?.levers.receipt(detail);
+    showSeed();
+    showPause();
+  });
+  world.addEventListener('lost', () => say('waiting', 'Reconnecting'));
+  world.addEventListener('back', () => {
+    capture?.releaseAll(); // the server let go of every key meanwhile
     showSeed();
     showPause();
   });
@@ -133,7 +167,8 @@ function showPause() {
   if (!world || world.transport === 'none') return;
   byId('pause').setAttribute('aria-pressed', world.paused);
   byId('pause').textContent = world.paused ? 'Go on' : 'Pause';
-  say(world.paused ? 'paused' : 'live', world.paused ? 'Paused' : 'Live');
+  const live = world.role === 'watch' ? 'Watching' : 'Live';
+  say(world.paused ? 'paused' : 'live', world.paused ? 'Paused' : live);
 }
 
 /** One choice a world; nothing to choose from needs no chooser. */
@@ -158,7 +193,9 @@ async function begin() {
     const wish = query.get('world');
     const chosen = worlds.some(({ name }) => name === wish) ? wish : worlds[0].name;
     drawChooser(worlds, chosen);
-    await enter(chosen, query.has('seed') ? Number(query.get('seed')) : undefined);
+    const watch = query.get('watch') ?? undefined;
+    const resume = watch ? undefined : (query.get('resume') ?? kept(chosen));
+    await enter(chosen, query.has('seed') ? Number(query.get('seed')) : undefined, { resume, watch });
   } catch (error) {
     fail(error instanceof Refused ? error : { code: 'unreachable', message: error.message });
   }
@@ -188,9 +225,17 @@ byId('reset').addEventListener('click', (event) => {
   panel?.levers.centre();
   giveBack(event);
 });
+byId('share').addEventListener('click', async (event) => {
+  const link = new URL(`/?watch=${world.tokens.watch}`, location.href).href;
+  const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
+  if (!copied) window.prompt('Whoever opens this link sees what you see', link);
+  else byId('share').textContent = 'Link copied';
+  setTimeout(() => (byId('share').textContent = 'Share'), 2000);
+  giveBack(event);
+});
 byId('fullscreen').addEventListener('click', () => stage.requestFullscreen?.().then(() => stage.focus()).catch(() => {}));
 stage.addEventListener('pointerdown', () => stage.focus({ preventScroll: true }));
-window.addEventListener('pagehide', leave);
+window.addEventListener('pagehide', stepOut);
 window.addEventListener('pageshow', (event) => event.persisted && retry());
 
 // For tests, measurements and curious people: the open world, its name, its session and its figures.

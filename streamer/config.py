@@ -39,7 +39,7 @@ class ServerSettings(BaseSettings):
     orphan_bytes: int = Field(default=64 * 2**20, ge=0)  # what they may hold together
 
     hello_timeout: float = Field(default=5.0, gt=0)  # seconds that a new connection may stay silent
-    heartbeat: float = Field(default=5.0, gt=0)  # seconds between pings, and that a peer may take to answer
+    heartbeat: float = Field(default=1.5, gt=0)  # seconds between pings, and that a peer may take to answer
     send_timeout: float = Field(default=5.0, gt=0)  # seconds that a peer may refuse to read before it is cut off
     message_rate: float = Field(default=500.0, gt=0)  # messages a second that one connection may send for long
     message_burst: int = Field(default=1000, ge=1)  # messages that it may send at once

@@ -1,12 +1,15 @@
 /**
  * Pictures that came over the WebSocket -> a canvas. The newest picture wins; one that is late is dropped and counted.
+ * Pictures of a codec are decoded by WebCodecs, every one of them and in order, for each builds on the one before.
  *
  * Knows the binary frame message and a canvas, nothing of sockets or controls. The layout of the header is in
  * `streamer/wire.py`; a test reads both.
  */
 
 export const HEADER_BYTES = 48;
-const RAW = 0;
+const [RAW, JPEG, H264, VP8] = [0, 1, 2, 3];
+const CODECS = { [H264]: 'avc1.42E01F', [VP8]: 'vp8' };
+const KEY = 1; // flag: decodable without the pictures before
 /** Pictures of fewer pixels are drawn doubled, pixel by pixel: the page's smooth scaling then keeps their edges crisp. */
 const SMALL = 256 * 256;
 
@@ -16,7 +19,8 @@ const SMALL = 256 * 256;
  * @property {number} applied last control that shaped it, 0 for none
  * @property {number} width
  * @property {number} height
- * @property {boolean} raw RGB bytes, else JPEG
+ * @property {number} format 0 RGB bytes, 1 JPEG, 2 H.264, 3 VP8
+ * @property {boolean} key decodable without the pictures before
  * @property {number} compute ms that the world took
  * @property {number} age ms from sampling the controls to packing
  * @property {Uint8Array} payload
@@ -37,7 +41,8 @@ export function unpackFrame(buffer) {
     throw new Error(`expected a picture of ${length} bytes, got ${buffer.byteLength - HEADER_BYTES}`);
   }
   return {
-    raw: view.getUint8(5) === RAW,
+    format: view.getUint8(5),
+    key: Boolean(view.getUint16(6, true) & KEY),
     width: view.getUint16(8, true),
     height: view.getUint16(10, true),
     index: Number(view.getBigUint64(16, true)),
@@ -48,15 +53,26 @@ export function unpackFrame(buffer) {
   };
 }
 
+/** The format that this browser shows with the fewest bytes: H.264 where WebCodecs decodes it, else JPEG. */
+export async function bestFormat() {
+  if (typeof VideoDecoder === 'undefined') return 'jpeg';
+  const { supported } = await VideoDecoder.isConfigSupported({ codec: CODECS[H264] }).catch(() => ({ supported: false }));
+  return supported ? 'h264' : 'jpeg';
+}
+
 /** Draws frames on a canvas, in order, at most one an animation frame. */
 export class CanvasVideo {
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {(shown: import('./meter.js').Shown) => void} onShown
+   * @param {() => void} [onBroken] the browser cannot decode this codec after all
    */
-  constructor(canvas, onShown) {
+  constructor(canvas, onShown, onBroken = () => {}) {
     this.canvas = canvas;
     this.onShown = onShown;
+    this.onBroken = onBroken;
+    this.decoder = null; // of the codec that comes now
+    this.coded = new Map(); // number -> frame that is being decoded
     this.dropped = 0;
     this.decoding = false;
     this.waiting = null; // newest frame that arrived while another was being decoded
@@ -66,9 +82,45 @@ export class CanvasVideo {
 
   /** A binary message arrived. @param {WireFrame} frame */
   put(frame, receivedMs) {
+    if (frame.format in CODECS) {
+      this.decode(frame, receivedMs);
+      return;
+    }
     if (this.waiting) this.dropped += 1;
     this.waiting = { frame, receivedMs };
     if (!this.decoding) this.decodeWaiting();
+  }
+
+  /** One picture of a codec. */
+  decode(frame, receivedMs) {
+    if (this.codec !== frame.format) {
+      if (!frame.key) return;
+      this.openDecoder(frame.format);
+    }
+    if (this.decoder?.state !== 'configured') return;
+    this.coded.set(frame.index, { frame, receivedMs });
+    this.decoder.decode(new EncodedVideoChunk({ type: frame.key ? 'key' : 'delta', timestamp: frame.index, data: frame.payload }));
+  }
+
+  openDecoder(format) {
+    this.closeDecoder();
+    this.codec = format;
+    this.decoder = new VideoDecoder({
+      output: (picture) => {
+        const item = this.coded.get(picture.timestamp);
+        this.coded.delete(picture.timestamp);
+        if (this.closed || !item) picture.close();
+        else this.schedule({ ...item, picture });
+      },
+      error: () => this.closed || this.onBroken(),
+    });
+    this.decoder.configure({ codec: CODECS[format], optimizeForLatency: true });
+  }
+
+  closeDecoder() {
+    if (this.decoder && this.decoder.state !== 'closed') this.decoder.close();
+    this.decoder = null;
+    this.coded.clear();
   }
 
   /** Signalling, which pictures over the WebSocket need none of. */
@@ -77,6 +129,7 @@ export class CanvasVideo {
   close() {
     this.closed = true;
     this.waiting = null;
+    this.closeDecoder();
     cancelAnimationFrame(this.request);
     this.ready?.picture.close();
     this.ready = null;
@@ -110,7 +163,7 @@ export class CanvasVideo {
   draw() {
     const { frame, receivedMs, picture } = this.ready;
     this.ready = null;
-    const scale = frame.width * frame.height < SMALL ? 2 : 1;
+    const scale = frame.width * frame.height < SMALL ? 2 : 1; // a codec's pictures come doubled already
     const [width, height] = [frame.width * scale, frame.height * scale];
     if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
     const context = this.canvas.getContext('2d', { alpha: false });
@@ -125,7 +178,7 @@ export class CanvasVideo {
 
 /** @returns {Promise<ImageBitmap>} */
 function decodePicture(frame) {
-  if (!frame.raw) return createImageBitmap(new Blob([frame.payload], { type: 'image/jpeg' }));
+  if (frame.format === JPEG) return createImageBitmap(new Blob([frame.payload], { type: 'image/jpeg' }));
   const rgba = new Uint8ClampedArray(frame.width * frame.height * 4).fill(255);
   for (let pixel = 0, byte = 0; byte < frame.payload.length; pixel += 4, byte += 3) {
     rgba[pixel] = frame.payload[byte];

@@ -5,23 +5,19 @@
  *     const world = await connect({ world: 'doom', video, canvas });
  *     captureInput(world, stage);
  *
- * Pictures come over WebRTC. Where that finds no path within `FIRST_FRAME_MS`, the world is opened anew over the
- * WebSocket alone, with the same seed, and drawn on the canvas. Controls always travel over the WebSocket; each carries
- * a number, and the server says what became of it.
+ * Pictures come over WebRTC, or over the WebSocket where WebRTC finds no path; controls always travel over the
+ * WebSocket. Each carries a number, and the server says what became of it. A lost connection comes back by itself, to
+ * the same world at the same frame. A spectator passes another session's watch token and cannot steer.
  */
 
-import { CanvasVideo, HEADER_BYTES, unpackFrame } from './canvas.js';
+import { HEADER_BYTES, unpackFrame } from './canvas.js';
+import { Line } from './line.js';
 import { Meter, Recent } from './meter.js';
-import { openPicture } from './picture.js';
-import { Refused, openSocket } from './socket.js';
+import { View } from './view.js';
 
 export { captureInput } from './input.js';
 export { Refused, listWorlds } from './socket.js';
 
-/** How long WebRTC may take to show a first frame, ms. */
-const FIRST_FRAME_MS = 5000;
-/** How often the control connection's round trip is measured, ms. */
-const PING_EVERY = 1000;
 /** Controls whose receipt is awaited; a receipt for an older one is reported without its control. */
 const UNANSWERED = 512;
 /** Largest turn in one `look`, degrees. */
@@ -36,6 +32,8 @@ const MAX_LOOK = 3600;
  * @property {HTMLCanvasElement} canvas shows WebSocket frames
  * @property {'auto' | 'webrtc' | 'websocket'} [transport] 'auto' falls back from the first to the second
  * @property {'realtime' | 'lockstep'} [mode]
+ * @property {string} [resume] token of an earlier session, to go on with it
+ * @property {string} [watch] token of somebody's session, to see it
  */
 
 /**
@@ -48,7 +46,7 @@ const MAX_LOOK = 3600;
 export async function connect(options) {
   const world = new World(options);
   try {
-    await world.open(world.preferred());
+    await world.open();
   } catch (error) {
     world.close();
     throw error;
@@ -59,7 +57,8 @@ export async function connect(options) {
 /**
  * One open world. Events, with what `detail` holds:
  * `receipt` {seq, status, frame, control}; `transport` {transport}: pictures flow this way from now on; `stats` the
- * server's figures; `fault` {code, message, seq}: one request was refused; `closed` {code, message, retryable}.
+ * server's figures; `fault` {code, message, seq}: one request was refused; `lost`: the connection is gone and is being
+ * sought again; `back`: the same session goes on, and no key is held any more; `closed` {code, message, retryable}.
  */
 export class World extends EventTarget {
   /** @param {Options} options */
@@ -77,6 +76,24 @@ export class World extends EventTarget {
     this.server = null; // the server's latest `stats`
     this.paused = false;
     this.closed = false;
+    this.role = 'drive';
+    this.tokens = { resume: null, watch: null };
+    this.view = new View(options, this.meter, {
+      post: (message) => this.post(message),
+      onFlowing: (transport) => {
+        this.transport = transport;
+        this.emit('transport', { transport });
+      },
+      onDead: (why) => this.end({ code: 'no_path', message: `WebRTC shows nothing: ${why}`, retryable: true }),
+    });
+    this.line = new Line(options.url, {
+      onMessage: (message) => this.hear(message),
+      onPicture: (data) => this.see(data),
+      hello: () => ({ type: 'hello', protocol: 1, video: this.view.transport, format: this.view.format, watch: options.watch }),
+      onLost: () => this.emit('lost', {}),
+      onBack: (welcome) => this.back(welcome),
+      onEnd: (why) => this.end(why),
+    });
     this.onVisible = () => document.hidden || this.meter.forget();
     document.addEventListener('visibilitychange', this.onVisible);
   }
@@ -86,70 +103,31 @@ export class World extends EventTarget {
     return this.info?.name ?? null;
   }
 
-  /** The transport to try first. */
-  preferred() {
-    const wish = this.options.transport ?? 'auto';
-    if (wish === 'auto') return typeof RTCPeerConnection === 'undefined' ? 'websocket' : 'webrtc';
-    return wish;
+  /** Opens the connection and starts the pictures. Used by `connect`. */
+  async open() {
+    const { world, mode, resume, watch } = this.options;
+    const asked = await this.view.asked();
+    this.settle(await this.line.open({ type: 'hello', protocol: 1, world, seed: this.seed ?? undefined, mode, resume, watch, ...asked }));
+    this.meter.restart();
+    this.view.begin();
   }
 
-  /** Opens the connection and starts the pictures. Used by `connect` and by the fall-back. */
-  async open(transport) {
-    const { socket, welcome } = await openSocket(this.options.url, {
-      type: 'hello',
-      protocol: 1,
-      world: this.info?.name ?? this.options.world,
-      seed: this.seed ?? undefined,
-      video: transport,
-      mode: this.options.mode,
-    });
-    this.socket = socket;
+  settle(welcome) {
     this.info = welcome.world;
     this.worlds = welcome.worlds;
     this.session = welcome.session;
     this.seed = welcome.seed;
-    this.meter.restart();
-    socket.onmessage = ({ data }) => (typeof data === 'string' ? this.hear(JSON.parse(data)) : this.see(data));
-    socket.onclose = (event) => this.end({ code: this.reason ?? 'connection_lost', message: event.reason || 'the connection to the server was lost', retryable: true });
-    this.pinging = setInterval(() => this.ping(), PING_EVERY);
-    this.show(transport);
+    this.role = welcome.role;
+    this.tokens = { resume: welcome.resume ?? null, watch: welcome.watch ?? null };
+    this.lastSeq = Math.max(this.lastSeq, welcome.last_seq ?? 0);
   }
 
-  /** Starts receiving pictures. */
-  show(transport) {
-    if (transport === 'webrtc') this.deadline = setTimeout(() => this.fallBack('no picture'), FIRST_FRAME_MS);
-    this.picture = openPicture(transport, this.options, this.meter, {
-      send: (message) => this.post(message),
-      onFlowing: () => this.flowing(transport),
-      onFailed: (why) => this.fallBack(why),
-    });
-  }
-
-  flowing(transport) {
-    clearTimeout(this.deadline);
-    this.transport = transport;
-    this.ping();
-    this.emit('transport', { transport });
-  }
-
-  /** WebRTC does not work here: the same world again, with pictures over the WebSocket. */
-  async fallBack(why) {
-    clearTimeout(this.deadline);
-    if (this.closed || this.transport === 'websocket' || this.falling) return;
-    this.falling = true;
-    this.hangUp(`falling back to the WebSocket: ${why}`);
-    if (this.options.transport === 'webrtc') {
-      this.end({ code: 'no_path', message: `WebRTC shows nothing: ${why}`, retryable: true });
-      return;
-    }
-    try {
-      await this.open('websocket');
-    } catch (error) {
-      this.end(error instanceof Refused ? error : { code: 'connection_lost', message: error.message, retryable: true });
-    } finally {
-      this.falling = false;
-    }
-    if (this.closed) this.hangUp('closed');
+  /** The connection was lost and is there again: the same session, wherever it was. */
+  back(welcome) {
+    this.settle(welcome);
+    this.meter.forget();
+    this.view.begin();
+    this.emit('back', {});
   }
 
   /** A JSON message arrived. */
@@ -158,17 +136,12 @@ export class World extends EventTarget {
       case 'receipt': return this.hearReceipt(message);
       case 'frame':
       case 'answer':
-      case 'candidate': return this.picture.hear(message);
+      case 'candidate': return this.view.hear(message);
       case 'pong': return this.meter.roundTrip(performance.now() - message.t);
       case 'stats':
         this.server = message;
         return this.emit('stats', message);
-      case 'error':
-        this.failure = message;
-        return this.emit('fault', message);
-      case 'bye':
-        this.reason = 'session_closed';
-        return undefined;
+      case 'error': return this.emit('fault', message);
       default:
         return undefined; // a later server may say more
     }
@@ -184,11 +157,10 @@ export class World extends EventTarget {
 
   /** A binary message arrived: a picture. */
   see(data) {
-    if (!(this.picture instanceof CanvasVideo)) return;
     const nowMs = performance.now();
     const frame = unpackFrame(data);
     this.meter.arrived(HEADER_BYTES + frame.payload.length, nowMs);
-    this.picture.put(frame, nowMs);
+    this.view.see(frame, nowMs);
   }
 
   /** A key of the world went down or up. @returns {number} the number that the receipt will name */
@@ -240,15 +212,9 @@ export class World extends EventTarget {
     return seq;
   }
 
-  ping() {
-    this.post({ type: 'ping', t: performance.now() });
-  }
-
   /** @returns {boolean} whether it left */
   post(message) {
-    if (this.socket?.readyState !== WebSocket.OPEN) return false;
-    this.socket.send(JSON.stringify(message));
-    return true;
+    return this.line.post(message);
   }
 
   /** Figures of this page and the server's latest, in milliseconds and frames a second. */
@@ -259,7 +225,7 @@ export class World extends EventTarget {
       world_fps: this.info ? this.info.fps[0] / this.info.fps[1] : null,
       session: this.session,
       ...this.meter.stats(),
-      frames_replaced: this.picture?.dropped ?? 0,
+      frames_replaced: this.view.replaced,
       rtt_ms: this.meter.rtt,
       server: this.server,
     };
@@ -273,27 +239,27 @@ export class World extends EventTarget {
   /** Ends the session; the server frees it at once. */
   close() {
     if (this.closed) return;
-    this.closed = true;
-    document.removeEventListener('visibilitychange', this.onVisible);
-    this.hangUp('closed by the page');
+    this.hangUp();
+    this.line.close('closed by the page');
   }
 
-  /** Lets go of the connection without a `closed` event. */
-  hangUp(reason) {
-    clearInterval(this.pinging);
-    clearTimeout(this.deadline);
-    this.picture?.close();
-    if (!this.socket) return;
-    this.socket.onclose = this.socket.onmessage = null;
-    this.post({ type: 'bye', reason: reason.slice(0, 200) });
-    this.socket.close(1000);
+  /** Leaves without ending the session: for a moment, `tokens.resume` opens it again. For a page that is reloaded. */
+  leave() {
+    if (this.closed) return;
+    this.hangUp();
+    this.line.leave();
+  }
+
+  hangUp() {
+    this.closed = true;
+    document.removeEventListener('visibilitychange', this.onVisible);
+    this.view.close();
   }
 
   /** The connection is over, and not by our wish. */
-  end(why) {
+  end({ code, message, retryable }) {
     if (this.closed) return;
     this.close();
-    const { code, message, retryable } = this.failure && why.code === 'session_closed' ? this.failure : why;
     this.emit('closed', { code, message, retryable });
   }
 

@@ -231,11 +231,12 @@ def visit(browser: Browser, server: ServerProcess) -> Iterator[Callable[..., Vis
     """Opens pages, and closes them after the test, each of which must have run without an error in its console."""
     visitors: list[Visitor] = []
 
-    def open_page(query: str, *, width: int = 1280, height: int = 860, script: str = "") -> Visitor:
+    def open_page(query: str, *, width: int = 1280, height: int = 860, script: str = "", port: int = 0) -> Visitor:
         page = browser.new_page(viewport={"width": width, "height": height})
         if script:
             page.add_init_script(script)
-        visitors.append(Visitor(page, f"{server.url}/?{query}"))
+        url = f"http://127.0.0.1:{port}" if port else server.url
+        visitors.append(Visitor(page, f"{url}/?{query}"))
         return visitors[-1]
 
     yield open_page

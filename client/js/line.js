@@ -1,0 +1,137 @@
+/**
+ * The control connection, which comes back by itself: when it is lost without a word, it is opened again and the same
+ * session goes on, for as long as the server keeps it.
+ *
+ * Knows the WebSocket, `hello` and `welcome`; nothing of pictures or controls.
+ */
+
+import { Refused, openSocket } from './socket.js';
+
+/** How often the round trip is measured, ms. */
+const PING_EVERY = 1000;
+/** A server that says nothing for so long is away, ms; it answers every ping. */
+const SILENCE = 3000;
+/** Waits between two attempts to come back, ms; the last one repeats. */
+const WAITS = [100, 300, 600, 1000, 2000];
+/** How long to try, ms: as long as servers keep an orphan. */
+const TRY_FOR = 60000;
+
+export class Line {
+  /**
+   * @param {string | undefined} url of the server's WebSocket; this page's server when absent
+   * @param {object} calls
+   * @param {(message: object) => void} calls.onMessage JSON from the server
+   * @param {(data: ArrayBuffer) => void} calls.onPicture a binary message
+   * @param {() => object} calls.hello what to ask for when the session is opened again
+   * @param {() => void} calls.onLost the line is gone; trying to come back
+   * @param {(welcome: object) => void} calls.onBack the same session goes on
+   * @param {(why: {code: string, message: string, retryable: boolean}) => void} calls.onEnd it is over
+   */
+  constructor(url, calls) {
+    this.url = url;
+    this.calls = calls;
+    this.closed = false;
+    this.socket = null;
+    this.resume = null; // the token that opens this session again
+    this.failure = null; // the server's latest error
+  }
+
+  /** Opens a session. @returns {Promise<object>} the `welcome` @throws {Refused} */
+  async open(hello) {
+    const { socket, welcome } = await openSocket(this.url, hello);
+    if (this.closed) {
+      socket.close(1000);
+      throw new Refused('closed', 'closed by the page', false);
+    }
+    this.socket = socket;
+    this.resume = welcome.resume ?? null;
+    this.failure = null;
+    this.heardMs = performance.now();
+    socket.onmessage = ({ data }) => this.hear(data);
+    socket.onclose = (event) => this.lost(event);
+    clearInterval(this.pinging);
+    this.pinging = setInterval(() => this.ping(), PING_EVERY);
+    this.ping();
+    return welcome;
+  }
+
+  /** @returns {boolean} whether it left */
+  post(message) {
+    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** Ends the session; nothing is called any more. */
+  close(reason) {
+    if (this.closed) return;
+    this.closed = true;
+    clearInterval(this.pinging);
+    this.post({ type: 'bye', reason: reason.slice(0, 200) });
+    this.drop();
+  }
+
+  /** Leaves without a word, so that the session can be opened again for a moment: a page that is being reloaded. */
+  leave() {
+    this.closed = true;
+    clearInterval(this.pinging);
+    this.drop();
+  }
+
+  drop() {
+    const { socket } = this;
+    this.socket = null;
+    if (!socket) return;
+    socket.onclose = socket.onmessage = null;
+    socket.close(1000);
+  }
+
+  hear(data) {
+    this.heardMs = performance.now();
+    if (typeof data !== 'string') return this.calls.onPicture(data);
+    const message = JSON.parse(data);
+    if (message.type === 'error') this.failure = message;
+    return this.calls.onMessage(message);
+  }
+
+  ping() {
+    if (performance.now() - this.heardMs > SILENCE && !document.hidden) {
+      this.drop();
+      this.lost({ reason: '' });
+      return;
+    }
+    this.post({ type: 'ping', t: performance.now() });
+  }
+
+  /** The connection is over, and not by our wish. */
+  lost({ reason }) {
+    clearInterval(this.pinging);
+    if (this.closed) return;
+    if (reason || !(this.resume || this.calls.hello().watch)) {
+      const { code, message, retryable } = this.failure?.code === reason ? this.failure : { code: 'connection_lost', message: reason || 'the connection to the server was lost', retryable: true };
+      this.end({ code, message, retryable });
+      return;
+    }
+    this.calls.onLost();
+    this.comeBack(performance.now() + TRY_FOR, 0);
+  }
+
+  async comeBack(deadlineMs, attempt) {
+    if (this.closed) return;
+    try {
+      this.calls.onBack(await this.open({ ...this.calls.hello(), resume: this.resume ?? undefined }));
+    } catch (error) {
+      const hopeless = !['unreachable', 'busy'].includes(error.code) || performance.now() > deadlineMs;
+      if (this.closed) return;
+      if (hopeless) this.end(error.code === 'unknown_session' ? { code: 'connection_lost', message: 'the session has ended meanwhile', retryable: true } : error);
+      else setTimeout(() => this.comeBack(deadlineMs, attempt + 1), WAITS[Math.min(attempt, WAITS.length - 1)]);
+    }
+  }
+
+  end(why) {
+    this.closed = true;
+    clearInterval(this.pinging);
+    this.drop();
+    this.calls.onEnd(why);
+  }
+}
