@@ -44,7 +44,7 @@ test-fast: .venv/.dev
 
 test-browser: .venv/.dev
 	@sh tests/browser/chromium.sh
-	$(BIN)/pytest -q -m browser tests/browser
+	$(BIN)/pytest -q -m "browser or network" tests/browser tests/network
 
 # The folders appear under their import names for the type checker.
 build/typing/worldloom:

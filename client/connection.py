@@ -14,19 +14,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as open_websocket
 from websockets.exceptions import ConnectionClosed
 
 from worldloom.streamer import protocol as wire
 from worldloom.streamer.errors import BadMessage, SessionClosed, WorldloomError
 
 from .failures import raised
-from .handshake import WELCOME_S, endpoint, greet
+from .line import Line, endpoint, lost
 from .pictures import Picture, PictureQueue, decode_pixels
 from .receipts import Receipts
 
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
     from .webrtc import Receiver
 
 Rows: TypeAlias = Sequence[Sequence[float]]
-
-MAX_PICTURE_BYTES = 64 * 1024 * 1024
 
 
 @asynccontextmanager
@@ -49,6 +45,9 @@ async def connect(
     format: wire.Format = "jpeg",
     prompt: str | None = None,
     buffer: int | None = None,
+    resume: str | None = None,
+    watch: str | None = None,
+    patience: float = 30.0,
 ) -> AsyncIterator[RemoteWorld]:
     """Open a world and close it on the way out.
 
@@ -61,30 +60,39 @@ async def connect(
         format: of pictures over the WebSocket; "raw" is exact and needs no decoder.
         prompt: a text to start from, where the world takes one.
         buffer: pictures that may wait to be read, the oldest dropped first; one chunk when absent.
+        resume: `RemoteWorld.resume_token` of an earlier connection: go on with that session.
+        watch: `RemoteWorld.watch_token` of somebody's session: see it, without control.
+        patience: seconds to seek a connection again that was lost, with the same session; 0: not at all.
 
     Raises:
         WorldloomError: what the server answered, for example `Busy` or `UnknownWorld`.
         ConnectionError: there is no server, or it went away.
     """
     hello = wire.Hello(
-        protocol=wire.PROTOCOL, world=world, seed=seed, prompt=prompt, video=video, mode=mode, format=format
+        protocol=wire.PROTOCOL,
+        world=world,
+        seed=seed,
+        prompt=prompt,
+        video=video,
+        mode=mode,
+        format=format,
+        resume=resume,
+        watch=watch,
     )
     failure: Exception | None = None
-    async with open_websocket(endpoint(url), max_size=MAX_PICTURE_BYTES, compression=None, proxy=None) as socket:
-        welcome = await asyncio.wait_for(greet(socket, hello), WELCOME_S)
-        remote = RemoteWorld(socket, welcome, buffer or welcome.world.chunk)
-        async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(remote._read())]
-            try:
-                if welcome.video == "webrtc":
-                    running.append(tasks.create_task(await remote._start_webrtc()))
-                yield remote
-            except Exception as error:  # leaves as itself and not inside a group
-                failure = error
-            finally:
-                await remote._leave()
-                for task in running:
-                    task.cancel()
+    line = Line(endpoint(url), hello, patience)
+    remote = RemoteWorld(line, await line.open(), buffer)
+    async with asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(remote._read())
+        try:
+            if video == "webrtc":
+                await remote._start_webrtc()
+            yield remote
+        except Exception as error:  # leaves as itself and not inside a group
+            failure = error
+        finally:
+            await remote._leave()
+            reading.cancel()
     if failure is not None:
         raise failure
 
@@ -92,18 +100,22 @@ async def connect(
 class RemoteWorld:
     """One open session; made by `connect`. Not to be shared between event loops."""
 
-    def __init__(self, socket: ClientConnection, welcome: wire.Welcome, depth: int) -> None:
+    def __init__(self, line: Line, welcome: wire.Welcome, depth: int | None) -> None:
         self.info = welcome.world
         self.session = welcome.session
         self.seed = welcome.seed
         self.mode = welcome.mode
+        self.resume_token = welcome.resume  # opens this session again, from anywhere
+        self.watch_token = welcome.watch  # lets others see it
+        self.reconnected = 0  # times that a lost connection was found again
         self.stats: wire.Stats | None = None  # the server's latest
-        self._socket = socket
-        self._seq = 0
-        self._pictures = PictureQueue(depth)
+        self._line = line
+        self._seq = welcome.last_seq
+        self._pictures = PictureQueue(depth or welcome.world.chunk)
         self._receipts = Receipts()
         self._fault: WorldloomError | None = None  # why the session ended
         self._receiver: Receiver | None = None
+        self._receiving: asyncio.Task[None] | None = None
         self._ended = False
 
     @property
@@ -218,9 +230,9 @@ class RemoteWorld:
 
     async def _post(self, message: wire.ClientMessage) -> None:
         try:
-            await self._socket.send(wire.encode(message))
-        except ConnectionClosed:
-            raise self._why() from None
+            await self._line.send(message)
+        except ConnectionClosed as error:
+            raise self._fault or lost(error) from None
 
     def _check_open(self) -> None:
         if self._ended:
@@ -229,28 +241,52 @@ class RemoteWorld:
     def _why(self) -> WorldloomError:
         return self._fault or SessionClosed("the session has ended; connect again")
 
-    async def _start_webrtc(self) -> Coroutine[None, None, None]:
-        """Send the offer; returns what must run meanwhile."""
+    async def _start_webrtc(self) -> None:
+        """Send the offer, and receive from now on."""
         from .webrtc import Receiver
 
+        await self._stop_webrtc()
         self._receiver = Receiver(self.info, self._pictures.put)
         await self._post(wire.Offer(sdp=await self._receiver.offer()))
-        return self._receiver.run()
+        self._receiving = asyncio.create_task(self._receiver.run())
+
+    async def _stop_webrtc(self) -> None:
+        if self._receiving is not None:
+            self._receiving.cancel()
+            await asyncio.wait([self._receiving])
+        if self._receiver is not None:
+            await self._receiver.close()
+        self._receiver = self._receiving = None
 
     async def _read(self) -> None:
-        """Everything that the server sends, until the connection ends. Never raises: the ends of it do."""
+        """Everything that the server sends, until the session ends. Never raises: the ends of it do."""
         try:
-            async for data in self._socket:
-                if isinstance(data, bytes):
-                    self._see(data)
-                else:
-                    await self._hear(wire.decode_server(data))
-        except ConnectionClosed as error:
-            self._fault = self._fault or SessionClosed(f"the connection was lost: {error}")
+            while True:
+                try:
+                    async for data in self._line.messages():
+                        if isinstance(data, bytes):
+                            self._see(data)
+                        else:
+                            await self._hear(wire.decode_server(data))
+                    return
+                except ConnectionClosed as error:
+                    await self._come_back(error)
         except (WorldloomError, ImportError) as error:
-            self._fault = error if isinstance(error, WorldloomError) else BadMessage(str(error))
+            self._fault = self._fault or (error if isinstance(error, WorldloomError) else BadMessage(str(error)))
         finally:
             self._finish()
+
+    async def _come_back(self, error: ConnectionClosed) -> None:
+        """The connection was lost: the same session again, or the error that ends it. Raises `WorldloomError`."""
+        gone = lost(error)
+        self._receipts.forget(gone)
+        if self._fault is not None or not self._line.may_return(error):
+            raise self._fault or gone
+        welcome = await self._line.reopen(gone)
+        self._seq = max(self._seq, welcome.last_seq)
+        self.reconnected += 1
+        if self._receiver is not None:
+            await self._start_webrtc()
 
     def _see(self, data: bytes) -> None:
         header, payload = wire.unpack_frame(data)
@@ -293,6 +329,6 @@ class RemoteWorld:
         """Say goodbye and let go of the video."""
         if not self._ended:
             with contextlib.suppress(ConnectionClosed):
-                await self._socket.send(wire.encode(wire.Bye(reason="closed by the client")))
-        if self._receiver is not None:
-            await self._receiver.close()
+                await self._line.send(wire.Bye(reason="closed by the client"))
+        await self._stop_webrtc()
+        await self._line.close()

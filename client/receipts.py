@@ -55,13 +55,17 @@ class Receipts:
         waiter = self._waiters[seq] = asyncio.get_running_loop().create_future()
         return await waiter
 
-    def close(self, why: WorldloomError) -> None:
-        """No more answers: nobody may go on waiting."""
-        self._end = why
+    def forget(self, why: WorldloomError) -> None:
+        """What is awaited now will not be answered; later controls will be."""
         for waiter in self._waiters.values():
             if not waiter.done():
                 waiter.set_exception(why)
         self._waiters.clear()
+
+    def close(self, why: WorldloomError) -> None:
+        """No more answers: nobody may go on waiting."""
+        self._end = why
+        self.forget(why)
 
 
 def _keep(kept: OrderedDict[int, _V], seq: int, value: _V) -> None:

@@ -35,20 +35,26 @@ class TwoStreamMemory:
     """Training: T - 1 context frames, then T - 1 target frames, frame t + 1 as target t (see fit_dynamics.py).
 
     Context t sees contexts up to t, target t sees the same and itself. What a mask would throw away is not computed.
+    The first targets may be left out.
     """
 
     rotary: Rotary  # each (B, 1, S, d/2)
     tokens: int  # of one frame
+    skipped: int = 0  # targets left out
 
     def attend(self, layer: int, qk: Tensor, v: Tensor) -> Tensor:
         """See `dit.Memory`."""
         del layer
         (q, k), n = rotate(qk, self.rotary), self.tokens
-        half = q.shape[2] // 2
+        skipped = self.skipped * n
+        half = (q.shape[2] + skipped) // 2
         contexts, targets = [], []
         for at in range(0, half, n):
-            past, own = slice(0, at + n), slice(half + at, half + at + n)
+            past = slice(0, at + n)
             contexts.append(attention(q[:, :, at : at + n], k[:, :, past], v[:, :, past]))
+            if at < skipped:
+                continue
+            own = slice(half + at - skipped, half + at - skipped + n)
             keys, values = (torch.cat([x[:, :, past], x[:, :, own]], 2) for x in (k, v))
             targets.append(attention(q[:, :, own], keys, values))
         return torch.cat(contexts + targets, 2)

@@ -8,6 +8,7 @@ makes it mend its mistakes (see rollouts.py). Knows latents and actions; nothing
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,9 @@ from .recipe import Recipe
 from .rollouts import Rollouts
 
 PURE_SHARE = 0.7  # share of targets that start from pure noise, as every sampled frame does
-SPREAD = 1.2  # standard deviation of the logarithm of the noise-to-picture ratio of the other targets
-ABOVE = 1.0  # its mean lies this far above the logarithm of the typical change: finer noise hides nothing
+SPREAD = (
+    0.5  # standard deviation of the logarithm of the noise-to-picture ratio of the others, around a sampler's level
+)
 
 
 def dit_config(recipe: Recipe) -> DiTConfig:
@@ -54,39 +56,85 @@ def two_streams(frames: int) -> NDArray[np.int64]:
     return np.concatenate([np.arange(frames - 1), np.arange(1, frames)])
 
 
-def loss_of(model: Any, config: DiTConfig, batch: Batch) -> tuple[Tensor, Tensor]:
-    """How far the network is from the true frames, and the frame that it would put after each clip.
+@dataclass
+class Attempt:
+    """What the network made of a batch."""
 
-    Returns:
-        loss, a scalar: weighted mean squared error of the velocity of every target frame; about 1 is what copying the
-        last frame gives. And (B, C, h, w): the picture of the last target; a one-step sample where `dreamed`.
+    loss: Tensor  # scalar: weighted mean squared error of the velocity of every target frame; about 1 is copying
+    noise: Tensor  # (B, C, h, w) what the last target was hidden in
+    velocity: Tensor  # (B, C, h, w) of the last target; at noise level 1 where `dreamed`
+
+    def last(self, count: int) -> Attempt:
+        """Of the last clips only."""
+        return Attempt(self.loss, self.noise[-count:], self.velocity[-count:])
+
+
+def attempt(model: Any, config: DiTConfig, batch: Batch, levels: Sequence[float] = ()) -> Attempt:
+    """How far the network is from the true frames.
+
+    Args:
+        model: the network, perhaps compiled.
+        config: its shape.
+        batch: clips.
+        levels: noise levels between 1 and 0 that the sampler visits; about these the network is trained besides 1.
     """
     z, device, change = batch.context, batch.context.device, model.change
     B, T = z.shape[0], z.shape[1] + 1
-    sigma = torch.sigmoid(torch.randn(B, T - 1, device=device) * SPREAD + change.log() + ABOVE)
-    pure = torch.rand_like(sigma) < PURE_SHARE
-    pure[:, -1] |= batch.dreamed
-    sigma = torch.where(pure, torch.ones_like(sigma), sigma)
+    sigma = some_levels((B, T - 1), levels, device)
+    sigma[:, -1] = torch.where(batch.dreamed, 1.0, sigma[:, -1])
     noise = torch.randn_like(z)
     s = sigma[..., None, None, None]
     target = (1 - s) * batch.target + s * noise
     at = torch.from_numpy(two_streams(T))
-    cos, sin = rotary(config.rope, at.double().expand(B, -1), batch.yaw.cpu()[:, at])
-    memory = TwoStreamMemory((cos[:, None].to(device), sin[:, None].to(device)), config.tokens)
     past = past_of(batch)
     velocity = model(
         torch.cat([z, target], 1),
         torch.cat([past[:, :-1], past[:, 1:]], 1),
         torch.cat([torch.zeros_like(sigma), sigma], 1),
         batch.actions[:, at],
-        memory,
+        memory_of(config, batch, at),
     )[:, T - 1 :]
     weight = precondition(sigma, change)[3]
     error = mean_of_known((weight * (velocity - (noise - batch.target)).square()).mean((2, 3, 4)), batch.counts)
     # Context that went astray is far from its target, and would drown the clips that can be learnt.
     astray = mean_of_known((z - batch.target).square().mean((2, 3, 4)), batch.counts) / change.square()
     loss = (error / torch.where(batch.dreamed | batch.faded, astray.clamp(min=1.0), 1.0)).mean()
-    return loss, (target[:, -1] - s[:, -1] * velocity[:, -1]).detach()
+    return Attempt(loss, noise[:, -1], velocity[:, -1].detach())
+
+
+def some_levels(shape: tuple[int, int], levels: Sequence[float], device: torch.device) -> Tensor:
+    """Noise levels to train at: mostly 1, the others about those of the sampler."""
+    ones = torch.ones(shape, device=device)
+    if not levels:
+        return ones
+    middle = torch.tensor(levels, device=device)[torch.randint(len(levels), shape, device=device)].logit()
+    sigma = torch.sigmoid(middle + SPREAD * torch.randn(shape, device=device))
+    return torch.where(torch.rand(shape, device=device) < PURE_SHARE, ones, sigma)
+
+
+def memory_of(config: DiTConfig, batch: Batch, at: Tensor, skipped: int = 0) -> TwoStreamMemory:
+    """What the frames `at` of a batch may look at."""
+    device = batch.context.device
+    cos, sin = rotary(config.rope, at.double().expand(len(batch.context), -1), batch.yaw.cpu()[:, at])
+    return TwoStreamMemory((cos[:, None].to(device), sin[:, None].to(device)), config.tokens, skipped)
+
+
+@torch.no_grad()
+def sample_last(model: Any, config: DiTConfig, batch: Batch, tried: Attempt, sigmas: Sequence[float]) -> Tensor:
+    """(B, C, h, w) the frame after each clip's context as streaming would draw it, from the first step that was tried.
+
+    The later steps look at the contexts and one target only.
+    """
+    z, T = batch.context, batch.context.shape[1] + 1
+    at = torch.cat([torch.arange(T - 1), torch.tensor([T - 1])])
+    past, memory = past_of(batch), memory_of(config, batch, at, skipped=T - 2)
+    x = tried.noise + (sigmas[1] - 1.0) * tried.velocity
+    for level, lower in zip(sigmas[1:-1], sigmas[2:], strict=True):
+        sigma = torch.zeros(len(z), T, device=z.device)
+        sigma[:, -1] = level
+        frames = torch.cat([z, x[:, None]], 1)
+        x = x + (lower - level) * model(frames, past[:, :T], sigma, batch.actions[:, at], memory)[:, -1]
+    return unit_cells(x)
 
 
 def mean_of_known(values: Tensor, counts: Tensor) -> Tensor:
@@ -189,11 +237,13 @@ def fit_dynamics(recipe: Recipe, folder: Path, device: torch.device) -> None:
         batch = source.draw(budget.done, count - own, frames)
         batch = batch.beside(rollouts.draw(own, frames)) if own else batch
         with torch.autocast(device.type, torch.bfloat16):
-            loss, following = loss_of(model, config, batch.to(device))
-        trainee.step(loss, recipe)
+            batch = batch.to(device)
+            tried = attempt(model, config, batch, r.sigmas[1:-1])
+        trainee.step(tried.loss, recipe)
         if own:
-            rollouts.extend(unit_cells(following[-own:]))
-        return {"loss": loss.item()}
+            with torch.autocast(device.type, torch.bfloat16):
+                rollouts.extend(sample_last(model, config, batch.last(own), tried.last(own), r.sigmas))
+        return {"loss": tried.loss.item()}
 
     run_steps(f"dynamics {recipe.spec.name}", budget, step, lambda: trainee.save(path))
 

@@ -41,6 +41,10 @@ class Batch:
         moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "yaw"}
         return Batch(**moved, yaw=self.yaw)
 
+    def last(self, count: int) -> Batch:
+        """The last clips of these."""
+        return Batch(*(getattr(self, f.name)[-count:] for f in fields(self)))
+
     def beside(self, other: Batch) -> Batch:
         """These clips, then the others, in one batch."""
         return Batch(*(torch.cat([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))

@@ -15,17 +15,21 @@ from typing import Any
 import aioice.ice
 import av
 from aiortc import RTCRtpSender, codecs, rtp
-from aiortc.codecs.h264 import PACKET_MAX, H264Encoder
+from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
+from aiortc.rtcrtpsender import RTP_HISTORY_SIZE
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from aiortc.stats import RTCRemoteInboundRtpStreamStats
 
 PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+REPAIRED_FOR = 0.3  # seconds in which a lost packet is sent again; after that, a key frame makes up for it
+VIDEO_HZ = 90_000
 PLAYOUT_DELAY_ID = 6  # free in aiortc's table of header extensions; the peer's number wins when we answer
 
 # Names that Python's mangling gives to private attributes of RTCRtpSender.
 ENCODER = "_RTCRtpSender__encoder"
+HISTORY = "_RTCRtpSender__rtp_history"
 HEADER_EXTENSIONS_MAP = "_RTCRtpSender__rtp_header_extensions_map"
 RTP_TIMESTAMP = "_RTCRtpSender__rtp_timestamp"
 STATS = "_RTCRtpSender__stats"
@@ -62,11 +66,21 @@ class PlayoutDelayMap(rtp.HeaderExtensionsMap):
 class Packetizer:
     """Stands where the sender keeps its encoder: cuts our packets to RTP size.
 
-    It has no `target_bitrate`, which is where aiortc would put the receiver's bandwidth estimate.
+    `target_bitrate` is where aiortc puts the receiver's bandwidth estimate, in bits a second.
     """
 
-    def __init__(self, mime: str) -> None:
+    def __init__(self, mime: str, on_estimate: Callable[[int], None]) -> None:
         self._inner = H264Encoder() if mime.lower() == "video/h264" else Vp8Encoder()
+        self._on_estimate = on_estimate
+
+    @property
+    def target_bitrate(self) -> int:
+        """Never read; aiortc looks whether it is there."""
+        return 0
+
+    @target_bitrate.setter
+    def target_bitrate(self, bitrate: int) -> None:
+        self._on_estimate(bitrate)
 
     def pack(self, packet: av.Packet[av.VideoStream]) -> tuple[list[bytes], int]:
         """RTP payloads and the timestamp of one encoded picture."""
@@ -83,24 +97,36 @@ def install() -> None:
 
 
 def bind(
-    transceiver: RTCRtpTransceiver, *, on_key_frame: Callable[[], None], may_retransmit: Callable[[int], bool]
+    transceiver: RTCRtpTransceiver,
+    *,
+    on_key_frame: Callable[[], None],
+    on_estimate: Callable[[int], None],
+    may_retransmit: Callable[[int], bool],
 ) -> str:
     """Make a negotiated, not yet started video sender send our packets; return its codec, like "video/H264".
 
     Args:
         transceiver: after `setRemoteDescription`, before `setLocalDescription`.
-        on_key_frame: called when the receiver asks for a whole picture (PLI or FIR).
+        on_key_frame: called when the receiver needs a whole picture: it asks for one (PLI or FIR), or misses packets
+            that are too old to be of use. After a silent line, old pictures would come back as a burst.
+        on_estimate: called with what the receiver believes that its line takes (REMB), in bits a second.
         may_retransmit: asked, with the size of a packet in bytes, when the receiver misses one (NACK).
     """
     sender = transceiver.sender
     mime: str = transceiver._codecs[0].mimeType
     setattr(sender, HEADER_EXTENSIONS_MAP, PlayoutDelayMap())
-    setattr(sender, ENCODER, Packetizer(mime))
+    setattr(sender, ENCODER, Packetizer(mime, on_estimate))
     sender._send_keyframe = on_key_frame  # type: ignore[method-assign]
     retransmit = sender._retransmit
 
     async def retransmit_if_allowed(sequence_number: int) -> None:
-        if may_retransmit(rtp.RTP_HEADER_LENGTH + PACKET_MAX):
+        packet = getattr(sender, HISTORY).get(sequence_number % RTP_HISTORY_SIZE)
+        if packet is None or packet.sequence_number != sequence_number:
+            return
+        age = (getattr(sender, RTP_TIMESTAMP) - packet.timestamp) % 2**32
+        if age > REPAIRED_FOR * VIDEO_HZ:
+            on_key_frame()
+        elif may_retransmit(rtp.RTP_HEADER_LENGTH + len(packet.payload)):
             await retransmit(sequence_number)
 
     sender._retransmit = retransmit_if_allowed  # type: ignore[method-assign]

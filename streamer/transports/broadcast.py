@@ -50,6 +50,7 @@ class Subscription:
         self.kind: Kind = kind
         self.leads = leads  # its line decides the bit rate; the others take what it gets
         self.bitrate: int | None = None  # bits/s that its line takes; None: not known
+        self.silent_until = 0.0  # seconds, monotonic: its line is to drain
         self.dropped = 0  # packets that it was too slow for
         self._depth = depth
         self._want_key = want_key
@@ -182,7 +183,7 @@ class Broadcast:
     async def _hand_out(self, frame: Frame) -> None:
         self._set_rates()
         loop = asyncio.get_running_loop()
-        kinds = {one.kind for one in self._subscriptions}
+        kinds = self._wanted(time.monotonic())
         # Encoders are looked up here: while the pool works, somebody may come or go.
         jobs = [(kind, self._encoders.get(kind)) for kind in get_args(Codec) if kind in kinds]
         jobs += [(kind, None) for kind in get_args(Still) if kind in kinds]
@@ -191,6 +192,16 @@ class Broadcast:
             for subscription in list(self._subscriptions):
                 if subscription.kind == packet.kind:
                     subscription.put(packet)
+
+    def _wanted(self, now: float) -> set[Kind]:
+        """Kinds to encode. While a line drains, pictures are left out before they are encoded: none is missed later."""
+
+        def silent(kind: Kind) -> bool:
+            watching = [one for one in self._subscriptions if one.kind == kind]
+            deciding = [one for one in watching if one.leads] or watching
+            return all(one.silent_until > now for one in deciding)
+
+        return {kind for kind in {one.kind for one in self._subscriptions} if not silent(kind)}
 
     def _set_rates(self) -> None:
         """Each encoder aims at what the line of whoever leads takes; without a leader, at the narrowest line."""

@@ -35,7 +35,7 @@ class EncoderSettings(BaseModel):
     preset: str = "veryfast"  # x264 preset; slower ones cost milliseconds, not decibels, at these sizes
     bits_per_pixel: float = Field(default=1.0, gt=0, le=8)  # of the encoded picture, one frame; sets the highest rate
     bitrate_max: int = Field(default=4_000_000, ge=100_000)  # bits/s, whatever the picture size
-    bitrate_min: int = Field(default=200_000, ge=50_000)  # bits/s, however bad the line
+    bitrate_min: int = Field(default=150_000, ge=50_000)  # bits/s, however bad the line
     double_below: int = Field(default=256 * 256, ge=0)  # pixels; smaller pictures are doubled before encoding
     key_frame_interval: float = Field(default=0.25, ge=0)  # seconds; key frames on request come no more often than this
 

@@ -141,7 +141,12 @@ class WebRtcVideo:
         await peer.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
         if not aiortc_patches.wants_media(transceiver):
             raise BadOffer("expected an offer with a video line that receives (recvonly), got none")
-        mime = aiortc_patches.bind(transceiver, on_key_frame=track.want_key_frame, may_retransmit=track.may_retransmit)
+        mime = aiortc_patches.bind(
+            transceiver,
+            on_key_frame=track.want_key_frame,
+            on_estimate=track.hear_estimate,
+            may_retransmit=track.may_retransmit,
+        )
         self.codec = "h264" if mime.lower() == "video/h264" else "vp8"
         self._subscription = self._broadcast.subscribe(self.codec, leads=self._leads)
         track.begin(transceiver.sender, self._subscription, self._broadcast.encoder(self.codec).ceiling)
@@ -176,6 +181,12 @@ class _PictureTrack(MediaStreamTrack):
     def may_retransmit(self, size: int) -> bool:
         return self._rate is not None and self._repairs.take(size, self._rate.bitrate, time.monotonic())
 
+    def hear_estimate(self, bitrate: int) -> None:
+        """What the viewer believes that its line takes."""
+        if self._rate is not None:
+            self._rate.estimate(bitrate, time.monotonic())
+            self._follow_rate()
+
     async def recv(self) -> av.Packet[Any]:
         """The next picture, encoded."""
         if self._subscription is None or self.readyState != "live":
@@ -187,6 +198,8 @@ class _PictureTrack(MediaStreamTrack):
             self.stop()
             raise MediaStreamError("the session has ended") from None
         self._video.tally.add(len(made.data), made.encode_ns, key=made.key)
+        if self._rate is not None:
+            self._rate.sent(len(made.data), time.monotonic())
         packet = av.Packet(made.data)
         packet.pts, packet.time_base = made.frame.pts, TIME_BASE
         self._leaving = made
@@ -207,8 +220,13 @@ class _PictureTrack(MediaStreamTrack):
             return
         self._reported = report.timestamp
         rtt_ms = None if report.roundTripTime is None else 1000.0 * report.roundTripTime
-        self._rate.hear(ReceiverReport(report.fractionLost / 256, rtt_ms))
-        self._subscription.bitrate = self._rate.bitrate
+        self._rate.hear(ReceiverReport(report.fractionLost / 256, rtt_ms), time.monotonic())
+        self._follow_rate()
+
+    def _follow_rate(self) -> None:
+        if self._subscription is not None and self._rate is not None:
+            self._subscription.bitrate = self._rate.bitrate
+            self._subscription.silent_until = self._rate.silent_until
 
 
 def reachable(offer: str) -> str:

@@ -137,7 +137,10 @@ def test_a_cut_line_comes_back_to_the_same_world(
     visitor.wait_for_picture()
     session = visitor.page.evaluate("window.worldloom.session")
     visitor.page.evaluate(
-        "window.heard = []; for (const type of ['lost', 'back']) window.worldloom.client.addEventListener(type, () => heard.push(type))"
+        """window.heard = [];
+           for (const type of ['lost', 'back']) {
+             window.worldloom.client.addEventListener(type, () => heard.push(type));
+           }"""
     )
     wire.cut()
     visitor.wait_for("heard.includes('lost')")

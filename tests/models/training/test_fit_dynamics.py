@@ -8,14 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from worldloom.models.autoencoder import unit_cells
 from worldloom.models.dit import DiTConfig
 from worldloom.models.kv_cache import CacheConfig, KVCache
 from worldloom.models.memory import CachedMemory, FullMemory, TwoStreamMemory
 from worldloom.models.rope import RopeConfig, rotary
+from worldloom.models.sampler import denoise
 from worldloom.models.training.budget import Budget
-from worldloom.models.training.fit_dynamics import Trainee, dit_config, loss_of, past_of, two_streams
+from worldloom.models.training.fit_dynamics import (
+    Trainee,
+    attempt,
+    dit_config,
+    past_of,
+    sample_last,
+    some_levels,
+    two_streams,
+)
 from worldloom.models.training.latents import Batch
 from worldloom.models.training.muon import Muon, orthogonal
 from worldloom.models.training.recipe import Recipe, load_recipe
@@ -101,6 +111,39 @@ def test_what_is_trained_is_what_streams(begins: bool) -> None:
                     state.frame += 1
 
 
+def test_the_last_frame_is_sampled_as_streaming_samples_it() -> None:
+    """Two steps from the first one that training made anyway equal the sampler over a cache."""
+    dit = tiny_dit(90.0)
+    c, T, sigmas = dit.config, 4, (1.0, 0.6, 0.0)
+    batch = replace(some_batch(c, T, turning=True), dreamed=torch.tensor([True, True]))
+    torch.manual_seed(0)
+    tried = attempt(dit, c, batch)
+    made = sample_last(dit, c, batch, tried, sigmas)
+    z, past, index = batch.context, past_of(batch), torch.arange(T)
+    cos, sin = rotary(c.rope, index.double().expand(2, -1), batch.yaw)
+    n = c.tokens
+    mask = torch.ones(T, T, dtype=torch.bool).tril().repeat_interleave(n, 0).repeat_interleave(n, 1)
+    memory = FullMemory((cos[:, None], sin[:, None]), mask)
+
+    def velocity(x: Tensor, level: float) -> Tensor:
+        sigma = torch.zeros(2, T)
+        sigma[:, -1] = level
+        with torch.no_grad():
+            return dit(torch.cat([z, x[:, None]], 1), past, sigma, batch.actions, memory)[:, -1]
+
+    want = unit_cells(denoise(velocity, tried.noise, sigmas))
+    torch.testing.assert_close(made, want, atol=1e-4, rtol=1e-4)
+
+
+def test_noise_levels_are_those_of_the_sampler() -> None:
+    torch.manual_seed(0)
+    device = torch.device("cpu")
+    assert (some_levels((50, 4), (), device) == 1).all()
+    sigma = some_levels((500, 4), (0.6,), device)
+    assert 0.6 < (sigma == 1).float().mean() < 0.8
+    assert 0.55 < sigma[sigma < 1].median() < 0.65
+
+
 def test_loss_falls_on_one_clip(recipe: Recipe) -> None:
     recipe = replace(recipe, dynamics=replace(recipe.dynamics, steps=1000))
     trainee = Trainee.fresh(recipe, torch.device("cpu"))
@@ -108,7 +151,7 @@ def test_loss_falls_on_one_clip(recipe: Recipe) -> None:
     torch.manual_seed(0)
     losses = []
     for _ in range(120):
-        loss, _ = loss_of(trainee.model, config, batch)
+        loss = attempt(trainee.model, config, batch).loss
         trainee.step(loss, recipe)
         trainee.budget.done = 100  # past the warm-up, before the fall
         losses.append(loss.item())
@@ -122,7 +165,7 @@ def test_a_checkpoint_resumes_where_it_was(recipe: Recipe, tmp_path: Path) -> No
         value = 0.0
         for _ in range(count):
             torch.manual_seed(trainee.budget.done)
-            loss, _ = loss_of(trainee.model, config, batch)
+            loss = attempt(trainee.model, config, batch).loss
             trainee.step(loss, recipe)
             trainee.budget.done += 1
             value = loss.item()

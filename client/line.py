@@ -1,0 +1,123 @@
+"""The connection to a server: `hello` answered by `welcome` or a refusal; and the same session again when it is lost.
+
+Knows the WebSocket and the first messages on it; nothing of what follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Literal
+
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as open_websocket
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from worldloom.streamer import protocol as wire
+from worldloom.streamer.errors import Busy, SessionClosed, WorldloomError
+
+from .failures import raised
+
+WELCOME_S = 30.0  # seconds that the server may take to open a world
+MAX_PICTURE_BYTES = 64 * 1024 * 1024
+WAITS = (0.1, 0.3, 0.6, 1.0, 2.0)  # seconds between two attempts to come back; the last one repeats
+
+
+class Line:
+    """One session's connection, which may be several in a row."""
+
+    def __init__(self, url: str, hello: wire.Hello, patience: float) -> None:
+        self._url = url
+        self._hello = hello
+        self._patience = patience  # seconds to seek a lost connection
+        self._socket: ClientConnection | None = None
+        self._resume: str | None = None
+
+    async def open(self) -> wire.Welcome:
+        """Open the session.
+
+        Raises:
+            WorldloomError: the server's refusal.
+            ConnectionError, OSError: there is no server, or it said nothing.
+        """
+        hello = self._hello if self._resume is None else self._hello.model_copy(update={"resume": self._resume})
+        socket = await open_websocket(self._url, max_size=MAX_PICTURE_BYTES, compression=None, proxy=None)
+        try:
+            welcome = await asyncio.wait_for(greet(socket, hello), WELCOME_S)
+        except BaseException:
+            await socket.close()
+            raise
+        self._socket, self._resume = socket, welcome.resume
+        return welcome
+
+    def may_return(self, error: ConnectionClosed) -> bool:
+        """Whether a connection that ended so may be sought again: the server named no reason."""
+        returns = self._resume is not None or self._hello.watch is not None
+        return self._patience > 0 and returns and not (error.rcvd is not None and error.rcvd.reason)
+
+    async def reopen(self, gone: WorldloomError) -> wire.Welcome:
+        """The same session on a new connection.
+
+        Raises:
+            WorldloomError: it has ended, or `gone` when it was not found in time.
+        """
+        deadline, attempt = time.monotonic() + self._patience, 0
+        while True:
+            try:
+                return await self.open()
+            except (OSError, InvalidHandshake, TimeoutError, Busy) as error:
+                if time.monotonic() > deadline:
+                    raise gone from error
+            await asyncio.sleep(WAITS[min(attempt, len(WAITS) - 1)])
+            attempt += 1
+
+    async def send(self, message: wire.ClientMessage) -> None:
+        """Send a message. Raises `ConnectionClosed`."""
+        assert self._socket is not None
+        await self._socket.send(wire.encode(message))
+
+    async def messages(self) -> AsyncIterator[str | bytes]:
+        """What the server sends. Raises `ConnectionClosed` at any end but a normal one."""
+        assert self._socket is not None
+        async for message in self._socket:
+            yield message
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._socket is not None:
+            await self._socket.close()
+
+
+async def greet(socket: ClientConnection, hello: wire.Hello) -> wire.Welcome:
+    """The server's welcome.
+
+    Raises:
+        WorldloomError: the server's refusal.
+        ConnectionError: it closed the connection without one.
+    """
+    try:
+        await socket.send(wire.encode(hello))
+        while True:
+            message = wire.decode_server(await socket.recv())
+            if isinstance(message, wire.Error):
+                raise raised(message)
+            if isinstance(message, wire.Welcome):
+                return message
+    except ConnectionClosed as error:
+        raise ConnectionError(f"expected a welcome, the server closed the connection: {error}") from error
+
+
+def lost(error: ConnectionClosed) -> SessionClosed:
+    """A connection that ended, as an error of ours."""
+    return SessionClosed(f"the connection was lost: {error}")
+
+
+def endpoint(url: str) -> str:
+    """The session endpoint of a server that is named by its address alone."""
+    scheme, _, rest = url.partition("://")
+    kind: dict[str, Literal["ws", "wss"]] = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+    if scheme not in kind:
+        raise ValueError(f'expected an address like "ws://127.0.0.1:8000", got {url!r}')
+    host, slash, path = rest.partition("/")
+    return f"{kind[scheme]}://{host}/{path}" if slash and path else f"{kind[scheme]}://{host}/v1/session"

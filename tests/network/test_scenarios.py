@@ -1,0 +1,92 @@
+"""The whole way over a bad line: what a visitor in Chromium sees of a real server.
+
+Bounds are loose: both ends share this machine with whatever else it does. Run with -s to see the figures by second.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .scenario import Change, play
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from .conftest import Theatre
+
+pytestmark = [pytest.mark.network, pytest.mark.timeout(180)]
+
+FAR: dict[str, Any] = {"delay_ms": 25}  # each way
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        pytest.param(FAR, 0.90, id="50 ms"),
+        pytest.param({**FAR, "loss": 0.02}, 0.85, id="50 ms, 2 % lost each way"),
+    ],
+)
+def test_a_steady_line(theatre: Theatre, page: Page, line: dict[str, Any], shown: float) -> None:
+    theatre.link.set("both", **line)
+    before = lost(theatre)
+    table = play(page, theatre.link, 8)
+    print(f"\n{table}")
+    assert table.transports == {"webrtc"}
+    assert table.shown >= shown
+    assert len(table.rows) == 8
+    frames = [frame for row in table.rows for frame in row.frames]
+    assert all(early < late for early, late in pairwise(frames))  # never backwards, none twice
+    assert table.photon_ms(0.5) >= 50  # there and back
+    assert table.photon_ms(0.5) < 250
+    assert (lost(theatre) > before) == ("loss" in line)
+
+
+def test_pictures_stop_with_the_line_and_come_back_with_it(theatre: Theatre, page: Page) -> None:
+    theatre.link.set("both", **FAR)
+    cut, mend = Change(2, "both", {"down": True}), Change(3, "both", {"down": False})
+    table = play(page, theatre.link, 8, [cut, mend])
+    print(f"\n{table}")
+    assert table.part(0, 2).shown > 0.9
+    assert table.pause_ms >= 950
+    assert table.part(6).shown > 0.8
+
+
+@pytest.mark.parametrize("narrow", [pytest.param(600e3, id="600 kbit/s"), pytest.param(300e3, id="300 kbit/s")])
+def test_a_line_that_narrows_and_widens_again(theatre: Theatre, page: Page, narrow: float) -> None:
+    theatre.link.set("both", **FAR, rate_bps=4e6)
+    schedule = [Change(3, "both", {"rate_bps": narrow}), Change(13, "both", {"rate_bps": 4e6})]
+    table = play(page, theatre.link, 24, schedule)
+    print(f"\n{table}")
+    assert table.part(0, 3).shown > 0.9
+    assert table.part(8, 13).shown > 0.7, "it lives within what the line takes"
+    assert table.part(21).shown > 0.9, "the full rate again within eight seconds"
+    assert table.transports == {"webrtc"}
+
+
+def test_after_three_seconds_of_nothing_it_is_the_same_world(theatre: Theatre, page: Page) -> None:
+    theatre.link.set("both", **FAR)
+    session = page.evaluate("window.worldloom.session")
+    cut, mend = Change(2, "both", {"down": True}), Change(5, "both", {"down": False})
+    table = play(page, theatre.link, 11, [cut, mend])
+    print(f"\n{table}")
+    assert page.evaluate("window.worldloom.session") == session
+    frames = [frame for row in table.rows for frame in row.frames]
+    assert all(early < late for early, late in pairwise(frames))
+    assert table.part(7).shown > 0.85, "pictures within two seconds"
+    assert max(len(row.frames) for row in table.rows) <= 1.3 * 20, "what was missed is not shown in a burst"
+
+
+def test_a_poor_and_distant_line_lives(theatre: Theatre, page: Page) -> None:
+    theatre.link.set("both", delay_ms=50, loss=0.05)
+    table = play(page, theatre.link, 10)
+    print(f"\n{table}")
+    assert table.shown > 0.5
+    assert table.part(5).shown > 0.5
+
+
+def lost(theatre: Theatre) -> int:
+    """Packets that the link has lost so far, both ways."""
+    return sum(counts.lost for counts in theatre.link.counts().values())
