@@ -52,9 +52,9 @@ class Line:
         return welcome
 
     def may_return(self, error: ConnectionClosed) -> bool:
-        """Whether a connection that ended so may be sought again: the server named no reason."""
+        """Whether a connection that ended so may be sought again: it was not closed on purpose."""
         returns = self._resume is not None or self._hello.watch is not None
-        return self._patience > 0 and returns and not (error.rcvd is not None and error.rcvd.reason)
+        return self._patience > 0 and returns and not (error.rcvd is not None and error.rcvd.code == wire.NORMAL_CLOSE)
 
     async def reopen(self, gone: WorldloomError) -> wire.Welcome:
         """The same session on a new connection.

@@ -13,6 +13,8 @@ const PING_EVERY = 1000;
 const SILENCE = 3000;
 /** Waits between two attempts to come back, ms; the last one repeats. */
 const WAITS = [100, 300, 600, 1000, 2000];
+/** How long one attempt may take, ms: a first packet that is lost is sent again after one second. */
+const ATTEMPT = 2500;
 /** How long to try, ms: as long as servers keep an orphan. */
 const TRY_FOR = 60000;
 
@@ -37,8 +39,8 @@ export class Line {
   }
 
   /** Opens a session. @returns {Promise<object>} the `welcome` @throws {Refused} */
-  async open(hello) {
-    const { socket, welcome } = await openSocket(this.url, hello);
+  async open(hello, patienceMs) {
+    const { socket, welcome } = await openSocket(this.url, hello, patienceMs);
     if (this.closed) {
       socket.close(1000);
       throw new Refused('closed', 'closed by the page', false);
@@ -107,8 +109,9 @@ export class Line {
   lost({ reason }) {
     clearInterval(this.pinging);
     if (this.closed) return;
-    if (reason || !(this.resume || this.calls.hello().watch)) {
-      const { code, message, retryable } = this.failure?.code === reason ? this.failure : { code: 'connection_lost', message: reason || 'the connection to the server was lost', retryable: true };
+    const told = this.failure !== null && this.failure.code === reason; // a reason without an error is the transport's
+    if (told || !(this.resume || this.calls.hello().watch)) {
+      const { code, message, retryable } = told ? this.failure : { code: 'connection_lost', message: reason || 'the connection to the server was lost', retryable: true };
       this.end({ code, message, retryable });
       return;
     }
@@ -119,7 +122,7 @@ export class Line {
   async comeBack(deadlineMs, attempt) {
     if (this.closed) return;
     try {
-      this.calls.onBack(await this.open({ ...this.calls.hello(), resume: this.resume ?? undefined }));
+      this.calls.onBack(await this.open({ ...this.calls.hello(), resume: this.resume ?? undefined }, ATTEMPT));
     } catch (error) {
       const hopeless = !['unreachable', 'busy'].includes(error.code) || performance.now() > deadlineMs;
       if (this.closed) return;

@@ -52,15 +52,16 @@ export async function listWorlds(base = '') {
 /**
  * @param {string | undefined} url this page's server when absent
  * @param {object} hello the first message
+ * @param {number} [patienceMs] how long the server may take
  * @returns {Promise<{socket: WebSocket, welcome: object}>}
  * @throws {Refused}
  */
-export function openSocket(url, hello) {
+export function openSocket(url, hello, patienceMs = WELCOME_MS) {
   const socket = new WebSocket(url ?? new URL('/v1/session', location.href.replace(/^http/, 'ws')));
   socket.binaryType = 'arraybuffer';
   return new Promise((resolve, reject) => {
     let refusal = new Refused('unreachable', 'the server does not answer', true);
-    const timer = setTimeout(() => socket.close(), WELCOME_MS);
+    const timer = setTimeout(() => socket.close(), patienceMs);
     socket.onopen = () => socket.send(JSON.stringify(hello));
     socket.onclose = () => {
       clearTimeout(timer);

@@ -17,8 +17,8 @@ import av
 from aiortc import RTCRtpSender, codecs, rtp
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
-from aiortc.rtcrtpsender import RTP_HISTORY_SIZE
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
+from aiortc.rtcrtpsender import RTP_HISTORY_SIZE
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from aiortc.stats import RTCRemoteInboundRtpStreamStats
 

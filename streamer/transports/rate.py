@@ -1,23 +1,22 @@
 """How many bits a second a viewer's line takes, and how many of them may be spent on what was lost.
 
 Knows receiver reports and estimates; no encoder, no socket; is told the time. The receiver's own bandwidth estimate
-(REMB) is bounded by what it receives, so it is believed only while about as much is sent as it names: otherwise a still
-picture would starve the first motion after it (measured in Chromium: 11 to 33 kbit/s told, 190 kbit/s received without
-loss).
+(REMB) is bounded by what it receives, so by itself it says nothing: a still picture would starve the first motion after
+it (measured in Chromium: 11 to 33 kbit/s told, 190 kbit/s received without loss), and a silence would call for the next.
+It says how far to go down once loss or a queue shows that the line is full.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 MUCH_LOSS, LITTLE_LOSS = 0.10, 0.02  # fractions of packets
+LATEST = 0.3  # weight of the latest report in the running mean of losses
 QUEUE_MS = 100.0  # round trip beyond twice the shortest one by this much: packets queue up
 DOWN, UP = 0.6, 1.25  # factors a report
-BELIEVED = 0.7  # of an estimate must be sent before it says anything about the line
 BELOW = 0.9  # of an estimate is aimed at, so that queues empty
-SILENCE_S = 0.4  # seconds in which nothing is sent after the line turned out to be full: what waits in it drains
-WINDOW_S = 1.0  # seconds over which it is measured what is sent
+FRESH_S = 2.0  # seconds that an estimate counts
+SILENCE_S = 0.4  # seconds in which nothing is sent after a queue was noticed, so that it drains
 REPAIR = 0.15  # fraction of the rate that may be spent on sending packets again
 REPAIR_BURST = 6000.0  # bytes of them at once
 
@@ -39,34 +38,30 @@ class RateControl:
         self._floor = floor
         self._ceiling = ceiling
         self._shortest_ms = float("inf")
-        self._sent: deque[tuple[float, int]] = deque()  # (seconds, bytes) of the last second
-
-    def sent(self, size: int, now: float) -> None:
-        """So many bytes left."""
-        self._sent.append((now, size))
+        self._loss = 0.0  # running mean of the reports: of some twenty packets two are soon lost
+        self._estimate = (float("-inf"), 0)  # seconds, bits a second: the latest
 
     def hear(self, report: ReceiverReport, now: float) -> None:
         """Adjust to what the viewer reports."""
-        if report.lost > MUCH_LOSS or self._queues(report.rtt_ms):
-            self._lower(int(DOWN * self.bitrate), now)
+        self._loss += LATEST * (report.lost - self._loss)
+        queues = self._queues(report.rtt_ms)
+        if queues or min(self._loss / MUCH_LOSS, report.lost / LITTLE_LOSS) > 1.0:
+            self._lower(now)
+            if queues:
+                self.silent_until = now + SILENCE_S
         elif report.lost < LITTLE_LOSS:
             self.bitrate = min(self._ceiling, int(UP * self.bitrate))
 
     def estimate(self, bitrate: int, now: float) -> None:
-        """Adjust to what the viewer believes that its line takes, in bits a second."""
-        if self._sending(now) > BELIEVED * bitrate and BELOW * bitrate < self.bitrate:
-            self._lower(int(BELOW * bitrate), now)
+        """What the viewer believes that its line takes, in bits a second."""
+        self._estimate = now, bitrate
 
-    def _lower(self, bitrate: int, now: float) -> None:
-        before, self.bitrate = self.bitrate, max(self._floor, bitrate)
-        if self.bitrate < 0.8 * before or self.bitrate == self._floor:
-            self.silent_until = max(self.silent_until, now + SILENCE_S)
-
-    def _sending(self, now: float) -> float:
-        """Bits a second that left lately."""
-        while self._sent and self._sent[0][0] < now - WINDOW_S:
-            self._sent.popleft()
-        return 8.0 * sum(size for _, size in self._sent) / WINDOW_S
+    def _lower(self, now: float) -> None:
+        at, believed = self._estimate
+        wanted = DOWN * self.bitrate
+        if now - at < FRESH_S:
+            wanted = min(wanted, BELOW * believed)
+        self.bitrate = max(self._floor, int(wanted))
 
     def _queues(self, rtt_ms: float | None) -> bool:
         if rtt_ms is None:

@@ -185,7 +185,6 @@ class _PictureTrack(MediaStreamTrack):
         """What the viewer believes that its line takes."""
         if self._rate is not None:
             self._rate.estimate(bitrate, time.monotonic())
-            self._follow_rate()
 
     async def recv(self) -> av.Packet[Any]:
         """The next picture, encoded."""
@@ -198,8 +197,6 @@ class _PictureTrack(MediaStreamTrack):
             self.stop()
             raise MediaStreamError("the session has ended") from None
         self._video.tally.add(len(made.data), made.encode_ns, key=made.key)
-        if self._rate is not None:
-            self._rate.sent(len(made.data), time.monotonic())
         packet = av.Packet(made.data)
         packet.pts, packet.time_base = made.frame.pts, TIME_BASE
         self._leaving = made
