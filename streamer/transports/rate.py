@@ -1,9 +1,9 @@
 """How many bits a second a viewer's line takes, and how many of them may be spent on what was lost.
 
 Knows receiver reports and estimates; no encoder, no socket; is told the time. The receiver's own bandwidth estimate
-(REMB) is bounded by what it receives, so by itself it says nothing: a still picture would starve the first motion after
-it (measured in Chromium: 11 to 33 kbit/s told, 190 kbit/s received without loss), and a silence would call for the next.
-It says how far to go down once loss or a queue shows that the line is full.
+(REMB) is bounded by what it receives, so by itself it says nothing: a still picture would starve the first motion
+after it (measured in Chromium: 11 to 33 kbit/s told, 190 kbit/s received without loss), and one silence would call for
+the next. It says how far to go down once loss or a queue shows that the line is full.
 """
 
 from __future__ import annotations
