@@ -109,6 +109,7 @@ class RemoteWorld:
         self.watch_token = welcome.watch  # lets others see it
         self.reconnected = 0  # times that a lost connection was found again
         self.stats: wire.Stats | None = None  # the server's latest
+        self._ice_servers = welcome.ice_servers
         self._line = line
         self._seq = welcome.last_seq
         self._pictures = PictureQueue(depth or welcome.world.chunk)
@@ -246,7 +247,7 @@ class RemoteWorld:
         from .webrtc import Receiver
 
         await self._stop_webrtc()
-        self._receiver = Receiver(self.info, self._pictures.put)
+        self._receiver = Receiver(self.info, self._pictures.put, self._ice_servers)
         await self._post(wire.Offer(sdp=await self._receiver.offer()))
         self._receiving = asyncio.create_task(self._receiver.run())
 
@@ -284,6 +285,7 @@ class RemoteWorld:
             raise self._fault or gone
         welcome = await self._line.reopen(gone)
         self._seq = max(self._seq, welcome.last_seq)
+        self._ice_servers = welcome.ice_servers
         self.reconnected += 1
         if self._receiver is not None:
             await self._start_webrtc()

@@ -12,12 +12,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 import numpy as np
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from av.video.frame import VideoFrame
 
-from worldloom.streamer.protocol import FrameInfo, WorldInfo
+from worldloom.streamer.protocol import FrameInfo, IceServer, WorldInfo
 
 from .pictures import Picture, Pixels
 
@@ -29,13 +29,19 @@ TIMESTAMP_MAPPER = "_RTCRtpReceiver__timestamp_mapper"  # aiortc counts from the
 class Receiver:
     """One viewer's peer connection."""
 
-    def __init__(self, world: WorldInfo, deliver: Callable[[Picture], None]) -> None:
+    def __init__(
+        self, world: WorldInfo, deliver: Callable[[Picture], None], servers: tuple[IceServer, ...] = ()
+    ) -> None:
         self.unnamed = 0  # pictures without facts, which nobody got
         self._size = (world.height, world.width)
         self._deliver = deliver
         self._facts: OrderedDict[int, FrameInfo] = OrderedDict()  # by RTP timestamp
         self._told = asyncio.Event()  # facts have arrived
-        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        helpers = [
+            RTCIceServer(urls=list(server.urls), username=server.username, credential=server.credential)
+            for server in servers
+        ]
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=helpers))
         self._video: RTCRtpTransceiver = self._peer.addTransceiver("video", direction="recvonly")
         self._answered = asyncio.Event()  # only then does the transceiver have a track
 

@@ -33,6 +33,7 @@ class ServerSettings(BaseSettings):
     origins: tuple[str, ...] = ()  # pages allowed besides our own, like "https://example.org"
     hosts: tuple[str, ...] = ("localhost",)  # names that we answer to, besides bare addresses; "*": any
 
+    max_watchers: int = Field(default=16, ge=0, le=1024)  # spectators of one session
     orphan_timeout: float = Field(default=60.0, ge=0)  # seconds that a session whose driver was lost can be resumed
     leave_timeout: float = Field(default=1.5, ge=0)  # the same when the page was closed: enough to reload it
     max_orphans: int = Field(default=8, ge=0, le=1024)  # such sessions; the oldest gives way

@@ -58,7 +58,9 @@ from .protocol import (
 from .room import Room
 from .rooms import Rooms
 from .session import SessionConfig
+from .transports.ice import for_viewer
 from .viewer import Viewer
+from .whep import WhepViewers
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +79,7 @@ class ServerState:
     metrics: Metrics
     pool: Executor  # where pictures are compressed
     rooms: Rooms
+    whep: WhepViewers
     connections: int = 0  # open WebSockets
 
     @property
@@ -156,7 +159,7 @@ class Connection:
             send=self._peer.send_bytes,
         )
         self._keep_s = self._settings.orphan_timeout
-        room.enter(viewer, role)  # before the first wait: a room that nobody entered is never left
+        rooms.enter(room, viewer, role)  # before the first wait: a room that nobody entered is never left
         try:
             await self._peer.send_text(encode(self._welcome(hello, room, role)))
             await viewer.show(hello.video, hello.format)
@@ -289,6 +292,8 @@ class Connection:
             role=role,
             resume=room.keys.resume if role == "drive" else None,
             watch=room.keys.watch,
+            ice_servers=for_viewer(self._settings.webrtc.ice, room.ident, time.time()),
+            relay_only=self._settings.webrtc.ice.relay_only,
             frame=room.next_frame,
             last_seq=room.last_seq,
         )

@@ -19,6 +19,7 @@ from .world_info import (
     ActionInfo,
     AxisInfo,
     Count,
+    IceServer,
     KeyInfo,
     Limits,
     Line,
@@ -33,7 +34,7 @@ from .world_info import (
 
 # The client imports from here alone, so what it needs of the modules below is offered again.
 __all__ = ["CLOSE_CODES", "HEADER_BYTES", "NORMAL_CLOSE", "Format", "FrameHeader", "close_code", "pack_frame"]
-__all__ += ["ActionInfo", "AxisInfo", "KeyInfo", "Limits", "Percentiles", "WorldInfo", "unpack_frame"]
+__all__ += ["ActionInfo", "AxisInfo", "IceServer", "KeyInfo", "Limits", "Percentiles", "WorldInfo", "unpack_frame"]
 
 PROTOCOL = 1
 MAX_MESSAGE_BYTES = 128 * 1024
@@ -208,6 +209,10 @@ class Welcome(Message):
     resume: Token | None = Field(default=None, description="opens this session again after a lost connection")
     watch: Token | None = Field(default=None, description="lets others see this session")
     frame: Count = Field(default=0, description="number of the next frame")
+    ice_servers: Annotated[tuple[IceServer, ...], Field(max_length=16)] = Field(
+        default=(), description="for WebRTC; credentials among them expire"
+    )
+    relay_only: bool = Field(default=False, description="WebRTC must go through TURN")
     last_seq: Count = Field(default=0, description="highest `seq` that this session has seen; go on from there")
 
 

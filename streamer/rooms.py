@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Executor
 
 from .config import ServerSettings
-from .errors import SessionClosed, UnknownSession, WorldloomError
+from .errors import Busy, SessionClosed, UnknownSession, WorldloomError
 from .hosting import HostedWorlds
 from .metrics import Metrics
 from .protocol import Hello, Role
@@ -31,6 +31,7 @@ class Rooms:
         self._metrics = metrics
         self._pool = pool
         self._rooms: set[Room] = set()
+        self._tasks: set[asyncio.Task[None]] = set()  # that end by themselves
         self._orphans: dict[Room, asyncio.TimerHandle] = {}  # the oldest first
 
     def __iter__(self) -> Iterator[Room]:
@@ -63,6 +64,22 @@ class Rooms:
         """The room that a watch token opens. Raises `UnknownSession`."""
         return self._find(token, "watch")
 
+    def enter(self, room: Room, guest: Guest, role: Role) -> None:
+        """Somebody comes.
+
+        Raises:
+            Busy: as many watch this room as may.
+        """
+        if role == "watch" and room.watchers >= self._settings.max_watchers:
+            raise Busy(f"expected at most {self._settings.max_watchers} spectators of a session; try again later")
+        room.enter(guest, role)
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Something that has to be done and that nobody can wait for."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def leave(self, room: Room, guest: Guest, keep_s: float) -> None:
         """A guest has gone. If that was the driver, the room is kept for somebody to come back, or closed at once."""
         drove = room.leave(guest)
@@ -84,6 +101,7 @@ class Rooms:
         """The end of all rooms."""
         for room in self:
             await self.close(room, error)
+        await asyncio.gather(*self._tasks)
 
     # Inside -----------------------------------------------------------------------------------------------------------
 

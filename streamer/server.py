@@ -3,6 +3,7 @@
     /            the demo page          /healthz   alive
     /v1/worlds   what is served         /readyz    503 until every world has been proven
     /v1/session  the WebSocket          /metrics   for Prometheus
+    /whep        players that speak WHEP
 
 Knows who does the work; does none itself.
 """
@@ -16,13 +17,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response, WebSocket
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 
 from worldloom.models.catalog import open_world
 from worldloom.models.spec import WorldModel
 
 from . import metrics as metrics_module
-from . import pages
+from . import pages, whep
 from .config import ServerSettings
 from .connection import Connection, ServerState
 from .engine import EngineConfig
@@ -33,6 +35,7 @@ from .metrics import Metrics
 from .rooms import Rooms
 from .session import Phase
 from .warm_up import WarmUp
+from .whep import WhepViewers
 
 router = APIRouter()
 
@@ -46,10 +49,20 @@ def create_app(
     config = EngineConfig(max_sessions=chosen.max_sessions, max_batch=chosen.max_sessions)
     pool = ThreadPoolExecutor(chosen.encode_threads, thread_name_prefix="worldloom-encode")
     worlds, metrics = HostedWorlds(chosen.worlds, config, load=load), Metrics()
-    app.state.server = ServerState(chosen, worlds, metrics, pool, Rooms(chosen, worlds, metrics, pool))
+    rooms = Rooms(chosen, worlds, metrics, pool)
+    app.state.server = ServerState(chosen, worlds, metrics, pool, rooms, WhepViewers(chosen, rooms, metrics))
     app.state.warm_up = WarmUp(chosen, pool)
     app.include_router(router)
+    app.include_router(whep.router)
     app.include_router(pages.router)
+    if chosen.origins:  # players on other pages
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(chosen.origins),
+            allow_methods=["POST", "PATCH", "DELETE", "GET"],
+            allow_headers=["authorization", "content-type", "if-match"],
+            expose_headers=["location", "etag", "link"],
+        )
     app.add_middleware(Guard, hosts=chosen.hosts, origins=chosen.origins)
     return app
 
@@ -70,6 +83,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             yield
             opening.cancel()
     finally:
+        await server.whep.end_all()
         await server.rooms.close_all(SessionClosed("the server is stopping"))
         for world in server.worlds:
             await world.end()

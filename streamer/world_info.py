@@ -100,6 +100,14 @@ class WorldInfo(Message):
         )
 
 
+class IceServer(Message):
+    """A STUN or TURN server, as `RTCPeerConnection` takes it."""
+
+    urls: Annotated[tuple[Line, ...], Field(max_length=16)]
+    username: Line | None = None
+    credential: Line | None = None
+
+
 class Limits(Message):
     """What the server accepts."""
 

@@ -39,6 +39,8 @@ export class View {
     /** @type {Transport} */
     this.transport = this.wish === 'websocket' || typeof RTCPeerConnection === 'undefined' ? 'websocket' : 'webrtc';
     this.format = undefined; // of pictures over the WebSocket
+    /** @type {RTCConfiguration} */
+    this.ice = { iceServers: [] };
     this.picture = null; // the transport that shows
     this.trial = null; // WebRTC, while it is tried again
     this.timers = new Set();
@@ -128,7 +130,7 @@ export class View {
   }
 
   openPeer(onPicture, onFailed) {
-    const peer = new WebRtcVideo(this.video, {
+    const peer = new WebRtcVideo(this.video, this.ice, {
       send: (message) => this.calls.post(message),
       onShown: (shown) => {
         this.shownMs = performance.now();

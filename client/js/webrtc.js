@@ -17,6 +17,7 @@ const UNJOINED = 128;
 export class WebRtcVideo {
   /**
    * @param {HTMLVideoElement} video
+   * @param {RTCConfiguration} config STUN and TURN servers, as the server names them
    * @param {object} calls
    * @param {(message: object) => void} calls.send signalling to the server
    * @param {(shown: import('./meter.js').Shown) => void} calls.onShown
@@ -24,13 +25,13 @@ export class WebRtcVideo {
    * @param {() => void} calls.onPicture the first picture is there
    * @param {() => void} calls.onFailed no path, or the path is gone
    */
-  constructor(video, calls) {
+  constructor(video, config, calls) {
     this.video = video;
     this.calls = calls;
     this.dropped = 0; // frames that we gave up ourselves: none, the browser decides
     this.presentedFrames = 0;
     this.bytes = 0;
-    this.peer = new RTCPeerConnection({ iceServers: [] });
+    this.peer = new RTCPeerConnection(config);
     this.listening = new AbortController();
     this.answered = new Promise((resolve) => (this.onAnswered = resolve));
     this.infos = new Recent(UNJOINED); // RTP timestamp -> the server's `frame` message

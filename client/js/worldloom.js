@@ -118,6 +118,10 @@ export class World extends EventTarget {
     this.session = welcome.session;
     this.seed = welcome.seed;
     this.role = welcome.role;
+    this.view.ice = {
+      iceServers: (welcome.ice_servers ?? []).map((server) => ({ ...server })),
+      iceTransportPolicy: welcome.relay_only ? 'relay' : 'all',
+    };
     this.tokens = { resume: welcome.resume ?? null, watch: welcome.watch ?? null };
     this.lastSeq = Math.max(this.lastSeq, welcome.last_seq ?? 0);
   }

@@ -18,13 +18,13 @@ from aiortc import RTCRtpSender, codecs, rtp
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
-from aiortc.rtcrtpsender import RTP_HISTORY_SIZE
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from aiortc.stats import RTCRemoteInboundRtpStreamStats
 
 PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 REPAIRED_FOR = 0.3  # seconds in which a lost packet is sent again; after that, a key frame makes up for it
 VIDEO_HZ = 90_000
+HISTORY_SIZE = 128  # packets that aiortc keeps to send again
 PLAYOUT_DELAY_ID = 6  # free in aiortc's table of header extensions; the peer's number wins when we answer
 
 # Names that Python's mangling gives to private attributes of RTCRtpSender.
@@ -120,7 +120,7 @@ def bind(
     retransmit = sender._retransmit
 
     async def retransmit_if_allowed(sequence_number: int) -> None:
-        packet = getattr(sender, HISTORY).get(sequence_number % RTP_HISTORY_SIZE)
+        packet = getattr(sender, HISTORY).get(sequence_number % HISTORY_SIZE)
         if packet is None or packet.sequence_number != sequence_number:
             return
         age = (getattr(sender, RTP_TIMESTAMP) - packet.timestamp) % 2**32

@@ -16,7 +16,6 @@ import av
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
-    RTCIceServer,
     RTCPeerConnection,
     RTCRtpCodecCapability,
     RTCRtpSender,
@@ -30,6 +29,7 @@ from ..errors import BadOffer, SessionClosed
 from . import aiortc_patches
 from .broadcast import Broadcast, Packet, Subscription
 from .encoder import TIME_BASE, Codec, EncoderSettings
+from .ice import IceSettings, for_server
 from .rate import RateControl, ReceiverReport, RepairBudget
 from .tally import Departure, Tally
 
@@ -44,7 +44,7 @@ class WebRtcSettings(BaseModel):
     codecs: tuple[Codec, ...] = Field(
         default=("h264", "vp8"), min_length=1
     )  # in order of preference; the viewer has the say
-    ice_servers: tuple[str, ...] = ()  # STUN or TURN urls; none is needed on one machine or one network
+    ice: IceSettings = IceSettings()
     encoder: EncoderSettings = EncoderSettings()
 
 
@@ -61,8 +61,17 @@ class WebRtcVideo:
         settings: WebRtcSettings,
         departed: Callable[[Departure], None],
         leads: bool = True,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
-        """`leads`: this viewer's line decides the bit rate of the broadcast."""
+        """What a viewer is sent, and who is told.
+
+        Args:
+            broadcast: the pictures.
+            settings: of all viewers.
+            departed: called for each picture that left.
+            leads: this viewer's line decides the bit rate of the broadcast.
+            ended: called when the viewer's end of the connection is gone.
+        """
         aiortc_patches.install()
         self.tally = Tally()
         self.codec: Codec | None = None  # negotiated; None before an offer was answered
@@ -70,6 +79,7 @@ class WebRtcVideo:
         self._settings = settings
         self._departed = departed
         self._leads = leads
+        self._ended = ended
         self._peer: RTCPeerConnection | None = None
         self._subscription: Subscription | None = None
         self._dropped = 0  # by earlier subscriptions
@@ -94,7 +104,7 @@ class WebRtcVideo:
         if not 1 <= lines <= MAX_MEDIA_LINES:
             raise BadOffer(f"expected a session description with 1 to {MAX_MEDIA_LINES} media lines, got {lines}")
         await self.close()
-        servers = [RTCIceServer(urls=url) for url in self._settings.ice_servers]
+        servers = for_server(self._settings.ice, time.time())
         peer = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         try:
             answer = await self._negotiate(peer, reachable(offer))
@@ -105,6 +115,7 @@ class WebRtcVideo:
             await peer.close()
             raise BadOffer(f"expected a session description that can be answered: {error}"[:256]) from error
         self._peer = peer
+        peer.on("connectionstatechange", lambda: self._watch(peer))
         return answer
 
     async def add_candidate(self, candidate: str, mid: str | None, line: int | None) -> None:
@@ -133,6 +144,10 @@ class WebRtcVideo:
         peer, self._peer = self._peer, None
         if peer is not None:
             await peer.close()
+
+    def _watch(self, peer: RTCPeerConnection) -> None:
+        if peer is self._peer and peer.connectionState in ("failed", "closed"):
+            self._ended()
 
     async def _negotiate(self, peer: RTCPeerConnection, offer: str) -> str:
         track = _PictureTrack(self)

@@ -25,6 +25,7 @@ async def test_sender_keeps_the_names() -> None:
     names = (
         aiortc_patches.ENCODER,
         aiortc_patches.HEADER_EXTENSIONS_MAP,
+        aiortc_patches.HISTORY,
         aiortc_patches.RTP_TIMESTAMP,
         aiortc_patches.STATS,
     )
@@ -43,9 +44,15 @@ def test_sender_still_works_as_read() -> None:
     feedback = inspect.getsource(RTCRtpSender._handle_rtcp_packet)
     assert "self._send_keyframe()" in feedback
     assert 'hasattr(self.__encoder, "target_bitrate")' in feedback, "an encoder may go without"
+    assert "self.__encoder.target_bitrate = bitrate" in feedback, "the estimate is set as an attribute"
+    assert "self.__rtp_history.get(sequence_number % RTP_HISTORY_SIZE)" in inspect.getsource(RTCRtpSender._retransmit)
     for name in ("fractionLost=report.fraction_lost", "roundTripTime=self.__rtt", "timestamp="):
         assert name in feedback, name
     assert "self.__rtp_header_extensions_map.configure(" in inspect.getsource(RTCRtpSender.send)
+
+
+def test_as_many_packets_are_kept_as_we_believe() -> None:
+    assert f"RTP_HISTORY_SIZE = {aiortc_patches.HISTORY_SIZE}\n" in inspect.getsource(inspect.getmodule(RTCRtpSender))  # type: ignore[arg-type]
 
 
 def test_packetizers_take_packets() -> None:

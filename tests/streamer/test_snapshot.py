@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.engine import Engine
@@ -30,7 +31,7 @@ class Counted(Probe):
         return super().load(blob)
 
 
-def walk(desk: Desk, session: Session, sink: Collector, steps: int, first_seq: int) -> list[np.ndarray]:  # type: ignore[type-arg]
+def walk(desk: Desk, session: Session, sink: Collector, steps: int, first_seq: int) -> list[NDArray[np.uint8]]:
     for number in range(steps):
         session.post(Step(seq=first_seq + number, actions=((1.0, 0.0, 0.0, 0.0, 3.0, 0.0),)))
         desk.turn()

@@ -8,21 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from worldloom.models.autoencoder import unit_cells
 from worldloom.models.dit import DiTConfig
 from worldloom.models.kv_cache import CacheConfig, KVCache
 from worldloom.models.memory import CachedMemory, FullMemory, TwoStreamMemory
 from worldloom.models.rope import RopeConfig, rotary
-from worldloom.models.sampler import denoise
 from worldloom.models.training.budget import Budget
 from worldloom.models.training.fit_dynamics import (
     Trainee,
     attempt,
     dit_config,
     past_of,
-    sample_last,
     some_levels,
     two_streams,
 )
@@ -109,30 +106,6 @@ def test_what_is_trained_is_what_streams(begins: bool) -> None:
                     state.cache.advance(yaw[b].tolist())
                     state.past = DiTWorld._followed(state, z[b, k : k + 1])
                     state.frame += 1
-
-
-def test_the_last_frame_is_sampled_as_streaming_samples_it() -> None:
-    """Two steps from the first one that training made anyway equal the sampler over a cache."""
-    dit = tiny_dit(90.0)
-    c, T, sigmas = dit.config, 4, (1.0, 0.6, 0.0)
-    batch = replace(some_batch(c, T, turning=True), dreamed=torch.tensor([True, True]))
-    torch.manual_seed(0)
-    tried = attempt(dit, c, batch)
-    made = sample_last(dit, c, batch, tried, sigmas)
-    z, past, index = batch.context, past_of(batch), torch.arange(T)
-    cos, sin = rotary(c.rope, index.double().expand(2, -1), batch.yaw)
-    n = c.tokens
-    mask = torch.ones(T, T, dtype=torch.bool).tril().repeat_interleave(n, 0).repeat_interleave(n, 1)
-    memory = FullMemory((cos[:, None], sin[:, None]), mask)
-
-    def velocity(x: Tensor, level: float) -> Tensor:
-        sigma = torch.zeros(2, T)
-        sigma[:, -1] = level
-        with torch.no_grad():
-            return dit(torch.cat([z, x[:, None]], 1), past, sigma, batch.actions, memory)[:, -1]
-
-    want = unit_cells(denoise(velocity, tried.noise, sigmas))
-    torch.testing.assert_close(made, want, atol=1e-4, rtol=1e-4)
 
 
 def test_noise_levels_are_those_of_the_sampler() -> None:

@@ -14,7 +14,7 @@ from worldloom.models.kv_cache import CacheConfig, KVCache
 from worldloom.models.memory import CachedMemory
 from worldloom.models.sampler import denoise
 from worldloom.models.training.clips import Shard
-from worldloom.models.training.fit_dynamics import Trainee, dit_config, loss_of, past_of
+from worldloom.models.training.fit_dynamics import Trainee, attempt, dit_config, past_of, sample_last
 from worldloom.models.training.latents import ClipSource
 from worldloom.models.training.recipe import Recipe, load_recipe
 from worldloom.models.training.rollouts import POOL, Rollouts
@@ -94,10 +94,11 @@ def test_a_rollout_stays_inside_one_episode_and_within_its_horizon(source: ClipS
     assert longest == 2  # the third would be the last target, and then the slot begins anew
 
 
+@pytest.mark.parametrize("sigmas", [(1.0, 0.0), (1.0, 0.6, 0.0), (1.0, 0.8, 0.3, 0.0)])
 def test_the_frame_that_extends_a_rollout_is_the_one_that_streaming_would_make(
-    recipe: Recipe, source: ClipSource, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, source: ClipSource, monkeypatch: pytest.MonkeyPatch, sigmas: tuple[float, ...]
 ) -> None:
-    """`loss_of`'s second result, from the same noise, equals one step of the sampler through the cache."""
+    """`sample_last`, from the same noise, equals the sampler through the cache."""
     model = Trainee.fresh(recipe, torch.device("cpu")).model
     torch.manual_seed(1)
     with torch.no_grad():
@@ -112,7 +113,7 @@ def test_the_frame_that_extends_a_rollout_is_the_one_that_streaming_would_make(
 
     monkeypatch.setattr("worldloom.models.training.fit_dynamics.torch.randn_like", recorded)
     with torch.no_grad():
-        _, following = loss_of(model, c, batch)
+        following = sample_last(model, c, batch, attempt(model, c, batch, sigmas[1:-1]), sigmas)
     noise = noises[-1][:, -1:]
 
     caches = [
@@ -136,8 +137,8 @@ def test_the_frame_that_extends_a_rollout_is_the_one_that_streaming_would_make(
             result: torch.Tensor = model(x, past[:, WINDOW:], level, batch.actions[:, WINDOW:], memory)
             return result
 
-        want = denoise(velocity, noise, (1.0, 0.0))[:, 0]
-    torch.testing.assert_close(unit_cells(following), unit_cells(want), atol=1e-4, rtol=1e-4)
+        want = denoise(velocity, noise, sigmas)[:, 0]
+    torch.testing.assert_close(following, unit_cells(want), atol=1e-4, rtol=1e-4)
 
 
 class TestStill:

@@ -1,0 +1,83 @@
+"""TURN: a viewer that may use nothing else sees the world through a real coturn."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.browser.conftest import ServerMaker
+
+pytestmark = pytest.mark.browser
+
+SECRET = "between us"
+PAIR = """async () => {
+  const report = await window.worldloom.client.view.picture.peer.getStats();
+  const entries = [...report.values()];
+  const pair = entries.find((one) => one.type === 'candidate-pair' && one.nominated && one.state === 'succeeded');
+  return entries.find((one) => one.id === pair?.localCandidateId)?.candidateType;
+}"""
+
+
+@pytest.fixture
+def coturn(tmp_path: Path) -> Iterator[int]:
+    """A TURN server on the loop-back; yields its port."""
+    path = shutil.which("turnserver")
+    if path is None:
+        pytest.skip("no coturn on this machine: there is no `turnserver` on the PATH (Debian: apt install coturn)")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    command = [path, "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", f"--listening-port={port}", "--no-tls"]
+    command += ["--no-dtls", "--no-cli", "--use-auth-secret", f"--static-auth-secret={SECRET}", "--realm=worldloom"]
+    command += [
+        "--allow-loopback-peers",
+        "--log-file=stdout",
+        f"--pidfile={tmp_path / 'pid'}",
+        f"--userdb={tmp_path / 'db'}",
+    ]
+    command += ["--min-port=51000", "--max-port=51100"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
+    try:
+        time.sleep(1.0)
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.mark.parametrize("secret", [SECRET, "something else"])
+def test_a_viewer_behind_a_relay(
+    start_server: ServerMaker, browser: Browser, coturn: int, tmp_path: Path, secret: str
+) -> None:
+    settings = tmp_path / "server.toml"
+    ice = (
+        f'[webrtc.ice]\nturn = ["turn:127.0.0.1:{coturn}?transport=udp"]\nturn_secret = "{secret}"\nrelay_only = true\n'
+    )
+    settings.write_text(ice)
+    server = start_server("--world", "toy", "--config", str(settings))
+    server.wait_until_ready()
+    page = browser.new_page()
+    page.goto(f"{server.url}/?world=toy")
+    deadline = time.monotonic() + 20
+    while not page.evaluate("window.worldloom?.stats()?.frames_shown > 5"):
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(50)
+    shown = page.evaluate("window.worldloom.stats().transport")
+    if secret == SECRET:
+        assert shown == "webrtc"
+        assert page.evaluate(PAIR) == "relay"
+    else:
+        assert shown == "websocket", "coturn refuses the credentials, and the pictures find another way"
+    page.close()
