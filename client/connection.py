@@ -45,6 +45,7 @@ async def connect(
     format: wire.Format = "jpeg",
     prompt: str | None = None,
     buffer: int | None = None,
+    token: str | None = None,
     resume: str | None = None,
     watch: str | None = None,
     patience: float = 30.0,
@@ -60,6 +61,7 @@ async def connect(
         format: of pictures over the WebSocket; "raw" is exact and needs no decoder.
         prompt: a text to start from, where the world takes one.
         buffer: pictures that may wait to be read, the oldest dropped first; one chunk when absent.
+        token: signed by the server (`worldloom token`), where it serves strangers.
         resume: `RemoteWorld.resume_token` of an earlier connection: go on with that session.
         watch: `RemoteWorld.watch_token` of somebody's session: see it, without control.
         patience: seconds to seek a connection again that was lost, with the same session; 0: not at all.
@@ -76,6 +78,7 @@ async def connect(
         video=video,
         mode=mode,
         format=format,
+        token=token,
         resume=resume,
         watch=watch,
     )

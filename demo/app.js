@@ -17,6 +17,7 @@ const TROUBLE = {
   model_fault: ['The world failed', 'Its session has ended; the server goes on.'],
   unknown_world: ['No such world', ''],
   taken_over: ['You are driving elsewhere', 'Another page took this session over.'],
+  unauthorized: ['This door has a lock', ''],
   unknown_session: ['Nothing to see', 'That session has ended, or the link is wrong.'],
   no_path: ['No way through', 'WebRTC finds no path to this page.'],
 };
@@ -96,6 +97,7 @@ async function enter(name, seed, tokens = {}) {
       video: byId('video'),
       canvas: byId('canvas'),
       transport: query.get('transport') ?? 'auto',
+      token: query.get('token') ?? undefined,
       ...tokens,
     });
     if (attempt !== opening) return opened.close();

@@ -31,6 +31,14 @@ class LogStyle(StrEnum):
     JSON = "json"
 
 
+class Role(StrEnum):
+    """What the bearer of a token may do."""
+
+    DRIVE = "drive"
+    WATCH = "watch"
+    ADMIN = "admin"
+
+
 @app.callback()
 def worldloom() -> None:
     """Worlds that a neural network dreams up while you walk through them."""
@@ -60,6 +68,29 @@ def serve(
     # uvicorn ends well on Ctrl-C, then passes the signal on.
     with suppress(KeyboardInterrupt), door, asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings, door))
+
+
+@app.command()
+def token(
+    role: Annotated[Role, typer.Option(help="what its bearer may do")] = Role.DRIVE,
+    minutes: Annotated[float, typer.Option(help="until it expires", min=0.1)] = 60.0,
+    session: Annotated[str | None, typer.Option(help="the only session that it opens, to watch")] = None,
+    world: Annotated[str | None, typer.Option(help="the only world that it opens")] = None,
+    config: Annotated[Path | None, typer.Option(help="settings, with the server's secret")] = None,
+) -> None:
+    """Sign a token for a server that asks for them. The secret comes from WORLDLOOM_SECRET or the settings."""
+    import time
+
+    from .config import load
+    from .tokens import Claims, Tokens
+
+    try:
+        secret = load(config).secret
+        expires = int(time.time() + 60.0 * minutes)
+        claims = Claims(role=role.value, exp=expires, session=session, world=world)
+        print(Tokens(secret.get_secret_value() if secret else None).sign(claims))
+    except ValueError as error:
+        raise _refuse(str(error)) from error
 
 
 @app.command()
@@ -162,9 +193,23 @@ async def _serve(settings: Any, door: Any) -> None:
     from .listen import address, make_server
     from .server import create_app
 
-    server = make_server(create_app(settings), settings)
-    print(f"Worldloom is at {address(door)}", flush=True)
+    app = create_app(settings)
+    server = make_server(app, settings)
+    tokens = app.state.server.tokens
+    print(f"Worldloom is at {address(door)}{_pass(tokens)}", flush=True)
     await server.serve(sockets=[door])
+
+
+def _pass(tokens: Any) -> str:
+    """What to add to the address to be let in."""
+    import time
+
+    from .tokens import Claims
+
+    if tokens.secret is None:
+        return ""
+    day = int(time.time()) + 24 * 3600
+    return f"/?token={tokens.sign(Claims(role='drive', exp=day))}"
 
 
 def _loop_factory() -> Any:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from .transports.webrtc import WebRtcSettings
@@ -29,6 +29,10 @@ class ServerSettings(BaseSettings):
     worlds: tuple[str, ...] = ()  # names to serve, the first is the default; empty: all that ship, or "toy"
     max_sessions: int = Field(default=4, ge=1, le=1024)  # open at once on each world; the next one is told "busy"
     max_connections: int = Field(default=64, ge=1, le=4096)  # open WebSockets, with or without a session
+
+    auth: Literal["auto", "on", "off"] = "auto"  # ask for tokens: auto does unless only this machine can reach us
+    secret: SecretStr | None = Field(default=None, min_length=32)  # that signs tokens; absent: a new one at every start
+    max_per_address: int = Field(default=16, ge=1, le=4096)  # open WebSockets of one address
 
     origins: tuple[str, ...] = ()  # pages allowed besides our own, like "https://example.org"
     hosts: tuple[str, ...] = ("localhost",)  # names that we answer to, besides bare addresses; "*": any

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.websockets import WebSocket
@@ -58,6 +59,7 @@ from .protocol import (
 from .room import Room
 from .rooms import Rooms
 from .session import SessionConfig
+from .tokens import Tokens
 from .transports.ice import for_viewer
 from .viewer import Viewer
 from .whep import WhepViewers
@@ -80,7 +82,9 @@ class ServerState:
     pool: Executor  # where pictures are compressed
     rooms: Rooms
     whep: WhepViewers
+    tokens: Tokens
     connections: int = 0  # open WebSockets
+    addresses: Counter[str] = field(default_factory=Counter)  # open WebSockets by address
 
     @property
     def sessions(self) -> int:
@@ -104,13 +108,17 @@ class Connection:
     async def run(self) -> None:
         """From the handshake to the end; never raises what a peer caused."""
         server = self._server
+        address = self._socket.client.host if self._socket.client else ""
         server.connections += 1
+        server.addresses[address] += 1
         server.metrics.connections.inc()
         why: WorldloomError | None = None
         try:
             await self._socket.accept()
             if server.connections > self._settings.max_connections:
                 raise Busy(f"expected at most {self._settings.max_connections} connections; try again later")
+            if server.addresses[address] > self._settings.max_per_address:
+                raise Busy(f"expected at most {self._settings.max_per_address} connections of one address")
             why = await self._serve(await self._hello())
         except Gone:
             pass
@@ -126,6 +134,8 @@ class Connection:
             self._outbox.put(encode(refusal(why)[0]))
         finally:
             server.connections -= 1
+            server.addresses[address] -= 1
+            server.addresses += Counter()  # forgets those that have none
             server.metrics.connections.dec()
         await self._farewell(why)
 
@@ -148,7 +158,7 @@ class Connection:
     async def _serve(self, hello: Hello) -> WorldloomError | None:
         """A place in a room for this hello, until its end; returns why it ended, if nobody asked for that."""
         rooms = self._server.rooms
-        room, role = await rooms.admit(hello)
+        room, role = await rooms.admit(hello, self._server.tokens)
         viewer = Viewer(
             room.broadcast,
             world=room.spec.name,

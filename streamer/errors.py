@@ -15,6 +15,7 @@ WorldloomError
 ├── UnknownWorld             unknown_world
 ├── RateLimited              rate_limited      retryable
 ├── UnknownSession           unknown_session   the token opens nothing: wrong, or the session has ended
+├── Unauthorized             unauthorized      no token, or one that does not allow this; closes the connection
 ├── Forbidden                forbidden         a spectator may not drive
 ├── TakenOver                taken_over        somebody else drives this session now; closes the connection
 ├── SessionClosed            session_closed
@@ -125,6 +126,12 @@ class UnknownSession(WorldloomError):
     """A token that opens no session: it is wrong, or its session has ended."""
 
     code = "unknown_session"
+
+
+class Unauthorized(WorldloomError):
+    """No token, or one that is forged, has expired or does not allow this."""
+
+    code = "unauthorized"
 
 
 class Forbidden(WorldloomError):

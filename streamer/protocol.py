@@ -67,6 +67,7 @@ class Hello(Message):
     video: Video = Field(default="webrtc", description="how pictures travel")
     mode: Mode = Field(default="realtime", description="paced by the clock, or one chunk for each `step`")
     format: Format = Field(default="jpeg", description="of pictures over the WebSocket")
+    token: Token | None = Field(default=None, description="signed by the server; needed where it serves strangers")
     resume: Token | None = Field(
         default=None, description="from an earlier `welcome`: go on with that session, and take it over"
     )

@@ -12,12 +12,13 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import Executor
 
 from .config import ServerSettings
-from .errors import Busy, SessionClosed, UnknownSession, WorldloomError
+from .errors import Busy, SessionClosed, Unauthorized, UnknownSession, WorldloomError
 from .hosting import HostedWorlds
 from .metrics import Metrics
 from .protocol import Hello, Role
 from .room import Guest, Room, broadcast_of
 from .session import Origin, Phase
+from .tokens import Tokens
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +47,14 @@ class Rooms:
         """Rooms that hold a session of an engine."""
         return self.count(Phase.LIVE, Phase.PAUSED)
 
-    async def admit(self, hello: Hello) -> tuple[Room, Role]:
+    async def admit(self, hello: Hello, tokens: Tokens) -> tuple[Room, Role]:
         """The room that a `hello` asks for: a new one, one to go on in, or one to watch.
 
+        A session's own resume and watch tokens are proof enough; a new session needs a driver's token, and a
+        spectator's token that names a session opens that one.
+
         Raises:
+            Unauthorized: a token is needed, and this is none.
             UnknownSession: the token opens nothing.
             Busy: there is no place.
             WorldloomError: the world refused or failed.
@@ -58,6 +63,11 @@ class Rooms:
             return await self._resume(hello.resume), "drive"
         if hello.watch is not None:
             return self.watched(hello.watch), "watch"
+        claims = tokens.read(hello.token, "watch")
+        if claims.session is not None:
+            return self._named(claims.session), "watch"
+        if tokens.read(hello.token, "drive").world not in (None, hello.world):
+            raise Unauthorized(f"expected hello to ask for the world {claims.world!r}, which this token is for")
         return await self._create(hello), "drive"
 
     def watched(self, token: str) -> Room:
@@ -127,6 +137,12 @@ class Rooms:
             if timer is not None:
                 timer.cancel()
         return room
+
+    def _named(self, ident: str) -> Room:
+        for room in self._rooms:
+            if not room.closed and room.ident == ident:
+                return room
+        raise UnknownSession("expected the token of an open session; this one's has ended")
 
     def _find(self, token: str, kind: str) -> Room:
         given = token.encode()

@@ -3,7 +3,7 @@
     /            the demo page          /healthz   alive
     /v1/worlds   what is served         /readyz    503 until every world has been proven
     /v1/session  the WebSocket          /metrics   for Prometheus
-    /whep        players that speak WHEP
+    /v1/sessions for administrators     /whep      players that speak WHEP
 
 Knows who does the work; does none itself.
 """
@@ -14,9 +14,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Request, Response, WebSocket
+from fastapi import APIRouter, FastAPI, Header, Request, Response, WebSocket
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 
@@ -28,12 +28,13 @@ from . import pages, whep
 from .config import ServerSettings
 from .connection import Connection, ServerState
 from .engine import EngineConfig
-from .errors import SessionClosed
+from .errors import SessionClosed, Unauthorized
 from .guard import Guard
 from .hosting import HostedWorlds
 from .metrics import Metrics
 from .rooms import Rooms
 from .session import Phase
+from .tokens import tokens_for
 from .warm_up import WarmUp
 from .whep import WhepViewers
 
@@ -50,7 +51,10 @@ def create_app(
     pool = ThreadPoolExecutor(chosen.encode_threads, thread_name_prefix="worldloom-encode")
     worlds, metrics = HostedWorlds(chosen.worlds, config, load=load), Metrics()
     rooms = Rooms(chosen, worlds, metrics, pool)
-    app.state.server = ServerState(chosen, worlds, metrics, pool, rooms, WhepViewers(chosen, rooms, metrics))
+    secret = chosen.secret.get_secret_value() if chosen.secret else None
+    tokens = tokens_for(chosen.auth, chosen.host, secret)
+    whep_viewers = WhepViewers(chosen, rooms, metrics)
+    app.state.server = ServerState(chosen, worlds, metrics, pool, rooms, whep_viewers, tokens)
     app.state.warm_up = WarmUp(chosen, pool)
     app.include_router(router)
     app.include_router(whep.router)
@@ -117,10 +121,43 @@ async def list_worlds(request: Request) -> JSONResponse:
     return JSONResponse({"worlds": [info.model_dump(mode="json") for info in infos]})
 
 
-@router.get("/metrics")
-def scrape(request: Request) -> Response:
-    """For Prometheus."""
+@router.get("/v1/sessions")
+def list_sessions(request: Request, authorization: Annotated[str, Header()] = "") -> Response:
+    """Every session, for an administrator: phase, world, frames so far, who is there."""
     server: ServerState = request.app.state.server
+    if (refused := _not_admin(server, authorization)) is not None:
+        return refused
+    rooms = [
+        {
+            "session": room.ident,
+            "world": room.spec.name,
+            "phase": room.phase.value,
+            "mode": room.mode,
+            "frames": room.next_frame,
+            "watchers": room.watchers,
+        }
+        for room in server.rooms
+    ]
+    return JSONResponse({"sessions": rooms, "whep": len(server.whep)})
+
+
+def _not_admin(server: ServerState, authorization: str) -> Response | None:
+    """The answer to somebody who may not, None for an administrator."""
+    scheme, _, token = authorization.partition(" ")
+    try:
+        server.tokens.read(token if scheme.lower() == "bearer" else None, "admin")
+    except Unauthorized as error:
+        server.metrics.error(error.code)
+        return JSONResponse({"code": error.code, "message": str(error)}, 401, {"www-authenticate": "Bearer"})
+    return None
+
+
+@router.get("/metrics")
+def scrape(request: Request, authorization: Annotated[str, Header()] = "") -> Response:
+    """For Prometheus; for administrators only, where tokens are asked for."""
+    server: ServerState = request.app.state.server
+    if (refused := _not_admin(server, authorization)) is not None:
+        return refused
     for world in server.worlds:
         stats = world.stats()
         server.metrics.sessions.labels(world.name).set(stats.sessions if stats else 0)

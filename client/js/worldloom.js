@@ -32,6 +32,7 @@ const MAX_LOOK = 3600;
  * @property {HTMLCanvasElement} canvas shows WebSocket frames
  * @property {'auto' | 'webrtc' | 'websocket'} [transport] 'auto' falls back from the first to the second
  * @property {'realtime' | 'lockstep'} [mode]
+ * @property {string} [token] signed by the server, where it serves strangers
  * @property {string} [resume] token of an earlier session, to go on with it
  * @property {string} [watch] token of somebody's session, to see it
  */
@@ -105,9 +106,9 @@ export class World extends EventTarget {
 
   /** Opens the connection and starts the pictures. Used by `connect`. */
   async open() {
-    const { world, mode, resume, watch } = this.options;
+    const { world, mode, token, resume, watch } = this.options;
     const asked = await this.view.asked();
-    this.settle(await this.line.open({ type: 'hello', protocol: 1, world, seed: this.seed ?? undefined, mode, resume, watch, ...asked }));
+    this.settle(await this.line.open({ type: 'hello', protocol: 1, world, seed: this.seed ?? undefined, mode, token, resume, watch, ...asked }));
     this.meter.restart();
     this.view.begin();
   }
