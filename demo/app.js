@@ -19,6 +19,8 @@ const TROUBLE = {
   taken_over: ['You are driving elsewhere', 'Another page took this session over.'],
   unauthorized: ['This door has a lock', ''],
   unknown_session: ['Nothing to see', 'That session has ended, or the link is wrong.'],
+  draining: ['The server is stopping', 'Try again in a moment.'],
+  time_limit: ['Time is up', 'This session has lasted, or waited for you, as long as it may.'],
   no_path: ['No way through', 'WebRTC finds no path to this page.'],
 };
 
@@ -98,6 +100,11 @@ async function enter(name, seed, tokens = {}) {
       canvas: byId('canvas'),
       transport: query.get('transport') ?? 'auto',
       token: query.get('token') ?? undefined,
+      wait: true,
+      onWaiting: ({ position, estimate_s: seconds }) => {
+        const guess = seconds === undefined ? '' : ` Probably about ${Math.max(1, Math.round(seconds / 60))} min.`;
+        if (attempt === opening) cover('All places are taken', `You are number ${position} in the line.${guess}`, false);
+      },
       ...tokens,
     });
     if (attempt !== opening) return opened.close();
@@ -149,6 +156,7 @@ function listen() {
     showSeed();
     showPause();
   });
+  world.addEventListener('notice', ({ detail }) => say('waiting', `Ends in ${detail.seconds} s`));
   world.addEventListener('lost', () => say('waiting', 'Reconnecting'));
   world.addEventListener('back', () => {
     capture?.releaseAll(); // the server let go of every key meanwhile

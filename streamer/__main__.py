@@ -194,7 +194,7 @@ async def _serve(settings: Any, door: Any) -> None:
     from .server import create_app
 
     app = create_app(settings)
-    server = make_server(app, settings)
+    server = make_server(app, settings, app.state.server.drain)
     tokens = app.state.server.tokens
     print(f"Worldloom is at {address(door)}{_pass(tokens)}", flush=True)
     await server.serve(sockets=[door])

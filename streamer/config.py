@@ -37,6 +37,9 @@ class ServerSettings(BaseSettings):
     origins: tuple[str, ...] = ()  # pages allowed besides our own, like "https://example.org"
     hosts: tuple[str, ...] = ("localhost",)  # names that we answer to, besides bare addresses; "*": any
 
+    max_waiting: int = Field(default=32, ge=0, le=4096)  # who may wait for a place in a world
+    idle_timeout: float = Field(default=0.0, ge=0)  # seconds without a control that end a session; 0: never
+    max_duration: float = Field(default=0.0, ge=0)  # seconds that a session may last; 0: for ever
     max_watchers: int = Field(default=16, ge=0, le=1024)  # spectators of one session
     orphan_timeout: float = Field(default=60.0, ge=0)  # seconds that a session whose driver was lost can be resumed
     leave_timeout: float = Field(default=1.5, ge=0)  # the same when the page was closed: enough to reload it

@@ -26,9 +26,9 @@ from .errors import (
     Forbidden,
     HelloExpected,
     MessageTooLarge,
-    ModelFault,
     RateLimited,
     SessionClosed,
+    TimeLimit,
     VersionMismatch,
     WorldloomError,
 )
@@ -38,6 +38,7 @@ from .outbox import Outbox
 from .peer import Gone, Peer
 from .protocol import (
     MAX_MESSAGE_BYTES,
+    NORMAL_CLOSE,
     PROTOCOL,
     Answer,
     Bye,
@@ -45,13 +46,16 @@ from .protocol import (
     ClientMessage,
     Hello,
     Limits,
+    Notice,
     Offer,
     Ping,
     Pong,
     Role,
     View,
+    Waiting,
     Welcome,
     WorldInfo,
+    close_code,
     decode_client,
     encode,
     refusal,
@@ -67,9 +71,9 @@ from .whep import WhepViewers
 log = logging.getLogger(__name__)
 
 STATS_EVERY = 1.0  # seconds
-
-# WebSocket close codes (RFC 6455, 7.4): 1008 policy violation, 1009 too big, 1011 internal error, 1013 try again later.
-_CLOSE_CODES: dict[type[WorldloomError], int] = {MessageTooLarge: 1009, Busy: 1013, ModelFault: 1011}
+WAIT_EVERY = 0.5  # seconds between two looks for a free place
+LIMITS_EVERY = 1.0  # seconds between two looks at a session's limits
+NOTICE_S = 60.0  # seconds ahead that the end of a session is announced
 
 
 @dataclass
@@ -90,6 +94,12 @@ class ServerState:
     def sessions(self) -> int:
         """Sessions that somebody drives."""
         return self.rooms.live
+
+    async def drain(self) -> None:
+        """The server is about to stop: everybody is told, and has left when this returns."""
+        await self.rooms.drain()
+        while self.connections:  # noqa: ASYNC110 - a second at most, at the very end
+            await asyncio.sleep(0.02)
 
 
 class Connection:
@@ -158,7 +168,7 @@ class Connection:
     async def _serve(self, hello: Hello) -> WorldloomError | None:
         """A place in a room for this hello, until its end; returns why it ended, if nobody asked for that."""
         rooms = self._server.rooms
-        room, role = await rooms.admit(hello, self._server.tokens)
+        room, role = await self._admit(hello)
         viewer = Viewer(
             room.broadcast,
             world=room.spec.name,
@@ -184,12 +194,39 @@ class Connection:
                 await rooms.leave(room, viewer, self._keep_s)
         return viewer.error
 
+    async def _admit(self, hello: Hello) -> tuple[Room, Role]:
+        """A room for this hello, perhaps after a wait. Raises as `Rooms.admit`."""
+        rooms, tokens = self._server.rooms, self._server.tokens
+        try:
+            return await rooms.admit(hello, tokens)
+        except Busy:
+            if not hello.wait:
+                raise
+        leaving = asyncio.create_task(self._until_left())
+        try:
+            with rooms.line(hello.world).join() as place:
+                while not leaving.done():
+                    await self._peer.send_text(encode(Waiting(position=place.position, estimate_s=place.estimate_s)))
+                    await asyncio.wait([leaving], timeout=WAIT_EVERY)
+                    with suppress(Busy):
+                        return await rooms.admit(hello, tokens, place)
+            raise Gone()
+        finally:
+            leaving.cancel()
+
+    async def _until_left(self) -> None:
+        """Hear somebody who waits for a place, until they give up."""
+        with suppress(Gone, WorldloomError):
+            while not isinstance(_decode(await self._peer.receive()), Bye):
+                pass
+
     async def _live(self, viewer: Viewer, room: Room, role: Role) -> None:
         """All that goes on during a session; the first part that ends, ends it."""
         parts: tuple[Coroutine[Any, Any, None], ...] = (
             self._read(viewer, room, role),
             self._write(),
             self._tell_stats(viewer, room),
+            self._watch_limits(viewer, room, role),
         )
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._until_gone(part)) for part in (*parts, viewer.run())]
@@ -260,6 +297,7 @@ class Connection:
                 raise SessionClosed("the session has ended", seq=message.seq)
             case _:
                 self._server.metrics.controls.labels(room.spec.name).inc()
+                room.controlled = time.monotonic()
                 room.last_seq = max(room.last_seq, message.seq)
                 room.session.post(message)
 
@@ -287,6 +325,24 @@ class Connection:
             await asyncio.sleep(STATS_EVERY)
             stats = viewer.stats(room.engine.stats(), self._server.rooms.live, room.watchers)
             self._outbox.put(encode(stats), news=True)
+
+    async def _watch_limits(self, viewer: Viewer, room: Room, role: Role) -> None:
+        """End a session that lasts, or waits for a control, as long as it may; announced a minute ahead."""
+        idle, longest = self._settings.idle_timeout, self._settings.max_duration
+        told = False
+        while True:
+            now = time.monotonic()
+            left = min(
+                room.controlled + idle - now if idle else float("inf"),
+                room.since + longest - now if longest else float("inf"),
+            )
+            if left <= 0.0 and role == "drive":
+                await self._server.rooms.close(room, TimeLimit("this session has lasted as long as it may"))
+            if left <= NOTICE_S and not told:
+                message = "this session ends soon: it has lasted, or waited for you, as long as it may"
+                self._outbox.put(encode(Notice(code=TimeLimit.code, message=message, seconds=int(max(0.0, left)))))
+            told = left <= NOTICE_S
+            await asyncio.sleep(min(LIMITS_EVERY, max(0.01, left)))
 
     def _welcome(self, hello: Hello, room: Room, role: Role) -> Welcome:
         return Welcome(
@@ -318,4 +374,4 @@ def _decode(data: str | bytes) -> ClientMessage:
 
 def _closing(why: WorldloomError | None) -> tuple[int, str]:
     """WebSocket close code and reason."""
-    return (1000, "") if why is None else (_CLOSE_CODES.get(type(why), 1008), why.code)
+    return (NORMAL_CLOSE, "") if why is None else (close_code(why.code), why.code)

@@ -12,6 +12,8 @@ WorldloomError
 │   ├── BadAction            bad_action        wrong length or out of range
 │   └── Unsupported          unsupported       prompt, image or mode that this world does not take
 ├── Busy                     busy              no free session; retryable
+├── Draining                 draining          the server is stopping: nobody enters, everybody leaves; retryable
+├── TimeLimit                time_limit        the session has lasted, or waited for a control, as long as it may
 ├── UnknownWorld             unknown_world
 ├── RateLimited              rate_limited      retryable
 ├── UnknownSession           unknown_session   the token opens nothing: wrong, or the session has ended
@@ -107,6 +109,19 @@ class Busy(WorldloomError):
 
     code = "busy"
     retryable = True
+
+
+class Draining(WorldloomError):
+    """The server is stopping."""
+
+    code = "draining"
+    retryable = True
+
+
+class TimeLimit(WorldloomError):
+    """A session has lasted, or waited for a control, as long as it may."""
+
+    code = "time_limit"
 
 
 class UnknownWorld(WorldloomError):

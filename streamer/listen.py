@@ -5,13 +5,18 @@ Knows sockets and uvicorn; nothing about worlds or sessions.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
+from collections.abc import Awaitable, Callable
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from .config import ServerSettings
 from .protocol import MAX_MESSAGE_BYTES
+
+log = logging.getLogger(__name__)
 
 # A message up to this size is read, so that its sender is told `message_too_large`; a larger one is cut off with
 # WebSocket close code 1009 before it is in memory.
@@ -49,8 +54,37 @@ def address(door: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
-def make_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
-    """uvicorn around the app; run it with `await server.serve(sockets=[open_socket(settings)])`."""
+class DrainingServer(uvicorn.Server):
+    """uvicorn that lets the app say goodbye before it closes connections."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain, then close what is still open."""
+        try:
+            async with asyncio.timeout(SHUTDOWN_S):
+                await self._drain()
+        except TimeoutError:
+            log.warning("not everybody had left after %g s", SHUTDOWN_S)
+        await super().shutdown(sockets)
+
+
+async def _nothing() -> None:
+    """Nobody has to leave."""
+
+
+def make_server(
+    app: ASGIApp, settings: ServerSettings, drain: Callable[[], Awaitable[None]] = _nothing
+) -> uvicorn.Server:
+    """uvicorn around the app; run it with `await server.serve(sockets=[open_socket(settings)])`.
+
+    Args:
+        app: what is served.
+        settings: of the server.
+        drain: called once when the server is about to stop, before connections are closed.
+    """
     config = uvicorn.Config(
         app,
         loop="none",
@@ -65,4 +99,4 @@ def make_server(app: ASGIApp, settings: ServerSettings) -> uvicorn.Server:
         proxy_headers=False,
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
-    return uvicorn.Server(config)
+    return DrainingServer(config, drain)

@@ -67,6 +67,7 @@ class Hello(Message):
     video: Video = Field(default="webrtc", description="how pictures travel")
     mode: Mode = Field(default="realtime", description="paced by the clock, or one chunk for each `step`")
     format: Format = Field(default="jpeg", description="of pictures over the WebSocket")
+    wait: bool = Field(default=False, description="when every place is taken: wait for one instead of `busy`")
     token: Token | None = Field(default=None, description="signed by the server; needed where it serves strangers")
     resume: Token | None = Field(
         default=None, description="from an earlier `welcome`: go on with that session, and take it over"
@@ -217,6 +218,25 @@ class Welcome(Message):
     last_seq: Count = Field(default=0, description="highest `seq` that this session has seen; go on from there")
 
 
+class Waiting(Message):
+    """Before `welcome`: every place is taken, and the client asked to wait. Say `bye` to give up."""
+
+    type: Literal["waiting"] = "waiting"
+    position: Count = Field(description="1: next")
+    estimate_s: Annotated[float, Field(ge=0.0, le=1e9)] | None = Field(
+        default=None, description="seconds until a place is probably free, once that can be told"
+    )
+
+
+class Notice(Message):
+    """Something that will happen."""
+
+    type: Literal["notice"] = "notice"
+    code: Name = Field(description="of the error that will end the session, `time_limit`")
+    message: Text = Field(description="for people")
+    seconds: Count = Field(description="until then")
+
+
 class Answer(Message):
     """WebRTC: the server's session description."""
 
@@ -282,7 +302,9 @@ class Error(Message):
 
 Control: TypeAlias = Key | Look | Axes | Action | Prompt | Reset | Pause | Resume | Step
 ClientMessage: TypeAlias = Hello | View | Offer | Candidate | Control | Ping | Bye
-ServerMessage: TypeAlias = Welcome | Answer | Candidate | Receipt | FrameInfo | Stats | Pong | Error | Bye
+ServerMessage: TypeAlias = (
+    Waiting | Welcome | Notice | Answer | Candidate | Receipt | FrameInfo | Stats | Pong | Error | Bye
+)
 
 _M = TypeVar("_M")
 

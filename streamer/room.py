@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections import deque
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -64,6 +65,7 @@ class Room:
         self.session: Session | None = None  # while somebody drives
         self.snapshot: Snapshot | None = None  # while nobody does
         self.closed = False
+        self.since = self.controlled = time.monotonic()  # seconds: opened; somebody was last at the controls
         self.changing = asyncio.Lock()  # one change of phase at a time
         self._loop = asyncio.get_running_loop()
         self._metrics = metrics

@@ -8,17 +8,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Executor
 
 from .config import ServerSettings
-from .errors import Busy, SessionClosed, Unauthorized, UnknownSession, WorldloomError
+from .errors import Busy, Draining, SessionClosed, Unauthorized, UnknownSession, WorldloomError
 from .hosting import HostedWorlds
 from .metrics import Metrics
 from .protocol import Hello, Role
 from .room import Guest, Room, broadcast_of
 from .session import Origin, Phase
 from .tokens import Tokens
+from .waiting import Place, WaitingLine
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ class Rooms:
         self._metrics = metrics
         self._pool = pool
         self._rooms: set[Room] = set()
+        self.draining = False  # nobody enters any more
+        self._lines: dict[str, WaitingLine] = {}  # by world
         self._tasks: set[asyncio.Task[None]] = set()  # that end by themselves
         self._orphans: dict[Room, asyncio.TimerHandle] = {}  # the oldest first
 
@@ -47,7 +51,14 @@ class Rooms:
         """Rooms that hold a session of an engine."""
         return self.count(Phase.LIVE, Phase.PAUSED)
 
-    async def admit(self, hello: Hello, tokens: Tokens) -> tuple[Room, Role]:
+    def line(self, world: str | None) -> WaitingLine:
+        """Who waits for a world. Raises `UnknownWorld`."""
+        name = self._worlds.named(world).name
+        if name not in self._lines:
+            self._lines[name] = WaitingLine(limit=self._settings.max_waiting, places=self._settings.max_sessions)
+        return self._lines[name]
+
+    async def admit(self, hello: Hello, tokens: Tokens, place: Place | None = None) -> tuple[Room, Role]:
         """The room that a `hello` asks for: a new one, one to go on in, or one to watch.
 
         A session's own resume and watch tokens are proof enough; a new session needs a driver's token, and a
@@ -57,8 +68,11 @@ class Rooms:
             Unauthorized: a token is needed, and this is none.
             UnknownSession: the token opens nothing.
             Busy: there is no place.
+            Draining: the server is stopping.
             WorldloomError: the world refused or failed.
         """
+        if self.draining:
+            raise Draining("the server is stopping; try again in a moment")
         if hello.resume is not None:
             return await self._resume(hello.resume), "drive"
         if hello.watch is not None:
@@ -68,6 +82,7 @@ class Rooms:
             return self._named(claims.session), "watch"
         if tokens.read(hello.token, "drive").world not in (None, hello.world):
             raise Unauthorized(f"expected hello to ask for the world {claims.world!r}, which this token is for")
+        self.line(hello.world).check_turn(place)
         return await self._create(hello), "drive"
 
     def watched(self, token: str) -> Room:
@@ -106,6 +121,11 @@ class Rooms:
         """The end of a room."""
         room.close(error)
         await self._forget(room)
+
+    async def drain(self) -> None:
+        """The server is about to stop: nobody enters, and everybody is told to leave."""
+        self.draining = True
+        await self.close_all(Draining("the server is stopping; try again in a moment"))
 
     async def close_all(self, error: WorldloomError) -> None:
         """The end of all rooms."""
@@ -180,4 +200,6 @@ class Rooms:
         try:
             await room.freed()
         finally:
+            if room in self._rooms:
+                self.line(room.spec.name).left(time.monotonic() - room.since)
             self._rooms.discard(room)

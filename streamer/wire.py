@@ -49,6 +49,7 @@ NORMAL_CLOSE = 1000  # after `bye`
 REFUSED_CLOSE = 1008  # any error that ends the connection and has no code of its own below
 CLOSE_CODES: Mapping[str, int] = {
     "session_closed": 1001,  # the server is stopping
+    "draining": 1012,  # service restart
     "message_too_large": 1009,
     "model_fault": 1011,
     "internal_error": 1011,

@@ -25,6 +25,7 @@ export class Line {
    * @param {(message: object) => void} calls.onMessage JSON from the server
    * @param {(data: ArrayBuffer) => void} calls.onPicture a binary message
    * @param {() => object} calls.hello what to ask for when the session is opened again
+   * @param {(waiting: {position: number, estimate_s?: number}) => void} calls.onWaiting every place is taken
    * @param {() => void} calls.onLost the line is gone; trying to come back
    * @param {(welcome: object) => void} calls.onBack the same session goes on
    * @param {(why: {code: string, message: string, retryable: boolean}) => void} calls.onEnd it is over
@@ -40,7 +41,7 @@ export class Line {
 
   /** Opens a session. @returns {Promise<object>} the `welcome` @throws {Refused} */
   async open(hello, patienceMs) {
-    const { socket, welcome } = await openSocket(this.url, hello, patienceMs);
+    const { socket, welcome } = await openSocket(this.url, hello, patienceMs, this.calls.onWaiting);
     if (this.closed) {
       socket.close(1000);
       throw new Refused('closed', 'closed by the page', false);

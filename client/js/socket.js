@@ -52,11 +52,12 @@ export async function listWorlds(base = '') {
 /**
  * @param {string | undefined} url this page's server when absent
  * @param {object} hello the first message
- * @param {number} [patienceMs] how long the server may take
+ * @param {number} [patienceMs] how long the server may take, unless it says that we wait for a place
+ * @param {(waiting: {position: number, estimate_s?: number}) => void} [onWaiting]
  * @returns {Promise<{socket: WebSocket, welcome: object}>}
  * @throws {Refused}
  */
-export function openSocket(url, hello, patienceMs = WELCOME_MS) {
+export function openSocket(url, hello, patienceMs = WELCOME_MS, onWaiting = () => {}) {
   const socket = new WebSocket(url ?? new URL('/v1/session', location.href.replace(/^http/, 'ws')));
   socket.binaryType = 'arraybuffer';
   return new Promise((resolve, reject) => {
@@ -71,6 +72,10 @@ export function openSocket(url, hello, patienceMs = WELCOME_MS) {
       const message = JSON.parse(data);
       if (message.type === 'error') refusal = new Refused(message.code, message.message, message.retryable);
       if (message.type === 'error') socket.close();
+      if (message.type === 'waiting') {
+        clearTimeout(timer);
+        onWaiting(message);
+      }
       if (message.type !== 'welcome') return;
       clearTimeout(timer);
       socket.onopen = socket.onclose = socket.onmessage = null;

@@ -32,6 +32,8 @@ const MAX_LOOK = 3600;
  * @property {HTMLCanvasElement} canvas shows WebSocket frames
  * @property {'auto' | 'webrtc' | 'websocket'} [transport] 'auto' falls back from the first to the second
  * @property {'realtime' | 'lockstep'} [mode]
+ * @property {boolean} [wait] when every place is taken: wait for one
+ * @property {(waiting: {position: number, estimate_s?: number}) => void} [onWaiting] told now and then meanwhile
  * @property {string} [token] signed by the server, where it serves strangers
  * @property {string} [resume] token of an earlier session, to go on with it
  * @property {string} [watch] token of somebody's session, to see it
@@ -58,7 +60,8 @@ export async function connect(options) {
 /**
  * One open world. Events, with what `detail` holds:
  * `receipt` {seq, status, frame, control}; `transport` {transport}: pictures flow this way from now on; `stats` the
- * server's figures; `fault` {code, message, seq}: one request was refused; `lost`: the connection is gone and is being
+ * server's figures; `fault` {code, message, seq}: one request was refused; `notice`
+ * {code, message, seconds}: what will end the session, and when; `lost`: the connection is gone and is being
  * sought again; `back`: the same session goes on, and no key is held any more; `closed` {code, message, retryable}.
  */
 export class World extends EventTarget {
@@ -91,6 +94,7 @@ export class World extends EventTarget {
       onMessage: (message) => this.hear(message),
       onPicture: (data) => this.see(data),
       hello: () => ({ type: 'hello', protocol: 1, video: this.view.transport, format: this.view.format, watch: options.watch }),
+      onWaiting: (waiting) => options.onWaiting?.(waiting),
       onLost: () => this.emit('lost', {}),
       onBack: (welcome) => this.back(welcome),
       onEnd: (why) => this.end(why),
@@ -106,9 +110,9 @@ export class World extends EventTarget {
 
   /** Opens the connection and starts the pictures. Used by `connect`. */
   async open() {
-    const { world, mode, token, resume, watch } = this.options;
+    const { world, mode, wait, token, resume, watch } = this.options;
     const asked = await this.view.asked();
-    this.settle(await this.line.open({ type: 'hello', protocol: 1, world, seed: this.seed ?? undefined, mode, token, resume, watch, ...asked }));
+    this.settle(await this.line.open({ type: 'hello', protocol: 1, world, seed: this.seed ?? undefined, mode, wait, token, resume, watch, ...asked }));
     this.meter.restart();
     this.view.begin();
   }
@@ -147,6 +151,7 @@ export class World extends EventTarget {
         this.server = message;
         return this.emit('stats', message);
       case 'error': return this.emit('fault', message);
+      case 'notice': return this.emit('notice', message);
       default:
         return undefined; // a later server may say more
     }

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -73,6 +74,7 @@ class Running:
 
     url: str
     app: FastAPI
+    server: uvicorn.Server
 
     @property
     def state(self) -> ServerState:
@@ -123,13 +125,13 @@ def serve() -> Serve:
         chosen = ServerSettings(**{"worlds": ("toy",), "port": 0, "warm_up": False, **settings})
         door = open_socket(chosen)
         app = create_app(chosen, load=load)
-        server = make_server(app, chosen)
+        server = make_server(app, chosen, app.state.server.drain)
         running = asyncio.create_task(server.serve(sockets=[door]))
         try:
             async with asyncio.timeout(PATIENCE):
                 while not server.started:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-            yield Running(address(door), app)
+            yield Running(address(door), app, server)
         finally:
             server.should_exit = True
             await running

@@ -44,6 +44,8 @@ CLIENT: list[protocol.ClientMessage] = [
     protocol.Bye(reason="done"),
 ]
 SERVER: list[protocol.ServerMessage] = [
+    protocol.Waiting(position=1, estimate_s=3.5),
+    protocol.Notice(code="time_limit", message="soon", seconds=60),
     protocol.Welcome(
         protocol=1,
         session="s",

@@ -1,0 +1,119 @@
+"""Waiting for a place, sessions that last as long as they may, and a server that stops."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from worldloom.streamer.errors import Busy
+from worldloom.streamer.waiting import WaitingLine
+
+from .conftest import Serve
+
+
+def test_first_come_first_served() -> None:
+    line = WaitingLine(limit=2, places=2)
+    with line.join() as first, line.join() as second:
+        assert (first.position, second.position, len(line)) == (1, 2, 2)
+        line.check_turn(first)
+        for passing in (second, None):
+            with pytest.raises(Busy):
+                line.check_turn(passing)
+        with pytest.raises(Busy), line.join():
+            pass
+        assert second.estimate_s is None
+        line.left(60.0)
+        line.left(20.0)
+        assert [line.estimate_s(place.position) for place in (first, second)] == [20.0, 40.0]
+    line.check_turn(None)
+    assert len(line) == 0
+
+
+async def test_whoever_waits_gets_the_next_place(serve: Serve) -> None:
+    async with (
+        serve(max_sessions=1) as server,
+        server.client() as one,
+        server.client() as two,
+        server.client() as three,
+    ):
+        await one.hello(seed=1)
+        await two.send("hello", protocol=1, video="none", seed=2, wait=True)
+        assert (await two.expect("waiting"))["position"] == 1
+        await three.send("hello", protocol=1, video="none", seed=3, wait=True)
+        assert (await three.expect("waiting"))["position"] == 2
+        async with server.client() as passing:
+            await passing.send("hello", protocol=1)
+            assert (await passing.expect("error"))["code"] == "busy"
+        await one.send("bye")
+        assert (await two.expect("welcome"))["seed"] == 2
+        waiting = await three.expect("waiting", position=1)
+        assert waiting["estimate_s"] > 0
+        await two.send("bye")
+        assert (await three.expect("welcome"))["seed"] == 3
+
+
+@pytest.mark.parametrize("how", ["bye", "closed", "cut"])
+async def test_whoever_gives_up_leaves_the_line(serve: Serve, how: str) -> None:
+    async with serve(max_sessions=1) as server, server.client() as one:
+        await one.hello()
+        async with server.client() as two:
+            await two.send("hello", protocol=1, wait=True)
+            await two.expect("waiting")
+            assert len(server.state.rooms.line(None)) == 1
+            if how == "bye":
+                await two.send("bye")
+            elif how == "closed":
+                await two.socket.close()
+            else:
+                two.socket.transport.abort()
+            await server.until(lambda: len(server.state.rooms.line(None)) == 0)
+        await server.until(lambda: server.state.connections == 1)
+
+
+async def test_a_full_line_is_busy(serve: Serve) -> None:
+    async with serve(max_sessions=1, max_waiting=0) as server, server.client() as one, server.client() as two:
+        await one.hello()
+        await two.send("hello", protocol=1, wait=True)
+        assert (await two.expect("error"))["code"] == "busy"
+
+
+@pytest.mark.parametrize("limit", ["idle_timeout", "max_duration"])
+async def test_a_session_ends_in_time_and_says_so_before(serve: Serve, limit: str) -> None:
+    settings: dict[str, Any] = {limit: 0.6}
+    async with serve(**settings) as server, server.client() as client:
+        await client.hello()
+        assert (await client.expect("notice"))["code"] == "time_limit"
+        await asyncio.sleep(0.3)
+        await client.send("key", seq=1, code="KeyW", down=True)  # who is there is not idle
+        began = asyncio.get_running_loop().time()
+        assert (await client.expect("error"))["code"] == "time_limit"
+        lasted = asyncio.get_running_loop().time() - began
+        assert (lasted > 0.4) == (limit == "idle_timeout")
+        await server.freed()
+        assert not list(server.state.rooms), "nothing to come back to"
+
+
+async def test_a_server_that_stops_says_goodbye(serve: Serve) -> None:
+    async with serve() as server, server.client() as driver, server.client() as spectator:
+        welcome = await driver.hello()
+        await spectator.hello(watch=welcome["watch"])
+        server.server.should_exit = True
+        for client in (driver, spectator):
+            assert (await client.expect("error")) | {"message": ""} == {
+                "type": "error",
+                "code": "draining",
+                "message": "",
+                "retryable": True,
+            }
+            assert await client.closed() == (1012, "draining")
+
+
+async def test_nobody_enters_while_it_stops(serve: Serve) -> None:
+    async with serve() as server:
+        server.state.rooms.draining = True
+        assert (await server.get("/readyz")).status_code == 503
+        async with server.client() as client:
+            await client.send("hello", protocol=1, wait=True)
+            assert (await client.expect("error"))["code"] == "draining"
