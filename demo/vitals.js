@@ -2,7 +2,7 @@
 
 const EVERY = 500;
 const TRANSPORTS = { webrtc: 'WebRTC', websocket: 'WebSocket', none: '–' };
-const PARTS = [['wait', 'wait'], ['compute', 'compute'], ['encode', 'encode'], ['network', 'network_display']];
+const PARTS = ['wait', 'compute', 'encode', 'network', 'display'];
 
 const byId = (id) => document.getElementById(id);
 const number = (value, unit, digits = 0) => (value === null || !Number.isFinite(value) ? '–' : `${value.toFixed(digits)} ${unit}`);
@@ -25,9 +25,9 @@ function draw(world) {
   byId('v-transport').textContent = TRANSPORTS[stats.transport];
   byId('v-size').textContent = `${world.info.width} × ${world.info.height}`;
   byId('parts').hidden = p50 === null;
-  for (const [id, name] of PARTS) {
+  for (const name of PARTS) {
     const ms = stats.parts_ms[name];
-    byId(`p-${id}`).textContent = number(ms, 'ms', ms !== null && ms < 10 ? 1 : 0);
-    byId(`b-${id}`).style.flexGrow = ms ?? 0;
+    byId(`p-${name}`).textContent = number(ms, 'ms', ms !== null && ms < 10 ? 1 : 0);
+    byId(`b-${name}`).style.flexGrow = ms ?? 0;
   }
 }

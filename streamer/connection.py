@@ -11,15 +11,13 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Coroutine
-from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.websockets import WebSocket
 
+from .admission import admitted, watch_limits
 from .auth import TokenBucket
-from .config import ServerSettings
 from .errors import (
     BadMessage,
     Busy,
@@ -28,14 +26,11 @@ from .errors import (
     MessageTooLarge,
     RateLimited,
     SessionClosed,
-    TimeLimit,
     VersionMismatch,
     WorldloomError,
 )
-from .hosting import HostedWorlds
-from .metrics import Metrics
 from .outbox import Outbox
-from .peer import Gone, Peer
+from .peer import Gone, Peer, decode_text
 from .protocol import (
     MAX_MESSAGE_BYTES,
     NORMAL_CLOSE,
@@ -46,60 +41,27 @@ from .protocol import (
     ClientMessage,
     Hello,
     Limits,
-    Notice,
     Offer,
     Ping,
     Pong,
+    Report,
     Role,
     View,
-    Waiting,
     Welcome,
     WorldInfo,
     close_code,
-    decode_client,
     encode,
     refusal,
 )
 from .room import Room
-from .rooms import Rooms
 from .session import SessionConfig
-from .tokens import Tokens
+from .state import ServerState
 from .transports.ice import for_viewer
 from .viewer import Viewer
-from .whep import WhepViewers
 
 log = logging.getLogger(__name__)
 
 STATS_EVERY = 1.0  # seconds
-WAIT_EVERY = 0.5  # seconds between two looks for a free place
-LIMITS_EVERY = 1.0  # seconds between two looks at a session's limits
-NOTICE_S = 60.0  # seconds ahead that the end of a session is announced
-
-
-@dataclass
-class ServerState:
-    """What all connections of one server share."""
-
-    settings: ServerSettings
-    worlds: HostedWorlds
-    metrics: Metrics
-    pool: Executor  # where pictures are compressed
-    rooms: Rooms
-    whep: WhepViewers
-    tokens: Tokens
-    connections: int = 0  # open WebSockets
-    addresses: Counter[str] = field(default_factory=Counter)  # open WebSockets by address
-
-    @property
-    def sessions(self) -> int:
-        """Sessions that somebody drives."""
-        return self.rooms.live
-
-    async def drain(self) -> None:
-        """The server is about to stop: everybody is told, and has left when this returns."""
-        await self.rooms.drain()
-        while self.connections:  # noqa: ASYNC110 - a second at most, at the very end
-            await asyncio.sleep(0.02)
 
 
 class Connection:
@@ -154,7 +116,7 @@ class Connection:
     async def _hello(self) -> Hello:
         try:
             async with asyncio.timeout(self._settings.hello_timeout):
-                message = _decode(await self._peer.receive())
+                message = decode_text(await self._peer.receive())
         except TimeoutError:
             raise HelloExpected(f"expected hello within {self._settings.hello_timeout:g} s") from None
         except BadMessage as error:
@@ -168,7 +130,7 @@ class Connection:
     async def _serve(self, hello: Hello) -> WorldloomError | None:
         """A place in a room for this hello, until its end; returns why it ended, if nobody asked for that."""
         rooms = self._server.rooms
-        room, role = await self._admit(hello)
+        room, role = await admitted(hello, self._server, self._peer)
         viewer = Viewer(
             room.broadcast,
             world=room.spec.name,
@@ -194,39 +156,13 @@ class Connection:
                 await rooms.leave(room, viewer, self._keep_s)
         return viewer.error
 
-    async def _admit(self, hello: Hello) -> tuple[Room, Role]:
-        """A room for this hello, perhaps after a wait. Raises as `Rooms.admit`."""
-        rooms, tokens = self._server.rooms, self._server.tokens
-        try:
-            return await rooms.admit(hello, tokens)
-        except Busy:
-            if not hello.wait:
-                raise
-        leaving = asyncio.create_task(self._until_left())
-        try:
-            with rooms.line(hello.world).join() as place:
-                while not leaving.done():
-                    await self._peer.send_text(encode(Waiting(position=place.position, estimate_s=place.estimate_s)))
-                    await asyncio.wait([leaving], timeout=WAIT_EVERY)
-                    with suppress(Busy):
-                        return await rooms.admit(hello, tokens, place)
-            raise Gone()
-        finally:
-            leaving.cancel()
-
-    async def _until_left(self) -> None:
-        """Hear somebody who waits for a place, until they give up."""
-        with suppress(Gone, WorldloomError):
-            while not isinstance(_decode(await self._peer.receive()), Bye):
-                pass
-
     async def _live(self, viewer: Viewer, room: Room, role: Role) -> None:
         """All that goes on during a session; the first part that ends, ends it."""
         parts: tuple[Coroutine[Any, Any, None], ...] = (
             self._read(viewer, room, role),
             self._write(),
             self._tell_stats(viewer, room),
-            self._watch_limits(viewer, room, role),
+            watch_limits(room, role, self._server, self._outbox),
         )
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._until_gone(part)) for part in (*parts, viewer.run())]
@@ -260,7 +196,7 @@ class Connection:
             try:
                 data = await self._peer.receive()
                 in_time = self._in_time()
-                message = _decode(data)
+                message = decode_text(data)
                 if not in_time:
                     raise self._too_fast(getattr(message, "seq", None))
                 if isinstance(message, Bye):
@@ -283,6 +219,8 @@ class Connection:
                 raise BadMessage("expected hello only once; this session is open")
             case Ping():
                 self._outbox.put(encode(Pong(t=message.t)), news=True)
+            case Report():
+                viewer.report(message)
             case View():
                 await viewer.show(message.video, message.format)
             case Offer():
@@ -326,24 +264,6 @@ class Connection:
             stats = viewer.stats(room.engine.stats(), self._server.rooms.live, room.watchers)
             self._outbox.put(encode(stats), news=True)
 
-    async def _watch_limits(self, viewer: Viewer, room: Room, role: Role) -> None:
-        """End a session that lasts, or waits for a control, as long as it may; announced a minute ahead."""
-        idle, longest = self._settings.idle_timeout, self._settings.max_duration
-        told = False
-        while True:
-            now = time.monotonic()
-            left = min(
-                room.controlled + idle - now if idle else float("inf"),
-                room.since + longest - now if longest else float("inf"),
-            )
-            if left <= 0.0 and role == "drive":
-                await self._server.rooms.close(room, TimeLimit("this session has lasted as long as it may"))
-            if left <= NOTICE_S and not told:
-                message = "this session ends soon: it has lasted, or waited for you, as long as it may"
-                self._outbox.put(encode(Notice(code=TimeLimit.code, message=message, seconds=int(max(0.0, left)))))
-            told = left <= NOTICE_S
-            await asyncio.sleep(min(LIMITS_EVERY, max(0.01, left)))
-
     def _welcome(self, hello: Hello, room: Room, role: Role) -> Welcome:
         return Welcome(
             protocol=PROTOCOL,
@@ -363,13 +283,6 @@ class Connection:
             frame=room.next_frame,
             last_seq=room.last_seq,
         )
-
-
-def _decode(data: str | bytes) -> ClientMessage:
-    """As `decode_client`, of texts only."""
-    if isinstance(data, bytes) and len(data) <= MAX_MESSAGE_BYTES:
-        raise BadMessage("expected a text message, got a binary one")
-    return decode_client(data)
 
 
 def _closing(why: WorldloomError | None) -> tuple[int, str]:

@@ -25,7 +25,7 @@ def tables() -> str:
     """The generated part, without its markers."""
     client, server = _members(protocol.ClientMessage), _members(protocol.ServerMessage)
     parts: list[type[Message]] = [protocol.WorldInfo, protocol.ActionInfo, protocol.AxisInfo, protocol.KeyInfo]
-    parts += [protocol.Limits, protocol.Percentiles, protocol.IceServer]
+    parts += [protocol.Limits, protocol.Percentiles, protocol.IceServer, protocol.Photon]
     sections = [
         "## Messages of the client\n",
         *(_message(model) for model in client),

@@ -38,6 +38,13 @@ class Metrics:
         self.encode_seconds = self._histogram("encode_seconds", "compressing one picture", "video")
         self.age_seconds = self._histogram("frame_age_seconds", "from sampling the controls to sending", "video")
 
+        self.photon_seconds = self._histogram(
+            "input_to_photon_seconds",
+            "from an input to the picture that shows it",
+            "world",
+            "part",
+        )
+
     def error(self, code: str) -> None:
         """An error was told to a client."""
         self.errors.labels(code if code in CODES else "other").inc()

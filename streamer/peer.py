@@ -10,6 +10,9 @@ from collections.abc import Awaitable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from .errors import BadMessage
+from .protocol import MAX_MESSAGE_BYTES, ClientMessage, decode_client
+
 _MEANT = (1000, 1001)  # close codes: normal, going away
 _LOST = (TimeoutError, WebSocketDisconnect, OSError, RuntimeError)  # what a send may meet when the peer is away
 
@@ -68,3 +71,10 @@ class Peer:
                 await sending
         except _LOST as error:
             raise Gone() from error
+
+
+def decode_text(data: str | bytes) -> ClientMessage:
+    """As `decode_client`, of texts only."""
+    if isinstance(data, bytes) and len(data) <= MAX_MESSAGE_BYTES:
+        raise BadMessage("expected a text message, got a binary one")
+    return decode_client(data)

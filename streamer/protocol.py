@@ -175,6 +175,24 @@ class Step(Message):
     )
 
 
+class Photon(Message):
+    """How long one input took until the client showed what it did, in milliseconds, and where the time went."""
+
+    total: Millis
+    wait: Millis = Field(default=0.0, description="until the controls were sampled")
+    compute: Millis = Field(default=0.0, description="the world")
+    encode: Millis = Field(default=0.0, description="compressing, and waiting to be sent")
+    network: Millis = Field(default=0.0, description="both ways, with jitter buffer and decoder")
+    display: Millis = Field(default=0.0, description="from the decoder to the screen")
+
+
+class Report(Message):
+    """What the client measured, for the server's figures; it sees what the server cannot."""
+
+    type: Literal["report"] = "report"
+    photons: Annotated[tuple[Photon, ...], Field(min_length=1, max_length=64)]
+
+
 class Ping(Message):
     """Answered by `pong` with the same `t`."""
 
@@ -275,6 +293,7 @@ class Stats(Message):
     fps: Millis = Field(description="frames a second that left the server")
     step_ms: Percentiles = Field(description="one step of the world")
     encode_ms: Percentiles | None = None
+    photon_ms: Percentiles | None = Field(default=None, description="input to photon, as this client reported it")
     bitrate: Count = Field(default=0, description="bits a second of pictures")
     dropped: Count = Field(default=0, description="frames that were made and replaced before they could leave")
     sessions: Count = Field(default=0, description="open on this server")
@@ -301,7 +320,7 @@ class Error(Message):
 # Text to message and back ---------------------------------------------------------------------------------------------
 
 Control: TypeAlias = Key | Look | Axes | Action | Prompt | Reset | Pause | Resume | Step
-ClientMessage: TypeAlias = Hello | View | Offer | Candidate | Control | Ping | Bye
+ClientMessage: TypeAlias = Hello | View | Offer | Candidate | Control | Report | Ping | Bye
 ServerMessage: TypeAlias = (
     Waiting | Welcome | Notice | Answer | Candidate | Receipt | FrameInfo | Stats | Pong | Error | Bye
 )

@@ -26,7 +26,7 @@ from worldloom.models.spec import WorldModel
 from . import metrics as metrics_module
 from . import pages, whep
 from .config import ServerSettings
-from .connection import Connection, ServerState
+from .connection import Connection
 from .engine import EngineConfig
 from .errors import SessionClosed, Unauthorized
 from .guard import Guard
@@ -34,6 +34,7 @@ from .hosting import HostedWorlds
 from .metrics import Metrics
 from .rooms import Rooms
 from .session import Phase
+from .state import ServerState
 from .tokens import tokens_for
 from .warm_up import WarmUp
 from .whep import WhepViewers

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -17,12 +18,14 @@ from .config import ServerSettings
 from .errors import BadOffer, WorldloomError
 from .metrics import Metrics
 from .outbox import Outbox
-from .protocol import Candidate, Format, FrameInfo, Percentiles, Receipt, Stats, Video, encode, refusal
+from .protocol import Candidate, Format, FrameInfo, Percentiles, Receipt, Report, Stats, Video, encode, refusal
 from .scheduler import EngineStats
 from .transports.broadcast import Broadcast
 from .transports.tally import Departure
 from .transports.webrtc import WebRtcVideo
 from .transports.websocket import WebSocketVideo
+
+PHOTONS = 256  # inputs that the percentiles of `stats` look back on
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Viewer:
         self._webrtc = WebRtcVideo(broadcast, settings=settings.webrtc, departed=self._tell, leads=leads)
         self._websocket: WebSocketVideo | None = None
         self._changed = asyncio.Event()
+        self._photons: deque[float] = deque(maxlen=PHOTONS)  # milliseconds, the latest
         self._past = _Told()  # of transports that were given up
         self._told = _Told(time.monotonic())
 
@@ -83,6 +87,13 @@ class Viewer:
         self._metrics.error(error.code)
         for message in refusal(error):
             self._outbox.put(encode(message))
+
+    def report(self, report: Report) -> None:
+        """How long the client says that inputs took."""
+        for photon in report.photons:
+            self._photons.append(photon.total)
+            for part, value in photon:
+                self._metrics.photon_seconds.labels(self._world, part).observe(value / 1000.0)
 
     async def show(self, video: Video, format: Format) -> None:
         """From now on pictures travel this way. Over WebRTC they do once an offer was answered."""
@@ -147,7 +158,8 @@ class Viewer:
         return Stats(
             fps=frames / span,
             step_ms=Percentiles(p50=engine.step_ms_p50, p95=engine.step_ms_p95),
-            encode_ms=_percentiles(tally.encode_ns),
+            encode_ms=_percentiles(ns / 1e6 for ns in tally.encode_ns),
+            photon_ms=_percentiles(self._photons),
             bitrate=int(octets * 8 / span),
             dropped=total.replaced,
             sessions=sessions,
@@ -189,9 +201,9 @@ def _age_ns(departure: Departure) -> int:
     return max(0, departure.sent_ns - departure.frame.sampled_ns)
 
 
-def _percentiles(times_ns: Iterable[int]) -> Percentiles | None:
-    times = list(times_ns)
-    if not times:
+def _percentiles(milliseconds: Iterable[float]) -> Percentiles | None:
+    values = list(milliseconds)
+    if not values:
         return None
-    p50, p95 = np.percentile(times, (50, 95)) / 1e6
+    p50, p95 = np.percentile(values, (50, 95))
     return Percentiles(p50=float(p50), p95=float(p95))

@@ -172,7 +172,8 @@ export class CanvasVideo {
     picture.close();
     const { index, compute, age } = frame;
     // What is drawn now is composited with this animation frame and seen, at the earliest, when the next one begins.
-    requestAnimationFrame((shownMs) => this.closed || this.onShown({ index, compute, age, count: 1, receivedMs, shownMs }));
+    const drawnMs = performance.now();
+    requestAnimationFrame((shownMs) => this.closed || this.onShown({ index, compute, age, count: 1, receivedMs, drawnMs, shownMs }));
   }
 }
 

@@ -12,6 +12,8 @@
 const PENDING = 512;
 /** Presented frames that a receipt may still refer to. */
 const REMEMBERED = 64;
+/** Samples that wait to be told to the server; more are dropped, oldest first. */
+const UNREPORTED = 64;
 /** Round trips of the control connection that the figure is the median of. */
 const ROUND_TRIPS = 9;
 
@@ -20,10 +22,13 @@ const ROUND_TRIPS = 9;
  * @property {number | null} index its number, null where the browser does not tell which frame it was
  * @property {number} count frames presented since the report before, this one included
  * @property {number} receivedMs when the last of its bytes arrived
- * @property {number} shownMs when it was presented
+ * @property {number} shownMs when it was seen: presented on the display
+ * @property {number} [drawnMs] when it was handed to the compositor
  * @property {number} [compute] ms that the world took for its chunk
  * @property {number} [age] ms from sampling the controls to sending
  */
+
+const PARTS = ['wait', 'compute', 'encode', 'network', 'display'];
 
 /** Percentile of a list by rank, or null where there is none. */
 export function percentile(values, q) {
@@ -82,6 +87,7 @@ export class Meter {
     this.sent = new Recent(PENDING); // seq -> when the input happened
     this.awaited = new Recent(PENDING); // seq -> {atMs, frame}: applied, its frame not presented yet
     this.log = []; // the latest Shown with a number, oldest first: a receipt may come after its picture
+    this.unreported = []; // samples that the server has not been told of
     this.roundTrips = []; // ms, of the control connection, the latest
     this.latency = new Window(latencyMs, 4096);
     this.presented = new Window(rateMs, 1024);
@@ -163,11 +169,23 @@ export class Meter {
     }
   }
 
-  /** One input-to-photon time and its parts. What the others do not explain, the input spent waiting to be sampled. */
-  sample(total, { compute = 0, age = 0, receivedMs, shownMs }) {
-    const network = (this.rtt ?? 0) + Math.max(0, shownMs - receivedMs);
+  /**
+   * One input-to-photon time and its parts. `network` has the control's way there, the picture's way back, the jitter
+   * buffer and the decoder. What the others do not explain, the input spent waiting to be sampled.
+   */
+  sample(total, { compute = 0, age = 0, receivedMs, drawnMs, shownMs }) {
+    const display = Math.max(0, shownMs - (drawnMs ?? shownMs));
+    const network = (this.rtt ?? 0) + Math.max(0, shownMs - display - receivedMs);
     const encode = Math.max(0, age - compute);
-    return { total, compute, encode, network, wait: Math.max(0, total - compute - encode - network) };
+    const sample = { total, compute, encode, network, display, wait: Math.max(0, total - compute - encode - network - display) };
+    this.unreported.push(sample);
+    if (this.unreported.length > UNREPORTED) this.unreported.shift();
+    return sample;
+  }
+
+  /** Samples since the call before, for the server's figures. */
+  takeReport() {
+    return this.unreported.splice(0);
   }
 
   /** All figures, ready for a HUD or for JSON. */
@@ -184,7 +202,7 @@ export class Meter {
       measured_s: (nowMs - this.sinceMs) / 1000,
       bitrate_kbps: bits / heardMs,
       input_to_photon_ms: { p50: part('total'), p95: percentile(samples.map((s) => s.total), 0.95), count: samples.length },
-      parts_ms: { wait: part('wait'), compute: part('compute'), encode: part('encode'), network_display: part('network') },
+      parts_ms: Object.fromEntries(PARTS.map((name) => [name, part(name)])),
     };
   }
 }

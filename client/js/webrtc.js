@@ -99,7 +99,8 @@ export class WebRtcVideo {
       this.callback = this.video.requestVideoFrameCallback(onFrame);
       const count = this.presentedFrames === 0 ? 1 : Math.max(1, metadata.presentedFrames - this.presentedFrames);
       this.presentedFrames = metadata.presentedFrames;
-      const presented = { count, receivedMs: metadata.receiveTime ?? nowMs, shownMs: metadata.expectedDisplayTime };
+      const { presentationTime: drawnMs, expectedDisplayTime: shownMs } = metadata;
+      const presented = { count, receivedMs: metadata.receiveTime ?? nowMs, drawnMs, shownMs };
       const rtp = metadata.rtpTimestamp; // absent in browsers that do not tell
       const info = this.infos.take(rtp);
       if (info || rtp === undefined) this.report(info, presented);

@@ -20,6 +20,8 @@ export { Refused, listWorlds } from './socket.js';
 
 /** Controls whose receipt is awaited; a receipt for an older one is reported without its control. */
 const UNANSWERED = 512;
+/** How often the server is told how long inputs took, ms. */
+const REPORT_EVERY = 1000;
 /** Largest turn in one `look`, degrees. */
 const MAX_LOOK = 3600;
 
@@ -99,6 +101,7 @@ export class World extends EventTarget {
       onBack: (welcome) => this.back(welcome),
       onEnd: (why) => this.end(why),
     });
+    this.reporting = setInterval(() => this.report(), REPORT_EVERY);
     this.onVisible = () => document.hidden || this.meter.forget();
     document.addEventListener('visibilitychange', this.onVisible);
   }
@@ -227,6 +230,12 @@ export class World extends EventTarget {
     return this.line.post(message);
   }
 
+  /** Tells the server how long inputs took to become light. */
+  report() {
+    const photons = this.role === 'drive' ? this.meter.takeReport() : [];
+    if (photons.length > 0) this.post({ type: 'report', photons });
+  }
+
   /** Figures of this page and the server's latest, in milliseconds and frames a second. */
   stats() {
     return {
@@ -262,6 +271,7 @@ export class World extends EventTarget {
 
   hangUp() {
     this.closed = true;
+    clearInterval(this.reporting);
     document.removeEventListener('visibilitychange', this.onVisible);
     this.view.close();
   }

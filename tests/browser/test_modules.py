@@ -72,7 +72,8 @@ METER = """
 const meter = new m.Meter();
 meter.clear();
 const t = performance.now();
-const show = (index, at) => meter.shown({ index, count: 1, receivedMs: at - 4, shownMs: at, compute: 20, age: 25 });
+const times = (at) => ({ receivedMs: at - 4, drawnMs: at - 2, shownMs: at, compute: 20, age: 25 });
+const show = (index, at) => meter.shown({ index, count: 1, ...times(at) });
 """
 
 
@@ -87,7 +88,7 @@ def test_latency_joins_the_input_the_receipt_and_the_picture(page: Page) -> None
     return meter.stats();"""
     stats = run(page, "/js/meter.js", METER + body)
     assert stats["input_to_photon_ms"] == {"p50": 80, "p95": 80, "count": 1}
-    assert stats["parts_ms"] == {"wait": 49, "compute": 20, "encode": 5, "network_display": 6}
+    assert stats["parts_ms"] == {"wait": 49, "compute": 20, "encode": 5, "network": 4, "display": 2}
 
 
 def test_a_late_receipt_and_a_skipped_picture_are_counted_rightly(page: Page) -> None:

@@ -19,9 +19,9 @@ from websockets.exceptions import ConnectionClosed
 from worldloom.models.catalog import open_world
 from worldloom.models.spec import WorldModel
 from worldloom.streamer.config import ServerSettings
-from worldloom.streamer.connection import ServerState
 from worldloom.streamer.listen import address, make_server, open_socket
 from worldloom.streamer.server import create_app
+from worldloom.streamer.state import ServerState
 
 PATIENCE = 8.0  # seconds that a test waits for anything
 

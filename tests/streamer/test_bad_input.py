@@ -126,7 +126,7 @@ async def test_too_fast_is_refused_and_much_too_fast_is_cut_off(serve: Serve) ->
         with suppress(ConnectionClosed):
             for _ in range(200):
                 await client.socket.send("garbage counts too")
-        assert await client.closed() == (1008, "rate_limited")
+        assert await client.closed() == (1013, "rate_limited")
 
 
 async def test_garbage_at_full_speed_harms_nobody_else(serve: Serve) -> None:

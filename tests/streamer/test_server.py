@@ -242,3 +242,18 @@ async def test_two_viewers_share_an_engine(serve: Serve) -> None:
         await asyncio.sleep(0.5)
         await asyncio.gather(one.picture(), other.picture())
         assert (server.sessions(), server.states()) == (2, 2)
+
+
+async def test_what_clients_measure_is_told_to_prometheus_and_back(serve: Serve) -> None:
+    photons = [{"total": 90.0, "wait": 40.0, "compute": 30.0, "network": 20.0}, {"total": 110.0}]
+    async with serve() as server, server.client() as client:
+        await client.hello()
+        await client.send("report", photons=photons)
+        while (stats := await client.expect("stats")).get("photon_ms") is None:
+            pass
+        assert stats["photon_ms"] == {"p50": 100.0, "p95": 109.0}
+        text = (await server.get("/metrics")).text
+        assert 'worldloom_input_to_photon_seconds_count{part="total",world="toy"} 2.0' in text
+        assert 'worldloom_input_to_photon_seconds_sum{part="total",world="toy"} 0.2' in text
+        await client.send("report", photons=[])
+        assert (await client.expect("error"))["code"] == "bad_message"
