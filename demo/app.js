@@ -27,6 +27,9 @@ const TROUBLE = {
 /** Where a tab keeps its session while it is reloaded. */
 const KEPT = 'worldloom.session';
 
+/** A lost connection that is back within this many ms needs no words. */
+const SOON = 1500;
+
 let world = null; // the open world
 let capture = null; // its input
 let panel = null; // its keys and sliders
@@ -157,13 +160,20 @@ function listen() {
     showPause();
   });
   world.addEventListener('notice', ({ detail }) => say('waiting', `Ends in ${detail.seconds} s`));
-  world.addEventListener('lost', () => say('waiting', 'Reconnecting'));
+  let seeking = 0;
+  world.addEventListener('lost', () => {
+    say('waiting', 'Reconnecting');
+    seeking = setTimeout(() => cover('The thread broke', 'Looking for the server. Your world waits there for a minute.', false), SOON);
+  });
   world.addEventListener('back', () => {
+    clearTimeout(seeking);
+    uncover();
     capture?.releaseAll(); // the server let go of every key meanwhile
     showSeed();
     showPause();
   });
   world.addEventListener('closed', ({ detail }) => {
+    clearTimeout(seeking);
     capture?.stop();
     fail(detail);
   });

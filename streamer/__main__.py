@@ -51,7 +51,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="0: any free one; 8000 by default")] = None,
     max_sessions: Annotated[int | None, typer.Option(help="open at once on each world")] = None,
     config: Annotated[Path | None, typer.Option(help="settings, a TOML file like configs/server.toml")] = None,
-    log: Annotated[LogStyle, typer.Option(help="style of the log")] = LogStyle.TEXT,
+    log: Annotated[LogStyle, typer.Option("--log-format", "--log", help="style of the log")] = LogStyle.TEXT,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
 ) -> None:
     """Serve worlds to browsers and programs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -117,7 +118,7 @@ def test_losing_the_window_releases_every_key(visit: Callable[..., Visitor]) -> 
     ]
 
 
-def test_a_full_server_is_said_to_be_full(
+def test_a_full_server_has_a_line_to_wait_in(
     browser: Browser, start_server: ServerMaker, until: Callable[..., None]
 ) -> None:
     server = start_server("--world", "toy", WORLDLOOM_MAX_SESSIONS="1")
@@ -127,32 +128,54 @@ def test_a_full_server_is_said_to_be_full(
         first.goto(f"{server.url}/")
         until(first, "window.worldloom?.stats()?.frames_shown > 0")
         second.goto(f"{server.url}/")
+        until(second, "document.getElementById('curtain-title').textContent === 'All places are taken'")
+        assert "number 1" in second.locator("#curtain-text").inner_text()
+        first.evaluate("window.worldloom.client.close()")
+        until(second, "window.worldloom.stats()?.frames_shown > 0")
+        assert second.locator("#curtain").get_attribute("data-open") == "false"
+    finally:
+        first.close()
+        second.close()
+
+
+def test_a_full_line_is_said_to_be_full(
+    browser: Browser, start_server: ServerMaker, until: Callable[..., None]
+) -> None:
+    server = start_server("--world", "toy", WORLDLOOM_MAX_SESSIONS="1", WORLDLOOM_MAX_WAITING="0")
+    server.wait_until_ready()
+    first, second = browser.new_page(), browser.new_page()
+    try:
+        first.goto(f"{server.url}/")
+        until(first, "window.worldloom?.stats()?.frames_shown > 0")
+        second.goto(f"{server.url}/")
         until(second, "!document.getElementById('retry').hidden")
         assert second.locator("#curtain-title").inner_text() == "All places are taken"
-        first.close()
+        first.evaluate("window.worldloom.client.close()")
         second.wait_for_timeout(500)
         second.locator("#retry").click()
         until(second, "window.worldloom.stats()?.frames_shown > 0")
         assert second.locator("#curtain").get_attribute("data-open") == "false"
     finally:
+        first.close()
         second.close()
 
 
-def test_a_server_that_goes_away_is_reported(
+def test_a_server_that_dies_is_sought_and_one_that_stops_says_so(
     browser: Browser, start_server: ServerMaker, until: Callable[..., None]
 ) -> None:
-    server = start_server("--world", "toy")
-    server.wait_until_ready()
-    page = browser.new_page()
-    try:
-        page.goto(f"{server.url}/")
-        until(page, "window.worldloom?.stats()?.frames_shown > 0")
-        server.process.kill()
-        until(page, "!document.getElementById('retry').hidden")
-        assert page.locator("#link").get_attribute("data-state") == "failed"
-        assert page.locator("#curtain-title").inner_text() != ""
-    finally:
-        page.close()
+    for end, words in ((signal.SIGKILL, "The thread broke"), (signal.SIGTERM, "The server is stopping")):
+        server = start_server("--world", "toy")
+        server.wait_until_ready()
+        page = browser.new_page()
+        try:
+            page.goto(f"{server.url}/")
+            until(page, "window.worldloom?.stats()?.frames_shown > 0")
+            server.process.send_signal(end)
+            until(page, f"document.getElementById('curtain-title').textContent === '{words}'")
+            state = page.locator("#link").get_attribute("data-state")
+            assert state == ("waiting" if end == signal.SIGKILL else "failed")
+        finally:
+            page.close()
 
 
 def test_the_page_asks_nobody_else(browser: Browser, server: ServerProcess, until: Callable[..., None]) -> None:
