@@ -96,10 +96,8 @@ def attempt(model: Any, config: DiTConfig, batch: Batch, levels: Sequence[float]
     )[:, T - 1 :]
     weight = precondition(sigma, change)[3]
     error = mean_of_known((weight * (velocity - (noise - batch.target)).square()).mean((2, 3, 4)), batch.counts)
-    # Context that went astray is far from its target, and would drown the clips that can be learnt. Where the target is
-    # only what is near, finding back to it is what is to be learnt: there it counts for more.
+    # Context that went astray is far from its target, and would drown the clips that can be learnt.
     astray = mean_of_known((z - batch.target).square().mean((2, 3, 4)), batch.counts) / change.square()
-    astray = torch.where(batch.lost, astray.sqrt(), astray)
     loss = (error / torch.where(batch.dreamed | batch.faded, astray.clamp(min=1.0), 1.0)).mean()
     return Attempt(loss, noise[:, -1], velocity[:, -1].detach())
 

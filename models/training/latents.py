@@ -33,7 +33,6 @@ class Batch:
     yaw: Tensor  # (B, T) degrees turned since the clip began, float64; stays on the CPU
     counts: Tensor  # (B, T - 1) 1 where the target counts, 0 where it is not known
     dreamed: Tensor  # (B,) True where the network made the context itself
-    lost: Tensor  # (B,) True where the targets are not what should be but what is near (see rollouts.py)
     faded: Tensor  # (B,) True where the context is partly washed out (see `ClipSource.fade`)
     begins: Tensor  # (B,) True where the clip begins a stream
 
@@ -128,7 +127,6 @@ class ClipSource:
             yaw=torch.from_numpy(self.turned[at] - self.turned[at[:, :1]]),
             counts=torch.ones(at.shape[0], at.shape[1] - 1),
             dreamed=torch.zeros(len(at), dtype=torch.bool),
-            lost=torch.zeros(len(at), dtype=torch.bool),
             faded=torch.zeros(len(at), dtype=torch.bool),
             begins=torch.from_numpy(begins),
         )

@@ -84,8 +84,7 @@ class Rollouts:
         target = torch.where(lost[:, None, None, None, None], self._targets(clips.target), clips.target)
         counts = clips.counts.clone()
         counts[:, -1] *= ~lost  # the frame that is being dreamed: nothing is near to it yet
-        clips = replace(clips, lead=own[:, :2], context=own[:, 2:], target=target, counts=counts)
-        return replace(clips, dreamed=~clips.dreamed, lost=lost)
+        return replace(clips, lead=own[:, :2], context=own[:, 2:], target=target, counts=counts, dreamed=~clips.dreamed)
 
     def extend(self, frames: Tensor) -> None:
         """Append a frame (C, h, w) to each rollout of the last draw; those that are done begin anew."""

@@ -49,7 +49,6 @@ def some_batch(c: DiTConfig, frames: int, *, begins: bool = False, turning: bool
         yaw=turns.cumsum(1),
         counts=torch.ones(2, frames - 1),
         dreamed=torch.tensor([False, True]),
-        lost=torch.tensor([False, False]),
         faded=torch.tensor([False, False]),
         begins=torch.full((2,), begins),
     )
