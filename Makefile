@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 WORLD ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-fast test-browser check format bench clean
+.PHONY: help setup serve test test-fast test-browser test-network check format bench clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -44,7 +44,11 @@ test-fast: .venv/.dev
 
 test-browser: .venv/.dev
 	@sh tests/browser/chromium.sh
-	$(BIN)/pytest -q -m "browser or network" tests/browser tests/network
+	$(BIN)/pytest -q -m browser tests/browser
+
+test-network: .venv/.dev ## What a visitor sees over a bad line, between two network namespaces
+	@sh tests/browser/chromium.sh
+	$(BIN)/pytest -q -m network tests/network
 
 # The folders appear under their import names for the type checker.
 build/typing/worldloom:

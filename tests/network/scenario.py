@@ -87,7 +87,7 @@ class Server:
         self._log = log
         self._command = [sys.executable, "-m", "worldloom.streamer", "serve", "--world", world]
         self._command += ["--host", link.address[SERVER], "--port", str(PORT), *arguments]
-        self._environment = {**os.environ, **environment}
+        self._environment = {**os.environ, "WORLDLOOM_AUTH": "off", **environment}  # the link is ours
 
     def __enter__(self) -> Self:
         with self._log.open("wb") as out:
