@@ -28,6 +28,9 @@ from torch import Tensor, nn
 
 from .rope import RopeConfig
 
+APART = 4.0
+"""How far a frame is from its nearest keyframe, in changes from frame to frame; measured on the `arm`."""
+
 
 @dataclass(frozen=True)
 class DiTConfig:
@@ -42,6 +45,7 @@ class DiTConfig:
     heads: int = 4
     ffn: int = 3  # feed-forward width over `width`
     history: int = 1  # action rows that a frame is told: the one that leads to it and those before it
+    recalls: bool = False  # a frame is also shown the keyframe nearest to the one before it (see keyframes.py)
     fov: float = 0.0  # degrees across the picture when the camera turns (see rope.py), 0 when it stands still
 
     def __post_init__(self) -> None:
@@ -128,7 +132,7 @@ class CausalDiT(nn.Module):
         super().__init__()
         self.config = config
         d = config.width
-        self.enter = nn.Conv2d(3 * config.channels, d, 3, padding=1)
+        self.enter = nn.Conv2d((3 + config.recalls) * config.channels, d, 3, padding=1)
         self.place = nn.Parameter(torch.randn(config.tokens, d) * 0.02)
         self.time = nn.Sequential(nn.Linear(128, d), nn.SiLU(), nn.Linear(d, d))
         self.action = nn.Sequential(nn.Linear(config.history * config.actions, d), nn.SiLU(), nn.Linear(d, d))
@@ -147,7 +151,8 @@ class CausalDiT(nn.Module):
 
         Args:
             x: (B, F, C, h, w) noisy latents.
-            past: (B, F, 2, C, h, w) for each frame, the last finished frame before its chunk and the one before that.
+            past: (B, F, 2 or 3, C, h, w) for each frame, the last finished frame before its chunk, the one before that,
+                and where the network recalls, the keyframe nearest to the last.
             sigma: (B, F) noise level of each frame, 0 clean to 1 pure noise.
             actions: (B, F, history, A) the action that leads to each frame and those before it, newest first.
             memory: what attention may look at.
@@ -176,9 +181,10 @@ class CausalDiT(nn.Module):
     def _enter(self, x: Tensor, past: Tensor, sigma: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens (B, F, N, D), condition (B, F, D) and modulation (B, F, 6, D)."""
         dtype = self.enter.weight.dtype
-        last, before = past.unbind(2)
+        last, before, *recalled = past.unbind(2)
         motion = (last - before) / self.change.float()  # about as large as what it will be added to
-        cells = torch.cat([x, last, motion], 2).to(dtype)  # (B, F, 3C, h, w)
+        apart = [(keyframe - last) / (APART * self.change.float()) for keyframe in recalled]
+        cells = torch.cat([x, last, motion, *apart], 2).to(dtype)  # (B, F, 3C or 4C, h, w)
         tokens = self.enter(cells.flatten(0, 1)).unflatten(0, x.shape[:2]).flatten(3).transpose(2, 3)
         condition = F.silu(self.time(waves(sigma).to(dtype)) + self.action(actions.flatten(2).to(dtype)))
         modulation = self.modulate(condition).unflatten(-1, (6, -1))

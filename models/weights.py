@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from .autoencoder import Autoencoder, AutoencoderConfig
 from .dit import CausalDiT, DiTConfig
+from .keyframes import Keyframes
 from .spec import ActionSpec, Axis, Key, WorldSpec
 from .world import DiTWorld, DreamConfig, StartScene, native_dtype
 
@@ -39,6 +40,8 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
     for k, scene in enumerate(world.scenes):
         tensors[f"scene.{k}.latents"] = scene.latents.half()
         tensors[f"scene.{k}.actions"] = scene.actions.float()
+    if world.keyframes:
+        tensors["keyframes"] = world.keyframes.packed()
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     table = {
         "format": FORMAT,
@@ -73,7 +76,8 @@ def load_world(path: Path, *, device: str | torch.device = "", dtype: torch.dtyp
     ]
     dream = DreamConfig(**(table["dream"] | {"sigmas": tuple(table["dream"]["sigmas"])}))
     spec = spec_from_table(table["world"])
-    return DiTWorld(spec, dit, autoencoder, dream, scenes, device=place, dtype=dtype or native_dtype(place))
+    keyframes = Keyframes.unpacked(tensors["keyframes"]) if "keyframes" in tensors else None
+    return DiTWorld(spec, dit, autoencoder, dream, scenes, keyframes, device=place, dtype=dtype or native_dtype(place))
 
 
 def read_table(path: Path) -> dict[str, Any]:

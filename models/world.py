@@ -21,6 +21,7 @@ from torch import Tensor
 
 from .autoencoder import Autoencoder, to_pictures, to_signed, unit_cells
 from .dit import CausalDiT
+from .keyframes import Keyframes
 from .kv_cache import CacheConfig, KVCache
 from .memory import CachedMemory
 from .sampler import denoise
@@ -71,12 +72,16 @@ class DiTWorld:
         autoencoder: Autoencoder,
         config: DreamConfig,
         scenes: Sequence[StartScene] = (),
+        keyframes: Keyframes | None = None,
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.spec, self.config, self.scenes = spec, config, tuple(scenes)
         self.device, self.dtype = torch.device(device), dtype
+        if dit.config.recalls != (keyframes is not None):
+            raise ValueError("expected keyframes if and only if the network recalls them")
+        self.keyframes = keyframes.to(self.device) if keyframes else None
         self.dit = dit.to(self.device, dtype).eval().requires_grad_(False)
         self.autoencoder = autoencoder.to(self.device, dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.autoencoder.requires_grad_(False)
@@ -242,8 +247,11 @@ class DiTWorld:
         return start + turns.cumsum(1)
 
     def _past(self, states: Sequence[DiTState]) -> Tensor:
-        """(B, F, 2, C, h, w) the two last finished frames, for every frame of the chunk."""
+        """(B, F, 2 or 3, C, h, w) what every frame of the chunk is shown of finished frames and keyframes."""
         past = torch.stack([s.past for s in states])
+        if self.keyframes:
+            recalled = torch.stack([self.keyframes.recall(s.past[0]) for s in states])
+            past = torch.cat([past, recalled[:, None]], 1)
         return past[:, None].expand(-1, self.spec.chunk, -1, -1, -1, -1)
 
     @staticmethod

@@ -47,6 +47,7 @@ def dit_config(recipe: Recipe) -> DiTConfig:
         layers=r.layers,
         heads=r.heads,
         history=r.history,
+        recalls=r.keyframes > 0,
         fov=r.fov if r.azimuth else 0.0,
     )
 
@@ -143,13 +144,13 @@ def mean_of_known(values: Tensor, counts: Tensor) -> Tensor:
 
 
 def past_of(batch: Batch) -> Tensor:
-    """(B, T, 2, C, h, w) the two finished frames before each frame of the clips, as streaming gives them."""
+    """(B, T, 2 or 3, C, h, w) finished frames before each frame of the clips and the keyframe, as when streaming."""
     frames = torch.cat([batch.lead, batch.context], 1)  # frames -2..T-2
     last, before = frames[:, 1:], frames[:, :-1]
     # At the beginning of a stream there is nothing before frame 0, and frame 0 counts as its own past.
     begins = batch.begins[:, None, None, None]
     before = torch.cat([before[:, :1], torch.where(begins, last[:, 1], before[:, 1])[:, None], before[:, 2:]], 1)
-    return torch.stack([last, before], 2)
+    return torch.cat([torch.stack([last, before], 2), batch.recalled], 2)
 
 
 @dataclass

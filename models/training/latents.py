@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..autoencoder import unit_cells
+from ..keyframes import Keyframes
 from .clips import Clips
 from .recipe import Recipe
 
@@ -35,6 +36,7 @@ class Batch:
     dreamed: Tensor  # (B,) True where the network made the context itself
     faded: Tensor  # (B,) True where the context is partly washed out (see `ClipSource.fade`)
     begins: Tensor  # (B,) True where the clip begins a stream
+    recalled: Tensor  # (B, T, 0 or 1, C, h, w) where worlds recall, the keyframe nearest to the frame before each
 
     def to(self, device: torch.device) -> Batch:
         """The same clips there."""
@@ -72,6 +74,11 @@ class ClipSource:
         some = np.linspace(0, len(clips) - 1, min(2_000, len(clips))).astype(np.int64)
         self.mean = self.frames(some).mean(0)  # (C, h, w)
         self.rest = np.isin(recipe.spec.actions.columns, recipe.dynamics.rest)
+        self.keyframes: Keyframes | None = None
+        if recipe.dynamics.keyframes:
+            chosen = np.linspace(0, len(clips) - 1, recipe.dynamics.keyframes).astype(np.int64)
+            self.keyframes = Keyframes.unpacked(Keyframes(self.frames(chosen)).packed())  # as they will be shipped
+            self._episode_of_keyframe = torch.from_numpy(clips.episodes[chosen].astype(np.int64))
 
     def change(self) -> float:
         """Root-mean-square change of a latent number from one frame to the next."""
@@ -89,7 +96,20 @@ class ClipSource:
         starts = rng.choice(self.clips.windows(frames + 2), batch)
         begins, still = rng.random(batch) < BEGINS, rng.random(batch) < self.still_share
         clips = self.at(starts[:, None] + np.arange(2, frames + 2), begins=begins, still=still)
-        return self.fade(clips, rng) if self.fade_share else clips
+        clips = self.fade(clips, rng) if self.fade_share else clips
+        return self.recalling(clips, starts)
+
+    def recalling(self, clips: Batch, at: NDArray[np.int64]) -> Batch:
+        """The clips with their keyframes, none from a clip's own episode (that of recorded frame `at` (B,)).
+
+        An episode that is streamed was never recorded, and its next frame is not to be found among the keyframes.
+        """
+        if not self.keyframes:
+            return clips
+        before = torch.cat([clips.lead[:, 1:], clips.context], 1)
+        own = torch.from_numpy(self.clips.episodes[at].astype(np.int64))[:, None] == self._episode_of_keyframe
+        found = self.keyframes.nearest(before.flatten(0, 1), own.repeat_interleave(before.shape[1], 0))
+        return replace(clips, recalled=self.keyframes.frames[found].float().view_as(before)[:, :, None])
 
     def fade(self, clips: Batch, rng: np.random.Generator) -> Batch:
         """Wash out the context of a share of the clips, here more and there less; the targets stay as they are.
@@ -129,6 +149,7 @@ class ClipSource:
             dreamed=torch.zeros(len(at), dtype=torch.bool),
             faded=torch.zeros(len(at), dtype=torch.bool),
             begins=torch.from_numpy(begins),
+            recalled=z[:, 1:-1, None][:, :, :0],
         )
 
     def _told(self, at: NDArray[np.int64], begins: NDArray[np.bool_], still: NDArray[np.bool_]) -> NDArray[np.float32]:

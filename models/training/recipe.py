@@ -81,6 +81,7 @@ class DynamicsRecipe(FitRecipe):
     rollout_share: float = 0.0  # share of a batch's clips whose context the network dreamed itself (see rollouts.py)
     rollout_frames: int = 32  # longest such dream towards the true frames
     rollout_beyond: int = 0  # frames that every other one goes on after that, towards recorded frames that are near
+    keyframes: int = 0  # recorded frames that the world carries, to be shown the nearest one (see keyframes.py)
     history: int = 1  # action rows that a frame is told: the one that leads to it and those before it
     still_share: float = 0.0  # share of clips in which nothing moves: one frame again and again, `rest` at zero
     fade_share: float = 0.0  # share of the true clips whose context is partly washed out, as dreams are after a while

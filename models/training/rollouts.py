@@ -22,28 +22,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..keyframes import Keyframes
 from .latents import Batch, ClipSource
 
 STILL_LONGER = 4  # times the horizon that a rollout may last in which nothing moves
-SALIENT = 512  # numbers of a latent, those that vary most, by which recorded frames are compared with dreams
 POOL = 20  # rollouts in the pool: more than a step draws, so that neighbouring frames are not in neighbouring steps
-
-
-class Library:
-    """All recorded frames, to find the nearest one."""
-
-    def __init__(self, source: ClipSource) -> None:
-        self._source = source
-        every = source.latents.reshape(len(source.latents), -1)
-        self._salient = np.argsort(-every[:: max(1, len(every) // 2_000)].astype(np.float32).var(0))[:SALIENT]
-        self._frames = torch.from_numpy(every[:, self._salient].astype(np.float32))
-        self._energy = self._frames.square().sum(1)
-
-    def nearest(self, frames: Tensor) -> Tensor:
-        """(n, C, h, w) -> the recorded frames nearest to them."""
-        wanted = frames.flatten(1)[:, torch.from_numpy(self._salient)]
-        found = (self._energy - 2.0 * wanted @ self._frames.T).argmin(1)
-        return self._source.frames(found.numpy())
 
 
 @dataclass
@@ -66,7 +49,7 @@ class Rollouts:
     def __post_init__(self) -> None:
         self._kept = self.window + 2
         self._starts = self.source.clips.windows(self._kept + 1)
-        self._library = Library(self.source) if self.beyond else None
+        self._recordings = Keyframes(torch.from_numpy(np.array(self.source.latents))) if self.beyond else None
         self.latents = torch.zeros(POOL, self._kept, *self.source.latents.shape[1:])
         self.wanted = self.latents.clone()
         self.end, self.age, self.left = np.zeros((3, POOL), np.int64)
@@ -84,15 +67,18 @@ class Rollouts:
         target = torch.where(lost[:, None, None, None, None], self._targets(clips.target), clips.target)
         counts = clips.counts.clone()
         counts[:, -1] *= ~lost  # the frame that is being dreamed: nothing is near to it yet
-        return replace(clips, lead=own[:, :2], context=own[:, 2:], target=target, counts=counts, dreamed=~clips.dreamed)
+        dreams = replace(
+            clips, lead=own[:, :2], context=own[:, 2:], target=target, counts=counts, dreamed=~clips.dreamed
+        )
+        return self.source.recalling(dreams, self.end[self.drawn] - 1)
 
     def extend(self, frames: Tensor) -> None:
         """Append a frame (C, h, w) to each rollout of the last draw; those that are done begin anew."""
         frames, slots = frames.float().cpu(), self.drawn
         wanted = self.source.frames(self.end[slots])
         lost = self._lost(slots)
-        if self._library is not None and lost.any():
-            wanted[lost] = self._library.nearest(frames[lost])
+        if self._recordings and lost.any():
+            wanted[lost] = self.source.frames(self._recordings.nearest(frames[lost]).numpy())
         self.latents[slots] = torch.cat([self.latents[slots, 1:], frames[:, None]], 1)
         self.wanted[slots] = torch.cat([self.wanted[slots, 1:], wanted[:, None]], 1)
         self.end[slots] += ~self.still[slots]

@@ -27,6 +27,7 @@ from .evaluate import evaluate
 from .fit_autoencoder import encode_recordings, fit_autoencoder, load_autoencoder
 from .fit_decoder import fit_decoder
 from .fit_dynamics import fit_dynamics, load_dynamics
+from .latents import ClipSource
 from .metrics import luma
 from .recipe import Recipe, load_recipe
 from .report import write_report
@@ -97,7 +98,8 @@ def assemble(recipe: Recipe, folder: Path, *, dtype: torch.dtype = torch.float32
     r = recipe.dynamics
     autoencoder = load_autoencoder(recipe, folder, torch.device("cpu"))
     dream = DreamConfig(r.sigmas, r.context_sigma, r.window, r.sink, r.azimuth)
-    world = DiTWorld(recipe.spec, load_dynamics(recipe, folder), autoencoder, dream, dtype=dtype)
+    keyframes = ClipSource(recipe, folder, "train").keyframes
+    world = DiTWorld(recipe.spec, load_dynamics(recipe, folder), autoencoder, dream, keyframes=keyframes, dtype=dtype)
     world.scenes = start_scenes(world, Clips.open(folder / "data" / "train"))
     return world
 

@@ -24,8 +24,11 @@ def saved(tmp_path: Path) -> Path:
     return path
 
 
-def test_round_trip_dreams_the_same(saved: Path) -> None:
-    world, again = tiny_world(azimuth="turn"), load_world(saved, device="cpu", dtype=torch.float32)
+@pytest.mark.parametrize("keyframes", [0, 5])
+def test_round_trip_dreams_the_same(tmp_path: Path, keyframes: int) -> None:
+    world, path = tiny_world(azimuth="turn", keyframes=keyframes), tmp_path / "tiny.safetensors"
+    save_world(path, world, {}, torch.float32)
+    again = load_world(path, device="cpu", dtype=torch.float32)
     assert again.spec == world.spec
     assert again.spec.actions == TINY_ACTIONS
     rows = random_actions(world.spec, 0)

@@ -18,10 +18,33 @@ def test_keeps_every_promise(chunk: int, sink: int, azimuth: str) -> None:
     check_world(tiny_world(chunk, sink, azimuth), chunks=6, tolerance=1)
 
 
-@pytest.mark.parametrize(("chunk", "sink"), [(1, 0), (3, 3)])
-def test_batched_equals_alone(chunk: int, sink: int) -> None:
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_a_world_that_recalls_keeps_every_promise(chunk: int) -> None:
+    check_world(tiny_world(chunk, keyframes=5), chunks=6, tolerance=1)
+
+
+def test_every_frame_is_shown_the_keyframe_nearest_to_the_last() -> None:
+    world = tiny_world(keyframes=5)
+    state = world.start(seed=0)
+    assert world.keyframes
+    for k in range(3):
+        past = world._past([state])[0, 0]
+        apart = (world.keyframes.frames.float() - state.past[0]).square().sum((1, 2, 3))
+        assert torch.equal(past[:2], state.past)
+        assert torch.equal(past[2], world.keyframes.frames[apart.argmin()].float())
+        world.step([state], random_actions(world.spec, k))
+
+
+def test_keyframes_come_with_a_network_that_recalls() -> None:
+    world = tiny_world(keyframes=5)
+    with pytest.raises(ValueError, match="keyframes if and only if"):
+        DiTWorld(world.spec, world.dit, world.autoencoder, world.config, world.scenes)
+
+
+@pytest.mark.parametrize(("chunk", "sink", "keyframes"), [(1, 0, 0), (3, 3, 0), (1, 0, 5)])
+def test_batched_equals_alone(chunk: int, sink: int, keyframes: int) -> None:
     """Streams of different ages, seeds and actions in one batch; latents within 1e-5."""
-    world = tiny_world(chunk, sink, "turn")
+    world = tiny_world(chunk, sink, "turn", keyframes=keyframes)
     together = [world.start(seed=k) for k in range(3)]
     world.step(together[:1], random_actions(world.spec, 99))  # the first is older than the others
     alone = [world.fork(state) for state in together]

@@ -9,6 +9,7 @@ from torch import nn
 
 from worldloom.models.autoencoder import Autoencoder, AutoencoderConfig
 from worldloom.models.dit import CausalDiT, DiTConfig
+from worldloom.models.keyframes import Keyframes
 from worldloom.models.spec import ActionSpec, Axis, Key, WorldSpec
 from worldloom.models.world import DiTWorld, DreamConfig, StartScene
 
@@ -30,16 +31,18 @@ def randomise(module: nn.Module, seed: int, scale: float = 0.25) -> None:
             parameter.copy_(mean + torch.randn(parameter.shape, generator=generator) * max(scale, fan**-0.5))
 
 
-def tiny_dit(fov: float = 0.0) -> CausalDiT:
+def tiny_dit(fov: float = 0.0, *, recalls: bool = False) -> CausalDiT:
     dit = CausalDiT(
-        DiTConfig(channels=4, rows=2, columns=3, actions=3, width=32, layers=2, heads=2, fov=fov, history=2)
+        DiTConfig(
+            channels=4, rows=2, columns=3, actions=3, width=32, layers=2, heads=2, recalls=recalls, fov=fov, history=2
+        )
     )
     randomise(dit, 0, 0.15)
     dit.change.fill_(0.5)
     return dit.eval()
 
 
-def tiny_world(chunk: int = 1, sink: int = 0, azimuth: str = "") -> DiTWorld:
+def tiny_world(chunk: int = 1, sink: int = 0, azimuth: str = "", *, keyframes: int = 0) -> DiTWorld:
     spec = WorldSpec("tiny", 32, 48, Fraction(20), chunk, TINY_ACTIONS, images=True)
     autoencoder = Autoencoder(AutoencoderConfig(32, 48, 4, (8, 8, 16), position=True))
     randomise(autoencoder, 1, 0.0)
@@ -48,4 +51,10 @@ def tiny_world(chunk: int = 1, sink: int = 0, azimuth: str = "") -> DiTWorld:
         StartScene(torch.randn(3, 4, 2, 3, generator=generator).half().float(), torch.zeros(3, 3)) for _ in range(2)
     ]
     config = DreamConfig((1.0, 0.5, 0.0), 0.1, window=2 * chunk, sink=sink, azimuth=azimuth)
-    return DiTWorld(spec, tiny_dit(90.0 if azimuth else 0.0), autoencoder, config, scenes)
+    dit = tiny_dit(90.0 if azimuth else 0.0, recalls=keyframes > 0)
+    return DiTWorld(spec, dit, autoencoder, config, scenes, tiny_keyframes(keyframes) if keyframes else None)
+
+
+def tiny_keyframes(count: int) -> Keyframes:
+    latents = torch.randn(count, 4, 2, 3, generator=torch.Generator().manual_seed(3))
+    return Keyframes.unpacked(Keyframes(latents).packed())

@@ -51,6 +51,7 @@ def some_batch(c: DiTConfig, frames: int, *, begins: bool = False, turning: bool
         dreamed=torch.tensor([False, True]),
         faded=torch.tensor([False, False]),
         begins=torch.full((2,), begins),
+        recalled=torch.randn(2, frames, int(c.recalls), c.channels, c.rows, c.columns, generator=g),
     )
 
 
@@ -69,10 +70,10 @@ def test_two_streams_equal_the_mask_that_they_stand_for() -> None:
     torch.testing.assert_close(TwoStreamMemory(phases, n).attend(0, torch.stack([q, k]), v), want, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("begins", [True, False])
-def test_what_is_trained_is_what_streams(begins: bool) -> None:
+@pytest.mark.parametrize(("begins", "recalls"), [(True, False), (False, False), (False, True)])
+def test_what_is_trained_is_what_streams(begins: bool, recalls: bool) -> None:
     """The velocity of a target in the two-stream layout equals the streaming one after committing the same context."""
-    dit = tiny_dit(90.0)
+    dit = tiny_dit(90.0, recalls=recalls)
     c, T = dit.config, 4
     batch = some_batch(c, T, begins=begins, turning=True)
     noisy = torch.randn(batch.target.shape, generator=torch.Generator().manual_seed(1))
@@ -95,7 +96,8 @@ def test_what_is_trained_is_what_streams(begins: bool) -> None:
         )[:, T - 1 :]
         for k in range(T):
             actions, yaw = batch.actions[:, k : k + 1], batch.yaw[:, k : k + 1]
-            streamed_past = torch.stack([state.past for state in states])[:, None]
+            finished = torch.stack([state.past for state in states])
+            streamed_past = torch.cat([finished, batch.recalled[:, k]], 1)[:, None]
             memory = CachedMemory.of([state.cache for state in states], c.rope, yaw)
             if k:
                 streamed = dit(noisy[:, k - 1 : k], streamed_past, torch.full((2, 1), 0.7), actions, memory)
