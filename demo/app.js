@@ -159,7 +159,16 @@ function listen() {
     showSeed();
     showPause();
   });
-  world.addEventListener('notice', ({ detail }) => say('waiting', `Ends in ${detail.seconds} s`));
+  world.addEventListener('notice', ({ detail }) => {
+    if (detail.code !== 'engine_lost') return say('waiting', `Ends in ${detail.seconds} s`);
+    say('waiting', 'The engine starts anew');
+    return world.addEventListener('stats', showAgain);
+  });
+  const showAgain = ({ detail }) => {
+    if (detail.fps === 0) return; // still without an engine
+    world.removeEventListener('stats', showAgain);
+    showPause();
+  };
   let seeking = 0;
   world.addEventListener('lost', () => {
     say('waiting', 'Reconnecting');

@@ -21,6 +21,7 @@ from .auth import TokenBucket
 from .errors import (
     BadMessage,
     Busy,
+    EngineLost,
     Forbidden,
     HelloExpected,
     MessageTooLarge,
@@ -231,6 +232,8 @@ class Connection:
                 pass
             case _ if role != "drive":
                 raise Forbidden("expected no controls from a spectator", seq=message.seq)
+            case _ if room.session is None and room.snapshot is not None:
+                raise EngineLost("the engine starts anew; this control is lost", seq=message.seq)
             case _ if room.session is None:
                 raise SessionClosed("the session has ended", seq=message.seq)
             case _:

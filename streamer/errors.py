@@ -21,6 +21,7 @@ WorldloomError
 ├── Forbidden                forbidden         a spectator may not drive
 ├── TakenOver                taken_over        somebody else drives this session now; closes the connection
 ├── SessionClosed            session_closed
+├── EngineLost               engine_lost       the engine died and starts anew; retryable
 └── ModelFault               model_fault       the world failed; that session ends, the server goes on
 """
 
@@ -165,6 +166,13 @@ class SessionClosed(WorldloomError):
     """The session has ended."""
 
     code = "session_closed"
+
+
+class EngineLost(WorldloomError):
+    """The engine died: killed, out of memory, or a fault of its device."""
+
+    code = "engine_lost"
+    retryable = True
 
 
 class ModelFault(WorldloomError):

@@ -247,12 +247,12 @@ class Waiting(Message):
 
 
 class Notice(Message):
-    """Something that will happen."""
+    """Something that will happen, or that has happened and the session survives."""
 
     type: Literal["notice"] = "notice"
-    code: Name = Field(description="of the error that will end the session, `time_limit`")
+    code: Name = Field(description="`time_limit` will end the session; after `engine_lost` it goes on in a moment")
     message: Text = Field(description="for people")
-    seconds: Count = Field(description="until then")
+    seconds: Count = Field(description="until then; 0: it has happened")
 
 
 class Answer(Message):

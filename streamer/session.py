@@ -76,6 +76,7 @@ class Session:
         self.mode = mode
         self.phase = Phase.LIVE
         self.ended: Future[None] = Future()  # done once the engine has freed the state
+        self.ended.set_running_or_notify_cancel()  # whoever waits for it may be cancelled, it may not
         self.index = 0  # number of the next frame
         self.stalls = 0  # times that lateness moved the schedule
         self.restart: tuple[int, Origin] | None = None  # a reset's seq and what to start from; the engine's to do
@@ -104,7 +105,7 @@ class Session:
             RateLimited: the inbox is full.
             SessionClosed: the session has ended.
         """
-        self._check(event)
+        check_control(event, self.spec, self.mode, self._controls)
         self._inbox.put(event)
         self._wake()
 
@@ -258,21 +259,6 @@ class Session:
 
     # Inside -----------------------------------------------------------------------------------------------------------
 
-    def _check(self, event: Control) -> None:
-        """Refuse what this session can never obey; reads only what never changes."""
-        match event:
-            case Step():
-                if self.mode != "lockstep":
-                    raise Unsupported("expected no step: this session is paced by the clock", seq=event.seq)
-                if event.actions is not None:
-                    self._controls.check_chunk(event.actions, event.seq)
-            case Prompt() if not self.spec.prompts:
-                raise Unsupported("expected no prompt: this world takes none", seq=event.seq)
-            case Prompt() | Reset() | Pause() | Resume():
-                pass
-            case _:
-                self._controls.check(event)
-
     def _take(self, event: Control, now_ns: int) -> None:
         match event:
             case Step() if self.phase is Phase.PAUSED:
@@ -323,3 +309,23 @@ class Session:
 
     def _answer(self, seq: int, status: Status, frame: int | None = None) -> None:
         self._receipts.append(Receipt(seq=seq, status=status, frame=frame))
+
+
+def check_control(event: Control, spec: WorldSpec, mode: Mode, controls: ControlState) -> None:
+    """Refuse what a session of this world and mode can never obey; reads only what never changes, from any thread.
+
+    Raises:
+        ControlError: it cannot obey this.
+    """
+    match event:
+        case Step():
+            if mode != "lockstep":
+                raise Unsupported("expected no step: this session is paced by the clock", seq=event.seq)
+            if event.actions is not None:
+                controls.check_chunk(event.actions, event.seq)
+        case Prompt() if not spec.prompts:
+            raise Unsupported("expected no prompt: this world takes none", seq=event.seq)
+        case Prompt() | Reset() | Pause() | Resume():
+            pass
+        case _:
+            controls.check(event)

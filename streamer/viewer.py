@@ -18,7 +18,7 @@ from .config import ServerSettings
 from .errors import BadOffer, WorldloomError
 from .metrics import Metrics
 from .outbox import Outbox
-from .protocol import Candidate, Format, FrameInfo, Percentiles, Receipt, Report, Stats, Video, encode, refusal
+from .protocol import Candidate, Format, FrameInfo, Notice, Percentiles, Receipt, Report, Stats, Video, encode, refusal
 from .scheduler import EngineStats
 from .transports.broadcast import Broadcast
 from .transports.tally import Departure
@@ -75,6 +75,11 @@ class Viewer:
         self._outbox.put(encode(receipt))
 
     # The event loop ---------------------------------------------------------------------------------------------------
+
+    def warn(self, error: WorldloomError) -> None:
+        """Tell the client of something that went wrong and will be mended."""
+        self._metrics.error(error.code)
+        self._outbox.put(encode(Notice(code=error.code, message=str(error), seconds=0)))
 
     def dismiss(self, error: WorldloomError) -> None:
         """The guest must go: say why, then end the connection."""

@@ -52,6 +52,9 @@ class WhepViewer:
     def receipt(self, receipt: Receipt) -> None:
         """A spectator asks for nothing."""
 
+    def warn(self, error: WorldloomError) -> None:
+        """There is no way to say so by WHEP: the picture stands still until it goes on."""
+
     def dismiss(self, error: WorldloomError) -> None:
         """The session has ended."""
         log.info("whep viewer %s ends: %s", self.ident, error)
