@@ -109,20 +109,24 @@ class HostedWorld:
     async def keep(self, warm_up: WarmUp | None, recover: Callable[[HostedWorld], Awaitable[None]]) -> None:
         """Replace the engine whenever it dies; `recover` then lets its sessions go on. Ends with the world."""
         wait = RESTART_AFTER
-        while self._engine is not None:
-            begun = time.monotonic()
-            await asyncio.wrap_future(self._engine.over)
-            if self._ending:
-                return
-            self._proven.clear()  # nobody enters meanwhile
-            if time.monotonic() - begun > PATIENCE:
-                wait = RESTART_AFTER
-            log.error("world %s: its engine has died; another starts in %.1f s", self.name, wait)
-            await asyncio.sleep(wait)
-            wait = min(2.0 * wait, PATIENCE)
-            await self.begin(warm_up)
-            if self.ready:
-                await recover(self)
+        try:
+            while self._engine is not None:
+                begun = time.monotonic()
+                await asyncio.wrap_future(self._engine.over)
+                if self._ending:
+                    return
+                self._proven.clear()  # nobody enters meanwhile
+                if time.monotonic() - begun > PATIENCE:
+                    wait = RESTART_AFTER
+                log.error("world %s: its engine has died; another starts in %.1f s", self.name, wait)
+                await asyncio.sleep(wait)
+                wait = min(2.0 * wait, PATIENCE)
+                await self.begin(warm_up)
+                if self.ready:
+                    await recover(self)
+        finally:
+            self._ending = True
+            self._proven.set()  # whoever waits for an engine waits in vain
 
     def _start(self) -> None:
         """Start an engine. Whoever waits for this may be cancelled: an engine that comes too late ends here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from typing import Any
@@ -131,3 +132,19 @@ async def test_who_cannot_be_kept_is_told_and_the_server_goes_on(serve: Serve) -
             await picture(client)
             await client.send("bye")
         await server.freed()
+
+
+async def test_a_server_may_stop_while_its_engine_is_replaced(serve: Serve) -> None:
+    async with serve(**SETTINGS) as server:
+        async with server.client() as client:
+            welcome = await client.hello(video="websocket")
+            await server.until(lambda: all(room.kept is not None for room in server.state.rooms))
+            kill(server)
+            await client.expect("notice", code="engine_lost")
+            client.socket.transport.abort()
+        async with server.client() as waiting:
+            await waiting.send("hello", protocol=1, video="none", resume=welcome["resume"])
+            server.server.should_exit = True
+            async with asyncio.timeout(5.0):
+                await waiting.closed()
+    assert not server.state.worlds.named(None).ready
