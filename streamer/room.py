@@ -91,20 +91,21 @@ class Room:
     @property
     def ident(self) -> str:
         """The session's name, the same for as long as the room lives."""
-        past = self.session or self.snapshot
-        return past.ident if past is not None else ""
+        return self._past.ident if self._past else ""
 
     @property
     def seed(self) -> int:
         """What the stream started from, or its last reset."""
-        past = self.session or self.snapshot
-        return past.origin.seed if past is not None else 0
+        return self._past.origin.seed if self._past else 0
 
     @property
     def next_frame(self) -> int:
         """Number of the next frame."""
-        past = self.session or self.snapshot
-        return past.index if past is not None else 0
+        return self._past.index if self._past else 0
+
+    @property
+    def _past(self) -> LiveSession | Snapshot | None:
+        return self.session or self.snapshot
 
     @property
     def watchers(self) -> int:

@@ -35,7 +35,7 @@ from .metrics import Metrics
 from .rooms import Rooms
 from .session import Phase
 from .state import ServerState
-from .tokens import tokens_for
+from .tokens import bearer, tokens_for
 from .warm_up import WarmUp
 from .whep import WhepViewers
 
@@ -149,9 +149,8 @@ def list_sessions(request: Request, authorization: Annotated[str, Header()] = ""
 
 def _not_admin(server: ServerState, authorization: str) -> Response | None:
     """The answer to somebody who may not, None for an administrator."""
-    scheme, _, token = authorization.partition(" ")
     try:
-        server.tokens.read(token if scheme.lower() == "bearer" else None, "admin")
+        server.tokens.read(bearer(authorization), "admin")
     except Unauthorized as error:
         server.metrics.error(error.code)
         return JSONResponse({"code": error.code, "message": str(error)}, 401, {"www-authenticate": "Bearer"})
