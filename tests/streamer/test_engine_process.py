@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from multiprocessing.shared_memory import SharedMemory
 
 import numpy as np
 import pytest
@@ -159,10 +159,10 @@ def test_a_world_that_does_not_load_says_why() -> None:
 
 
 def test_killed_it_tells_everybody_and_leaves_nothing() -> None:
-    before = set(Path("/dev/shm").glob("*"))
     engine = EngineProcess(Job(moody, "", CONFIG))
     engine.start()
-    assert set(Path("/dev/shm").glob("*")) > before
+    memory = engine._ring.name
+    SharedMemory(memory).close()
     (live, live_sink), (waiting, waiting_sink) = opened(engine, Origin(1), "realtime"), opened(engine, Origin(2))
     live_sink.take(2, timeout_s=WITHIN)
     assert engine.pid
@@ -181,5 +181,6 @@ def test_killed_it_tells_everybody_and_leaves_nothing() -> None:
         engine.submit(Collector(), Origin(1))
     assert not engine.alive
     assert (engine.stats().sessions, engine.stats().states) == (0, 0)
-    assert set(Path("/dev/shm").glob("*")) == before
+    with pytest.raises(FileNotFoundError):
+        SharedMemory(memory)
     engine.stop()
