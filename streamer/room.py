@@ -24,7 +24,8 @@ from .engine import Engine
 from .errors import SessionClosed, TakenOver, WorldloomError
 from .frames import Frame
 from .metrics import Metrics
-from .protocol import Mode, Receipt, Role
+from .protocol import Mode, Notice, Receipt, Role
+from .recording import Recording
 from .session import Origin, Phase, Session, SessionConfig, Snapshot
 from .transports.broadcast import Broadcast
 
@@ -39,6 +40,9 @@ class Guest(Protocol):
 
     def receipt(self, receipt: Receipt) -> None:
         """What became of a control. Called on the engine's thread: must not block."""
+
+    def notice(self, notice: Notice) -> None:
+        """Something has happened to the session. Called on the event loop."""
 
     def dismiss(self, error: WorldloomError) -> None:
         """There is no place for this guest any more. Called on the event loop."""
@@ -64,6 +68,7 @@ class Room:
         self.last_seq = 0  # highest number of a control that a driver has used
         self.session: Session | None = None  # while somebody drives
         self.snapshot: Snapshot | None = None  # while nobody does
+        self.recording: Recording | None = None  # while there is one; also while nobody drives
         self.closed = False
         self.since = self.controlled = time.monotonic()  # seconds: opened; somebody was last at the controls
         self.changing = asyncio.Lock()  # one change of phase at a time
@@ -109,6 +114,9 @@ class Room:
     def frame(self, frame: Frame) -> None:
         """A frame was made."""
         self._metrics.step_seconds.labels(self.spec.name).observe(frame.step_ns / 1e9)
+        recording = self.recording
+        if recording is not None:
+            recording.frame(frame)
         self.broadcast.slot.put(frame)
 
     def receipt(self, receipt: Receipt) -> None:
@@ -150,6 +158,20 @@ class Room:
         await self._stop_showing()
         return self.snapshot is not None
 
+    async def keep(self) -> Snapshot:
+        """The session as it is now, between two steps.
+
+        Raises:
+            SessionClosed: it has ended.
+            ModelFault: the world cannot save it.
+        """
+        async with self.changing:
+            if self.session is not None:
+                return await asyncio.wrap_future(self.engine.snapshot(self.session))
+            if self.snapshot is None:
+                raise SessionClosed("the session has ended")
+            return self.snapshot
+
     def close(self, error: WorldloomError | None = None) -> None:
         """The end; guests are told `error`. The engine frees the state, see `freed`."""
         if self.closed:
@@ -159,6 +181,8 @@ class Room:
             self.session.close()
         self.snapshot = None
         self.broadcast.close()
+        if self._showing is None:
+            self.broadcast.end()
         guests = [*self._watchers, *([self._driver] if self._driver is not None else [])]
         self._driver, self._watchers = None, set()
         for guest in guests:
@@ -167,6 +191,9 @@ class Room:
     async def freed(self) -> None:
         """Wait until a closed room holds nothing."""
         await self._stop_showing()
+        self.broadcast.end()
+        if self.recording is not None:
+            await self.recording.ended(FREE_WITHIN)
         if self.session is None:
             return
         done, _ = await asyncio.wait([asyncio.wrap_future(self.session.ended)], timeout=FREE_WITHIN)
@@ -195,6 +222,11 @@ class Room:
             return False
         self._driver = None
         return True
+
+    def tell(self, notice: Notice) -> None:
+        """Something has happened that everybody should know."""
+        for guest in (*self._watchers, *([self._driver] if self._driver is not None else [])):
+            guest.notice(notice)
 
     async def _show(self) -> None:
         try:

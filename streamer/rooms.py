@@ -79,7 +79,7 @@ class Rooms:
             return self.watched(hello.watch), "watch"
         claims = tokens.read(hello.token, "watch")
         if claims.session is not None:
-            return self._named(claims.session), "watch"
+            return self.named(claims.session), "watch"
         if tokens.read(hello.token, "drive").world not in (None, hello.world):
             raise Unauthorized(f"expected hello to ask for the world {claims.world!r}, which this token is for")
         self.line(hello.world).check_turn(place)
@@ -88,6 +88,13 @@ class Rooms:
     def watched(self, token: str) -> Room:
         """The room that a watch token opens. Raises `UnknownSession`."""
         return self._find(token, "watch")
+
+    def named(self, ident: str) -> Room:
+        """The session of that name. Raises `UnknownSession`."""
+        for room in self._rooms:
+            if not room.closed and room.ident == ident:
+                return room
+        raise UnknownSession("expected an open session; this one has ended")
 
     def enter(self, room: Room, guest: Guest, role: Role) -> None:
         """Somebody comes.
@@ -157,12 +164,6 @@ class Rooms:
             if timer is not None:
                 timer.cancel()
         return room
-
-    def _named(self, ident: str) -> Room:
-        for room in self._rooms:
-            if not room.closed and room.ident == ident:
-                return room
-        raise UnknownSession("expected the token of an open session; this one's has ended")
 
     def _find(self, token: str, kind: str) -> Room:
         given = token.encode()

@@ -18,7 +18,7 @@ from .config import ServerSettings
 from .errors import BadOffer, WorldloomError
 from .metrics import Metrics
 from .outbox import Outbox
-from .protocol import Candidate, Format, FrameInfo, Percentiles, Receipt, Report, Stats, Video, encode, refusal
+from .protocol import Candidate, Format, FrameInfo, Notice, Percentiles, Receipt, Report, Stats, Video, encode, refusal
 from .scheduler import EngineStats
 from .transports.broadcast import Broadcast
 from .transports.tally import Departure
@@ -75,6 +75,10 @@ class Viewer:
         self._outbox.put(encode(receipt))
 
     # The event loop ---------------------------------------------------------------------------------------------------
+
+    def notice(self, notice: Notice) -> None:
+        """Something has happened to the session."""
+        self._outbox.put(encode(notice))
 
     def dismiss(self, error: WorldloomError) -> None:
         """The guest must go: say why, then end the connection."""
@@ -140,7 +144,7 @@ class Viewer:
             self._websocket.close()
         await self._webrtc.close()
 
-    def stats(self, engine: EngineStats, sessions: int, watchers: int) -> Stats:
+    def stats(self, engine: EngineStats, sessions: int, watchers: int, *, recording: bool) -> Stats:
         """Figures since the call before; also what Prometheus sees."""
         now = time.monotonic()
         total = _sum(self._past, self._webrtc, *([self._websocket] if self._websocket else []))
@@ -164,6 +168,7 @@ class Viewer:
             dropped=total.replaced,
             sessions=sessions,
             watchers=watchers,
+            recording=recording,
         )
 
     def _measure(self, departure: Departure) -> None:
