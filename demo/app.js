@@ -130,6 +130,7 @@ function settle(opened) {
   stage.dataset.role = world.role;
   byId('share').hidden = watching || !world.tokens.watch;
   byId('pause').hidden = byId('reset').hidden = watching;
+  byId('record').hidden = !world.canRecord;
   capture = watching ? null : captureInput(world, stage, {
     onHeld: (held) => panel.keys.held(held),
     onCapture: (captured) => (stage.dataset.captured = captured),
@@ -144,6 +145,7 @@ function settle(opened) {
   stage.dataset.captured = document.activeElement === stage;
   showSeed();
   showPause();
+  showRecording();
   listen();
 }
 
@@ -158,8 +160,13 @@ function listen() {
     panel?.levers.receipt(detail);
     showSeed();
     showPause();
+    showRecording();
   });
-  world.addEventListener('notice', ({ detail }) => say('waiting', `Ends in ${detail.seconds} s`));
+  world.addEventListener('stats', showRecording);
+  world.addEventListener('fault', ({ detail }) => detail.code.startsWith('recording') && say('waiting', 'Not recorded'));
+  world.addEventListener('notice', ({ detail }) => {
+    say('waiting', detail.code.startsWith('recording') ? 'The recording has ended' : `Ends in ${detail.seconds} s`);
+  });
   let seeking = 0;
   world.addEventListener('lost', () => {
     say('waiting', 'Reconnecting');
@@ -181,6 +188,11 @@ function listen() {
 
 function showSeed() {
   byId('seed').textContent = world?.seed ?? '–';
+}
+
+function showRecording() {
+  byId('record').setAttribute('aria-pressed', Boolean(world?.recording));
+  byId('recording').hidden = !world?.recording;
 }
 
 function showPause() {
@@ -238,6 +250,10 @@ byId('retry').addEventListener('click', (event) => {
 byId('pause').addEventListener('click', (event) => {
   if (world?.paused) world.resume();
   else world?.pause();
+  giveBack(event);
+});
+byId('record').addEventListener('click', (event) => {
+  world?.record(!world.recording);
   giveBack(event);
 });
 byId('reset').addEventListener('click', (event) => {

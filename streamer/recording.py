@@ -20,7 +20,7 @@ from .errors import RecordingFailed, RecordingFull, SessionClosed
 from .frames import Frame
 from .metrics import Metrics
 from .recording_files import RecordingFiles, Row
-from .transports.broadcast import Broadcast, Packet
+from .transports.broadcast import Broadcast, Packet, Subscription
 
 log = logging.getLogger(__name__)
 
@@ -33,17 +33,18 @@ KEY_EVERY = 10 * 90_000  # ticks after which a key frame is asked for, so that p
 class Recording:
     """See the module. `frame` is for the engine's thread; all else belongs to the event loop.
 
-    From the first moment frames and packets wait for it; `begin` says where they go.
+    From the first moment frames wait for it, pictures after `watch`; `begin` says where they go.
     """
 
     def __init__(self, broadcast: Broadcast, *, world: str, disk: Executor, metrics: Metrics) -> None:
         self._broadcast = broadcast
-        self._subscription = broadcast.subscribe("h264", waiting=PACKETS)
+        self._subscription: Subscription | None = None
         self._world = world
         self._disk = disk  # one thread: what it is given is done in order
         self._metrics = metrics
         self._rows: deque[Row] = deque()  # appended by the engine, taken by the loop: both are atomic
         self._lost_rows = False
+        self._counted = (0, 0)  # bytes that were written and pictures that were dropped, as the metrics know them
         self._why: RecordingFailed | None = None  # it ends unasked
         self._task: asyncio.Task[None] | None = None
 
@@ -54,14 +55,20 @@ class Recording:
         else:
             self._lost_rows = True
 
+    def watch(self) -> None:
+        """Pictures from now on wait for it."""
+        self._subscription = self._broadcast.subscribe("h264", waiting=PACKETS)
+
     def begin(self, files: RecordingFiles, *, longest: float, ended: Callable[[RecordingFailed | None], None]) -> None:
         """Write from now on, for `longest` seconds at most; `ended` is called once the files are complete."""
-        self._task = asyncio.create_task(self._run(files, longest, ended))
+        assert self._subscription is not None
+        self._task = asyncio.create_task(self._run(files, self._subscription, longest, ended))
 
     def stop(self, why: RecordingFailed | None = None) -> None:
         """The end: what waits is written, then the files are complete; see `ended`."""
         self._why = self._why or why
-        self._broadcast.unsubscribe(self._subscription)
+        if self._subscription is not None:
+            self._broadcast.unsubscribe(self._subscription)
 
     async def ended(self, within: float | None = None) -> None:
         """Wait until the files are complete, so many seconds at most."""
@@ -72,14 +79,18 @@ class Recording:
             log.error("a recording was not complete within %g s: the disk is busy or stuck", within)
 
     async def _run(
-        self, files: RecordingFiles, longest: float, ended: Callable[[RecordingFailed | None], None]
+        self,
+        files: RecordingFiles,
+        pictures: Subscription,
+        longest: float,
+        ended: Callable[[RecordingFailed | None], None],
     ) -> None:
         opened = self._metrics.recordings.labels(self._world)
         too_long = RecordingFull(f"a recording may last {longest:g} s, and this one has")
         timer = asyncio.get_running_loop().call_later(longest, self.stop, too_long)
         opened.inc()
         try:
-            await self._follow(files)
+            await self._follow(files, pictures)
         except SessionClosed:
             pass  # there will be no more pictures
         except RecordingFailed as error:
@@ -98,39 +109,39 @@ class Recording:
             opened.dec()
             ended(self._why)
 
-    async def _follow(self, files: RecordingFiles) -> None:
+    async def _follow(self, files: RecordingFiles, pictures: Subscription) -> None:
         """Write until there is nothing more to write."""
-        key_pts, dropped = 0, 0
-        drops = self._metrics.drops.labels(self._world, "recording")
+        key_pts = 0
         while True:
-            packet = await self._packet()
+            packet = await _next(pictures)
             if self._lost_rows:
                 raise RecordingFailed("the disk is slower than the world")
             if packet is not None and packet.frame.index < files.first:
-                self._subscription.want_key()
+                pictures.want_key()
                 packet = None
             elif packet is not None and packet.key:
                 key_pts = packet.frame.pts
             elif packet is not None and packet.frame.pts - key_pts >= KEY_EVERY:
                 self._broadcast.encoder("h264").want_key_frame()
-            drops.inc(self._subscription.dropped - dropped)
-            dropped = self._subscription.dropped
             await self._on_disk(files, files.write, self._taken(), packet)
-
-    async def _packet(self) -> Packet | None:
-        """The next picture; None if none comes for a while."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FLUSH_EVERY):
-                return await self._subscription.get()
-        return None
 
     def _taken(self) -> list[Row]:
         """Frames that wait for the log."""
         return [self._rows.popleft() for _ in range(len(self._rows))]
 
     async def _on_disk(self, files: RecordingFiles, work: Callable[..., None], *given: Any) -> None:
-        before = files.written
         try:
             await asyncio.get_running_loop().run_in_executor(self._disk, work, *given)
         finally:
-            self._metrics.recorded.labels(self._world).inc(files.written - before)
+            octets, dropped = files.written, self._subscription.dropped if self._subscription else 0
+            self._metrics.recorded.labels(self._world).inc(octets - self._counted[0])
+            self._metrics.drops.labels(self._world, "recording").inc(dropped - self._counted[1])
+            self._counted = octets, dropped
+
+
+async def _next(pictures: Subscription) -> Packet | None:
+    """The next picture; None if none comes for a while."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FLUSH_EVERY):
+            return await pictures.get()
+    return None

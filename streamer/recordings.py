@@ -138,6 +138,9 @@ class Recordings:
 
     async def _begin(self, room: Room, recording: Recording, folder: Folder, model: dict[str, str] | None) -> int:
         start = await _start(room)
+        if room.closed:
+            raise SessionClosed("the session has ended")
+        recording.watch()
         height, width = room.broadcast.encoder("h264").size
         header = _header(room, model)
         name = f"{_stamp()}-{re.sub('[^A-Za-z0-9_-]', '_', room.spec.name)}-{room.ident}"
