@@ -44,6 +44,7 @@ class Recording:
         self._metrics = metrics
         self._rows: deque[Row] = deque()  # appended by the engine, taken by the loop: both are atomic
         self._lost_rows = False
+        self._since = 0  # number of the first frame whose picture belongs to the movie
         self._counted = (0, 0)  # bytes that were written and pictures that were dropped, as the metrics know them
         self._why: RecordingFailed | None = None  # it ends unasked
         self._task: asyncio.Task[None] | None = None
@@ -59,9 +60,15 @@ class Recording:
         """Pictures from now on wait for it."""
         self._subscription = self._broadcast.subscribe("h264", waiting=PACKETS)
 
-    def begin(self, files: RecordingFiles, *, longest: float, ended: Callable[[RecordingFailed | None], None]) -> None:
-        """Write from now on, for `longest` seconds at most; `ended` is called once the files are complete."""
+    def begin(
+        self, files: RecordingFiles, *, since: int, longest: float, ended: Callable[[RecordingFailed | None], None]
+    ) -> None:
+        """Write from now on, for `longest` seconds at most; `ended` is called once the files are complete.
+
+        `since`: number of the first frame whose picture belongs to the movie.
+        """
         assert self._subscription is not None
+        self._since = since
         self._task = asyncio.create_task(self._run(files, self._subscription, longest, ended))
 
     def stop(self, why: RecordingFailed | None = None) -> None:
@@ -116,7 +123,7 @@ class Recording:
             packet = await _next(pictures)
             if self._lost_rows:
                 raise RecordingFailed("the disk is slower than the world")
-            if packet is not None and packet.frame.index < files.first:
+            if packet is not None and packet.frame.index < self._since:
                 pictures.want_key()
                 packet = None
             elif packet is not None and packet.key:

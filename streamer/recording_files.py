@@ -7,7 +7,7 @@ The log has one JSON object a line, each with a `type`:
 
     recording  the first line: what was recorded, by which versions, from which frame and state
     frame      every frame that was made: its number, its time, the action row that the world was given for it
-    movie      the movie begins here: its time 0 is this `pts`
+    movie      the movie begins with this frame, its time 0 is this `pts`; it may be of the chunk before the log
     reset      the world began anew before this frame, from this seed and prompt
     end        the last line: why; absent after a crash
 """
@@ -112,12 +112,12 @@ class RecordingFiles:
     def __init__(self, folder: Folder, name: str, limit: int, movie: Movie) -> None:
         """`limit`: bytes that they may take together; the last line of the log comes on top."""
         self.name = name
-        self.first = 0  # number of the first frame; pictures and rows before it are not of this recording
         self.written = 0  # bytes
         self._folder = folder
         self._limit = limit
         self._movie = movie
         self._origin: Origin | None = None  # of the last frame
+        self._first = 0  # number of the first frame of the log
         self._next = 0  # number after the last frame of the log
         self._cut = False  # something is missing: nothing but the last line may follow
         self._open: list[WholePieces] = []
@@ -137,7 +137,7 @@ class RecordingFiles:
         line = {"type": "recording", "format": FORMAT, **header, "frame": start.frame}
         line |= {"seed": start.origin.seed, "prompt": start.origin.prompt, "state": state and state.path.name}
         self._append(self._log, _lines([line]))
-        self.first = self._next = start.frame
+        self._first = self._next = start.frame
         self._origin = start.origin
 
     def write(self, rows: Iterable[Row], packet: Packet | None) -> None:
@@ -182,7 +182,7 @@ class RecordingFiles:
             self._remove(file)
 
     def _write_rows(self, rows: Iterable[Row]) -> None:
-        mine = [row for row in rows if row.frame >= self.first]
+        mine = [row for row in rows if row.frame >= self._first]
         self._append(self._log, _lines(self._told(mine)))
         if mine:
             self._next = mine[-1].frame + 1

@@ -171,7 +171,9 @@ class Recordings:
                 room.tell(Notice(code=why.code, message=f"the recording has ended: {why}"[:2048], seconds=0))
 
         self._open.add(recording)
-        recording.begin(files, longest=self._settings.recording_duration, ended=ended)
+        # The chunk before is what the saved state shows: its pictures may be on their way with the only key frame.
+        since = start.frame - room.spec.chunk
+        recording.begin(files, since=since, longest=self._settings.recording_duration, ended=ended)
         log.info("recording %s has begun", name)
         return start.frame
 

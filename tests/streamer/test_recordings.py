@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import json
 import shutil
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import av
+import httpx
 import numpy as np
 import pytest
 
 from worldloom.models.catalog import shipped_worlds, weights_file
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer import recording_files, recordings
-from worldloom.streamer.errors import RecordingFailed
-from worldloom.streamer.frames import Frame
-from worldloom.streamer.metrics import Metrics
-from worldloom.streamer.origin import Origin
 from worldloom.streamer.protocol import unpack_frame
-from worldloom.streamer.recording import PACKETS, ROWS, Recording
-from worldloom.streamer.recording_files import Folder, RecordingFiles, Start
 from worldloom.streamer.session import Phase
-from worldloom.streamer.transports.broadcast import Broadcast
-from worldloom.streamer.transports.encoder import EncoderSettings
-from worldloom.streamer.transports.movie import Movie
 
 from .conftest import Client, Running, Serve
 from .test_tokens import SECRET, signed
@@ -138,7 +125,7 @@ async def test_a_movie_and_a_log_that_replay_the_session(serve: Serve, tmp_path:
     times = {line["pts"]: line["frame"] for line in frames}
     shown = [times[pts + begins["pts"]] for pts, _ in movie]
     assert shown == list(range(begins["frame"], 45)), "no picture is missing, and each keeps its time"
-    assert begins["frame"] - 5 <= 1
+    assert begins["frame"] == 5
     for index, (_, picture) in zip(shown, movie, strict=True):
         seen = picture[::2, ::2].astype(float) - driver.pictures[index]
         assert abs(seen).mean() < 8.0, "and they are the right ones"
@@ -191,18 +178,11 @@ async def test_refused_without_a_folder(serve: Serve) -> None:
         assert await refusal(client, 1) == "recording_off"
         answer = await record(server, "POST", next(iter(server.state.rooms)).ident)
         assert answer == (409, "recording_off")
-        assert "`recordings`" in (await client_error(client))
-
-
-async def client_error(client: Client) -> str:
-    await client.send("record", seq=9, on=True)
-    message: str = (await client.expect("error", seq=9))["message"]
-    return message
+        await client.send("record", seq=2, on=True)
+        assert "`recordings`" in (await client.expect("error", seq=2))["message"]
 
 
 async def record(server: Running, method: str, session: str, token: str = "") -> tuple[int, Any]:
-    import httpx
-
     headers = {"authorization": f"Bearer {token}"} if token else {}
     async with httpx.AsyncClient(trust_env=False) as http:
         answer = await http.request(method, f"{server.url}/v1/sessions/{session}/recording", headers=headers)
@@ -394,90 +374,6 @@ async def test_a_server_that_stops_completes_the_files(serve: Serve, tmp_path: P
         await driver.step(3)
     assert log_of(tmp_path, "end")
     assert len(movie_of(tmp_path)) == 3
-
-
-# The disk is slow -----------------------------------------------------------------------------------------------------
-
-
-def frame(index: int) -> Frame:
-    now = time.monotonic_ns()
-    pixels = np.full((64, 96, 3), 20 + index % 200, np.uint8)
-    row = np.zeros(2, np.float32)
-    return Frame(index, index * 3000, pixels, 0, 0, now, now, actions=row, origin=ORIGIN)
-
-
-ORIGIN = Origin(1)
-
-
-class SlowDisk:
-    """A recording of a broadcast by hand, on a disk that stands still until it is told to go on."""
-
-    def __init__(self, folder: Path, pool: ThreadPoolExecutor) -> None:
-        self.show = Broadcast(
-            height=64,
-            width=96,
-            fps=Fraction(30),
-            depth=1,
-            encoder=EncoderSettings(key_frame_interval=0.0),
-            jpeg_quality=90,
-            pool=pool,
-        )
-        self.disk = ThreadPoolExecutor(1)
-        self.metrics = Metrics()
-        self.go_on = threading.Event()
-        self.ended: asyncio.Future[RecordingFailed | None] = asyncio.get_running_loop().create_future()
-        self.recording = Recording(self.show, world="toy", disk=self.disk, metrics=self.metrics)
-        self.recording.watch()
-        files = RecordingFiles(Folder(folder, 2**30), "slow", 2**30, Movie(height=128, width=192, period=3000))
-        files.begin(Start(0, ORIGIN, None), {})
-        self.recording.begin(files, longest=60.0, ended=self.ended.set_result)
-        self.disk.submit(self.go_on.wait)
-
-    def made(self, index: int) -> None:
-        self.recording.frame(frame(index))
-        self.show.slot.put(frame(index))
-
-
-async def test_what_a_slow_disk_drops_ends_at_a_key_frame(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(2) as pool:
-        slow = SlowDisk(tmp_path, pool)
-        showing = asyncio.create_task(slow.show.run())
-        seen = slow.show.subscribe("h264")
-        for index in range(PACKETS + 20):
-            slow.made(index)
-            await asyncio.wait_for(seen.get(), 8)
-        slow.go_on.set()
-        for index in range(PACKETS + 20, PACKETS + 30):
-            slow.made(index)
-            await asyncio.wait_for(seen.get(), 8)
-        slow.show.close()
-        assert await asyncio.wait_for(slow.ended, 8) is None
-        await showing
-        slow.disk.shutdown()
-    assert len(log_of(tmp_path, "frame")) == PACKETS + 30, "the log has no holes"
-    movie = movie_of(tmp_path)
-    missing = PACKETS + 30 - len(movie)
-    assert 0 < missing <= PACKETS + 20
-    assert f'worldloom_drops_total{{cause="recording",world="toy"}} {float(missing)}' in slow.metrics.text().decode()
-    for pts, picture in movie:
-        assert abs(float(picture.mean()) - 20 - pts / 3000) < 4.0, "no picture is shown at another's time"
-
-
-async def test_a_disk_that_stands_still_ends_the_recording(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(2) as pool:
-        slow = SlowDisk(tmp_path, pool)
-        showing = asyncio.create_task(slow.show.run())
-        for index in range(ROWS + 1):
-            slow.recording.frame(frame(index))
-        slow.go_on.set()
-        slow.show.slot.put(frame(0))
-        why = await asyncio.wait_for(slow.ended, 8)
-        assert why is not None
-        assert "slower" in str(why)
-        slow.show.close()
-        await showing
-        slow.disk.shutdown()
-    assert log_of(tmp_path, "end")[0]["why"] == "recording_failed"
 
 
 @pytest.mark.skipif("arm" not in shipped_worlds(), reason="hashes the weights of arm, which are not installed")
