@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from worldloom.streamer import protocol as wire
 from worldloom.streamer.errors import BadMessage, SessionClosed, WorldloomError
 
+from .controls import Controls
 from .failures import raised
 from .line import Line, endpoint, lost
 from .pictures import Picture, PictureQueue, decode_pixels
@@ -100,83 +101,31 @@ async def connect(
         raise failure
 
 
-class RemoteWorld:
+class RemoteWorld(Controls):
     """One open session; made by `connect`. Not to be shared between event loops."""
 
     def __init__(self, line: Line, welcome: wire.Welcome, depth: int | None) -> None:
+        super().__init__(welcome.seed, welcome.last_seq)
         self.info = welcome.world
         self.session = welcome.session
-        self.seed = welcome.seed
         self.mode = welcome.mode
         self.resume_token = welcome.resume  # opens this session again, from anywhere
         self.watch_token = welcome.watch  # lets others see it
         self.reconnected = 0  # times that a lost connection was found again
         self.stats: wire.Stats | None = None  # the server's latest
+        self.notice: wire.Notice | None = None  # the server's latest: what ends soon, or has ended, unasked
         self._ice_servers = welcome.ice_servers
         self._line = line
-        self._seq = welcome.last_seq
         self._pictures = PictureQueue(depth or welcome.world.chunk)
         self._receipts = Receipts()
         self._fault: WorldloomError | None = None  # why the session ended
         self._receiver: Receiver | None = None
         self._receiving: asyncio.Task[None] | None = None
-        self._ended = False
 
     @property
     def dropped(self) -> int:
         """Pictures that arrived and were replaced before anyone read them."""
         return self._pictures.dropped
-
-    # Controls: each returns its number, for `receipt` -----------------------------------------------------------------
-
-    async def key(self, code: str, down: bool) -> int:
-        """A key of the world went down or up; `code` as in `info.actions.keys`."""
-        return await self._send(wire.Key(seq=self._next(), code=code, down=down))
-
-    async def press(self, code: str, seconds: float = 0.1) -> None:
-        """Hold a key for a while."""
-        async with self.hold(code):
-            await asyncio.sleep(seconds)
-
-    @asynccontextmanager
-    async def hold(self, code: str) -> AsyncIterator[int]:
-        """Hold a key inside the block; yields the number of the press."""
-        seq = await self.key(code, True)
-        try:
-            yield seq
-        finally:
-            if not self._ended:
-                await self.key(code, False)
-
-    async def look(self, yaw: float = 0.0, pitch: float = 0.0) -> int:
-        """Turn the view by so many degrees: yaw right +, pitch up +."""
-        return await self._send(wire.Look(seq=self._next(), yaw=yaw, pitch=pitch))
-
-    async def axes(self, values: Mapping[str, float]) -> int:
-        """New values for some axes, by name."""
-        return await self._send(wire.Axes(seq=self._next(), values=dict(values)))
-
-    async def action(self, values: Sequence[float]) -> int:
-        """A whole action row, columns as in `info.actions.columns`."""
-        return await self._send(wire.Action(seq=self._next(), values=tuple(map(float, values))))
-
-    async def prompt(self, text: str) -> int:
-        """Begin the world anew from a text."""
-        return await self._send(wire.Prompt(seq=self._next(), text=text))
-
-    async def reset(self, seed: int | None = None) -> int:
-        """Begin the world anew; the seed before when none is given."""
-        if seed is not None:
-            self.seed = seed
-        return await self._send(wire.Reset(seq=self._next(), seed=seed))
-
-    async def pause(self) -> int:
-        """Stop making frames."""
-        return await self._send(wire.Pause(seq=self._next()))
-
-    async def resume(self) -> int:
-        """Go on making frames."""
-        return await self._send(wire.Resume(seq=self._next()))
 
     # Answers ----------------------------------------------------------------------------------------------------------
 
@@ -223,11 +172,7 @@ class RemoteWorld:
 
     # Inside -----------------------------------------------------------------------------------------------------------
 
-    def _next(self) -> int:
-        self._seq += 1
-        return self._seq
-
-    async def _send(self, message: wire.Control) -> int:
+    async def _send(self, message: wire.Control | wire.Record) -> int:
         self._check_open()
         await self._post(message)
         return message.seq
@@ -317,6 +262,8 @@ class RemoteWorld:
                 self._receipts.refuse(seq, raised(message))
             case wire.Stats():
                 self.stats = message
+            case wire.Notice():
+                self.notice = message
             case wire.Answer() if self._receiver is not None:
                 await self._receiver.answer(message.sdp)
             case wire.FrameInfo() if self._receiver is not None:

@@ -130,6 +130,7 @@ function settle(opened) {
   stage.dataset.role = world.role;
   byId('share').hidden = watching || !world.tokens.watch;
   byId('pause').hidden = byId('reset').hidden = watching;
+  byId('record').hidden = !world.canRecord;
   capture = watching ? null : captureInput(world, stage, {
     onHeld: (held) => panel.keys.held(held),
     onCapture: (captured) => (stage.dataset.captured = captured),
@@ -144,6 +145,7 @@ function settle(opened) {
   stage.dataset.captured = document.activeElement === stage;
   showSeed();
   showPause();
+  showRecording();
   listen();
 }
 
@@ -158,11 +160,13 @@ function listen() {
     panel?.levers.receipt(detail);
     showSeed();
     showPause();
+    showRecording();
   });
+  world.addEventListener('stats', showRecording);
+  world.addEventListener('fault', ({ detail }) => detail.code.startsWith('recording') && say('waiting', 'Not recorded'));
   world.addEventListener('notice', ({ detail }) => {
-    if (detail.code !== 'engine_lost') return say('waiting', `Ends in ${detail.seconds} s`);
-    say('waiting', 'The engine starts anew');
-    return world.addEventListener('stats', showAgain);
+    say('waiting', NOTICES[detail.code] ?? `Ends in ${detail.seconds} s`);
+    if (detail.code === 'engine_lost') world.addEventListener('stats', showAgain);
   });
   const showAgain = ({ detail }) => {
     if (detail.fps === 0) return; // still without an engine
@@ -190,6 +194,11 @@ function listen() {
 
 function showSeed() {
   byId('seed').textContent = world?.seed ?? '–';
+}
+
+function showRecording() {
+  byId('record').setAttribute('aria-pressed', Boolean(world?.recording));
+  byId('recording').hidden = !world?.recording;
 }
 
 function showPause() {
@@ -247,6 +256,10 @@ byId('retry').addEventListener('click', (event) => {
 byId('pause').addEventListener('click', (event) => {
   if (world?.paused) world.resume();
   else world?.pause();
+  giveBack(event);
+});
+byId('record').addEventListener('click', (event) => {
+  world?.record(!world.recording);
   giveBack(event);
 });
 byId('reset').addEventListener('click', (event) => {

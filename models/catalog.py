@@ -21,6 +21,13 @@ def shipped_worlds() -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (order.get(name, len(order)), name)))
 
 
+def weights_file(name: str) -> Path | None:
+    """Where the weights of a world of this name are, or would be; None for a world that is not made of a file."""
+    if name == "toy" or ":" in name:
+        return None
+    return Path(name) if name.endswith(".safetensors") else DATA / f"{name}.safetensors"
+
+
 def open_world(name: str, **options: Any) -> WorldModel[Any]:
     """The world of that name, weights loaded.
 
@@ -38,8 +45,8 @@ def open_world(name: str, **options: Any) -> WorldModel[Any]:
         module, _, attribute = name.partition(":")
         world: WorldModel[Any] = getattr(import_module(module), attribute)(**options)
         return world
-    path = Path(name) if name.endswith(".safetensors") else DATA / f"{name}.safetensors"
-    if not path.exists():
+    path = weights_file(name)
+    if path is None or not path.exists():
         known = ", ".join(("toy", *shipped_worlds()))
         raise ValueError(f"no world named {name!r}; known: {known}, a .safetensors path, or module:Class")
     from .weights import load_world

@@ -57,6 +57,11 @@ class ServerSettings(BaseSettings):
     message_burst: int = Field(default=1000, ge=1)  # messages that it may send at once
     outbox: int = Field(default=512, ge=8)  # messages that may wait for one reader; then news are dropped
 
+    recordings: Path | None = None  # folder that sessions may be recorded into; absent: recording is refused
+    recording_duration: float = Field(default=3600.0, gt=0)  # seconds that one recording may last
+    recording_bytes: int = Field(default=2**30, ge=2**16)  # that one recording may take
+    recordings_bytes: int = Field(default=10 * 2**30, ge=2**16)  # that everything in the folder may take
+
     encode_threads: int = Field(default=2, ge=1, le=64)  # threads that compress pictures, for all sessions
     warm_up: bool = True  # run a session through the whole path before /readyz says so
     warm_up_timeout: float = Field(default=120.0, gt=0)  # seconds; a world that takes longer is not ready

@@ -45,8 +45,10 @@ from .protocol import (
     Offer,
     Ping,
     Pong,
+    Record,
     Report,
     Role,
+    Stats,
     View,
     Welcome,
     WorldInfo,
@@ -150,7 +152,7 @@ class Connection:
         except Gone as gone:
             self._left(gone)
         finally:
-            viewer.stats(room.engine.stats(), rooms.live, room.watchers)  # what was not told yet is counted
+            self._stats(viewer, room)  # what was not told yet is counted
             try:
                 await viewer.close()
             finally:
@@ -240,7 +242,10 @@ class Connection:
                 self._server.metrics.controls.labels(room.spec.name).inc()
                 room.controlled = time.monotonic()
                 room.last_seq = max(room.last_seq, message.seq)
-                room.session.post(message)
+                if isinstance(message, Record):
+                    self._server.recordings.obey(message, room, viewer)
+                else:
+                    room.session.post(message)
 
     def _in_time(self) -> bool:
         """Whether one more message is allowed now."""
@@ -264,16 +269,20 @@ class Connection:
     async def _tell_stats(self, viewer: Viewer, room: Room) -> None:
         while True:
             await asyncio.sleep(STATS_EVERY)
-            stats = viewer.stats(room.engine.stats(), self._server.rooms.live, room.watchers)
-            self._outbox.put(encode(stats), news=True)
+            self._outbox.put(encode(self._stats(viewer, room)), news=True)
+
+    def _stats(self, viewer: Viewer, room: Room) -> Stats:
+        live, recorded = self._server.rooms.live, room.recording is not None
+        return viewer.stats(room.engine.stats(), live, room.watchers, recording=recorded)
 
     def _welcome(self, hello: Hello, room: Room, role: Role) -> Welcome:
+        records = self._settings.recordings is not None
         return Welcome(
             protocol=PROTOCOL,
             session=room.ident,
             world=WorldInfo.of(room.spec),
             worlds=self._server.worlds.names,
-            limits=Limits(message_bytes=MAX_MESSAGE_BYTES, inbox=SessionConfig().inbox),
+            limits=Limits(message_bytes=MAX_MESSAGE_BYTES, inbox=SessionConfig().inbox, recording=records),
             seed=room.seed,
             video=hello.video,
             mode=room.mode,

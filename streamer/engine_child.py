@@ -103,14 +103,9 @@ class View:
     """A session as it is at this moment."""
 
     ident: str
-    origin: Origin
     phase: Phase
     index: int
-
-    @classmethod
-    def of(cls, session: Session) -> View:
-        """Without the start picture, which the parent has."""
-        return cls(session.ident, replace(session.origin, image=None), session.phase, session.index)
+    origin: Origin | None  # where it was restarted since the last view; without the picture, which the parent has
 
 
 @dataclass(frozen=True)
@@ -137,31 +132,38 @@ class _Sink:
     def __init__(self, number: int, ring: FrameRing, send: Callable[[Any], None]) -> None:
         self.session: Session | None = None
         self.unsent = 0  # pictures for which there was no place
+        self._origin: Origin | None = None  # of which the parent knows
         self._number, self._ring, self._send = number, ring, send
 
     def opened(self, session: Session) -> None:
-        self.session = session
+        self.session, self._origin = session, session.origin
         session.ended.add_done_callback(lambda _: self._send(Told(self._number, None)))
 
     def receipt(self, receipt: Receipt) -> None:
-        self._send(Told(self._number, receipt, self._view()))
+        self._send(Told(self._number, receipt, self.view()))
 
     def frame(self, frame: Frame) -> None:
         picture = self._ring.put(frame.pixels)
         if picture is not None:
-            frame = replace(frame, pixels=NO_PIXELS)
+            frame = replace(frame, pixels=NO_PIXELS, origin=None)
         elif self.session is not None and self.session.mode == "realtime":
             self.unsent += 1  # the parent is far behind: when it is back, a viewer will want newer ones
             if self.unsent == 1:
                 log.warning("session %s: the server does not take its pictures; dropping some", self.session.ident)
             return
-        self._send(Told(self._number, frame, self._view(), picture))  # lockstep loses no frame
+        self._send(Told(self._number, frame, self.view(), picture))  # lockstep loses no frame
 
     def fault(self, error: WorldloomError) -> None:
         self._send(Told(self._number, error))
 
-    def _view(self) -> View | None:
-        return View.of(self.session) if self.session is not None else None
+    def view(self) -> View:
+        """The session now."""
+        session = self.session
+        assert session is not None, "nothing is told before a session is open"
+        told, self._origin = self._origin, session.origin
+        restarted = session.origin is not told
+        origin = replace(session.origin, image=None) if restarted else None
+        return View(session.ident, session.phase, session.index, origin)
 
 
 class _Desk:
@@ -189,7 +191,7 @@ class _Desk:
                 sink.opened(result)
                 self._sinks[message.call] = sink
                 result.ended.add_done_callback(lambda _: self._sinks.pop(message.call, None))
-                result = View.of(result)
+                result = sink.view()
             self._send(Answer(message.call, result))
 
         try:

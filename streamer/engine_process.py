@@ -279,15 +279,17 @@ class EngineProcess(EngineHome):
 
     def _tell(self, message: Told) -> None:
         news = message.news
-        if isinstance(news, Frame) and message.picture is not None:
-            news = replace(news, pixels=self._ring.take(message.picture))
+        pixels = None if message.picture is None else self._ring.take(message.picture)  # whoever wants it or not
         session = self._sessions.get(message.session)
         if session is None or news is None:
             return
         if message.view is not None:
             view = message.view
             session.phase, session.index = view.phase, view.index
-            session.origin = replace(view.origin, image=session.origin.image)
+            if view.origin is not None:
+                session.origin = replace(view.origin, image=session.origin.image)
+        if isinstance(news, Frame):
+            news = replace(news, pixels=news.pixels if pixels is None else pixels, origin=session.origin)
         session.told(news)
 
     def _end(self) -> None:

@@ -20,6 +20,9 @@ WorldloomError
 ├── Unauthorized             unauthorized      no token, or one that does not allow this; closes the connection
 ├── Forbidden                forbidden         a spectator may not drive
 ├── TakenOver                taken_over        somebody else drives this session now; closes the connection
+├── RecordingFailed          recording_failed  the disk refused; the recording ends, the session goes on
+│   ├── RecordingOff         recording_off     this server was given no folder to record into
+│   └── RecordingFull        recording_full    a recording, or the folder, has grown as far as it may
 ├── SessionClosed            session_closed
 ├── EngineLost               engine_lost       the engine died and starts anew; retryable
 └── ModelFault               model_fault       the world failed; that session ends, the server goes on
@@ -160,6 +163,24 @@ class TakenOver(WorldloomError):
     """Somebody else drives this session now, with the same token."""
 
     code = "taken_over"
+
+
+class RecordingFailed(WorldloomError):
+    """The disk refused what was recorded; the recording ends, the session goes on."""
+
+    code = "recording_failed"
+
+
+class RecordingOff(RecordingFailed):
+    """This server was given no folder to record into."""
+
+    code = "recording_off"
+
+
+class RecordingFull(RecordingFailed):
+    """A recording has lasted or grown as far as it may, or the folder has; the session goes on."""
+
+    code = "recording_full"
 
 
 class SessionClosed(WorldloomError):

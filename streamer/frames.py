@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import SessionClosed
+from .origin import Origin
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,8 @@ class Frame:
     sampled_ns: int  # when the controls of the chunk were sampled
     made_ns: int  # when the chunk was ready
     show_ns: int = 0  # not to be shown before; later frames of a chunk wait for their turn
+    actions: NDArray[np.float32] | None = None  # (A,) the row that the world was given for it; nobody writes to it
+    origin: Origin | None = None  # what its stream started from; another object after every reset
 
 
 class FrameSlot:

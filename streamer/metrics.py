@@ -33,6 +33,8 @@ class Metrics:
         self.drops = self._counter(
             "drops", "made and dropped: frames replaced by newer ones, messages over the outbox", "world", "cause"
         )
+        self.recordings = self._gauge("recordings", "sessions that are being recorded", "world")
+        self.recorded = self._counter("recording_bytes", "bytes of recordings that were written", "world")
         self.controls = self._counter("controls", "controls received", "world")
         self.errors = self._counter("errors", "errors told to a client", "code")
         self.step_seconds = self._histogram("step_seconds", "one step of the world", "world")

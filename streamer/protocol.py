@@ -175,6 +175,14 @@ class Step(Message):
     )
 
 
+class Record(Message):
+    """Record the session, or stop: its pictures as MP4, and beside it what replays it. Both are harmless twice."""
+
+    type: Literal["record"] = "record"
+    seq: Seq
+    on: bool = Field(description="the receipt comes once the files are open, or complete")
+
+
 class Photon(Message):
     """How long one input took until the client showed what it did, in milliseconds, and where the time went."""
 
@@ -247,10 +255,13 @@ class Waiting(Message):
 
 
 class Notice(Message):
-    """Something that will happen, or that has happened and the session survives."""
+    """Something that will happen, or has happened unasked, and the session survives."""
 
     type: Literal["notice"] = "notice"
-    code: Name = Field(description="`time_limit` will end the session; after `engine_lost` it goes on in a moment")
+    code: Name = Field(
+        description="`time_limit` will end the session; after `engine_lost` it goes on in a moment; `recording_full`, "
+        "`recording_failed` ended its recording alone"
+    )
     message: Text = Field(description="for people")
     seconds: Count = Field(description="until then; 0: it has happened")
 
@@ -298,6 +309,7 @@ class Stats(Message):
     dropped: Count = Field(default=0, description="frames that were made and replaced before they could leave")
     sessions: Count = Field(default=0, description="open on this server")
     watchers: Count = Field(default=0, description="spectators of this session")
+    recording: bool = Field(default=False, description="this session is being recorded")
 
 
 class Pong(Message):
@@ -320,7 +332,7 @@ class Error(Message):
 # Text to message and back ---------------------------------------------------------------------------------------------
 
 Control: TypeAlias = Key | Look | Axes | Action | Prompt | Reset | Pause | Resume | Step
-ClientMessage: TypeAlias = Hello | View | Offer | Candidate | Control | Report | Ping | Bye
+ClientMessage: TypeAlias = Hello | View | Offer | Candidate | Control | Record | Report | Ping | Bye
 ServerMessage: TypeAlias = (
     Waiting | Welcome | Notice | Answer | Candidate | Receipt | FrameInfo | Stats | Pong | Error | Bye
 )

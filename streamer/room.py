@@ -20,11 +20,12 @@ from typing import Protocol
 from worldloom.models.spec import WorldSpec
 
 from .config import ServerSettings
-from .errors import EngineLost, SessionClosed, TakenOver, WorldloomError
+from .errors import EngineLost, RecordingFailed, SessionClosed, TakenOver, WorldloomError
 from .frames import Frame
 from .home import EngineHome, LiveSession
 from .metrics import Metrics
-from .protocol import Mode, Receipt, Role
+from .protocol import Mode, Notice, Receipt, Role
+from .recording import Recording
 from .session import Origin, Phase, SessionConfig, Snapshot
 from .transports.broadcast import Broadcast
 
@@ -40,8 +41,8 @@ class Guest(Protocol):
     def receipt(self, receipt: Receipt) -> None:
         """What became of a control. Called on the engine's thread: must not block."""
 
-    def warn(self, error: WorldloomError) -> None:
-        """Something went wrong, and the session goes on in a moment. Called on the event loop."""
+    def notice(self, notice: Notice) -> None:
+        """Something has happened to the session. Called on the event loop."""
 
     def dismiss(self, error: WorldloomError) -> None:
         """There is no place for this guest any more. Called on the event loop."""
@@ -70,6 +71,7 @@ class Room:
         self.session: LiveSession | None = None  # while somebody drives, and the engine lives
         self.snapshot: Snapshot | None = None  # while nobody does, or the engine is being replaced
         self.kept: Snapshot | None = None  # the latest one of a session that goes on, for when its engine dies
+        self.recording: Recording | None = None  # while there is one; also while nobody drives
         self.closed = False
         self.since = self.controlled = time.monotonic()  # seconds: opened; somebody was last at the controls
         self.changing = asyncio.Lock()  # one change of phase at a time
@@ -118,6 +120,9 @@ class Room:
         """A frame was made."""
         self._shown = frame.index
         self._metrics.step_seconds.labels(self.spec.name).observe(frame.step_ns / 1e9)
+        recording = self.recording
+        if recording is not None:
+            recording.frame(frame)
         self.broadcast.slot.put(frame)
 
     def receipt(self, receipt: Receipt) -> None:
@@ -147,7 +152,7 @@ class Room:
         if self._showing is None:
             self._showing = asyncio.create_task(self._show())
 
-    async def keep(self, most: int) -> None:
+    async def back_up(self, most: int) -> None:
         """Take a snapshot of the running session, for when its engine dies; none of more than `most` bytes."""
         session = self.session
         if session is None:
@@ -172,13 +177,15 @@ class Room:
         if not isinstance(error, EngineLost) or not self._fall_back():
             self.close(error)
             return
-        for guest in self._guests():
-            guest.warn(error)
+        self._metrics.error(error.code)
+        self.tell(Notice(code=error.code, message=str(error), seconds=0))
 
     def _fall_back(self) -> bool:
         """Whether there is a snapshot to go on from. Frame numbers never go back, the world does by some seconds."""
         if self.kept is None:
             return False
+        if self.recording is not None:  # its log would not lead where the world is now
+            self.recording.stop(RecordingFailed("the engine has died; record again"))
         self.session = None
         self.snapshot = replace(self.kept, index=max(self.kept.index, self._shown + 1))
         return True
@@ -198,6 +205,20 @@ class Room:
         await self._stop_showing()
         return self.snapshot is not None
 
+    async def keep(self) -> Snapshot:
+        """The session as it is now, between two steps.
+
+        Raises:
+            SessionClosed: it has ended.
+            ModelFault: the world cannot save it.
+        """
+        async with self.changing:
+            if self.session is not None:
+                return await asyncio.wrap_future(self.engine.snapshot(self.session))
+            if self.snapshot is None:
+                raise SessionClosed("the session has ended")
+            return self.snapshot
+
     def close(self, error: WorldloomError | None = None) -> None:
         """The end; guests are told `error`. The engine frees the state, see `freed`."""
         if self.closed:
@@ -207,6 +228,8 @@ class Room:
             self.session.close()
         self.snapshot = self.kept = None
         self.broadcast.close()
+        if self._showing is None:
+            self.broadcast.end()
         guests = self._guests()
         self._driver, self._watchers = None, set()
         for guest in guests:
@@ -215,6 +238,9 @@ class Room:
     async def freed(self) -> None:
         """Wait until a closed room holds nothing."""
         await self._stop_showing()
+        self.broadcast.end()
+        if self.recording is not None:
+            await self.recording.ended(FREE_WITHIN)
         if self.session is None:
             return
         done, _ = await asyncio.wait([asyncio.wrap_future(self.session.ended)], timeout=FREE_WITHIN)
@@ -243,6 +269,11 @@ class Room:
             return False
         self._driver = None
         return True
+
+    def tell(self, notice: Notice) -> None:
+        """Something has happened that everybody should know."""
+        for guest in self._guests():
+            guest.notice(notice)
 
     def _guests(self) -> list[Guest]:
         return [*self._watchers, *([self._driver] if self._driver is not None else [])]

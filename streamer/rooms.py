@@ -79,7 +79,7 @@ class Rooms:
             return self.watched(hello.watch), "watch"
         claims = tokens.read(hello.token, "watch")
         if claims.session is not None:
-            return self._named(claims.session), "watch"
+            return self.named(claims.session), "watch"
         if tokens.read(hello.token, "drive").world not in (None, hello.world):
             raise Unauthorized(f"expected hello to ask for the world {claims.world!r}, which this token is for")
         self.line(hello.world).check_turn(place)
@@ -88,6 +88,13 @@ class Rooms:
     def watched(self, token: str) -> Room:
         """The room that a watch token opens. Raises `UnknownSession`."""
         return self._find(token, "watch")
+
+    def named(self, ident: str) -> Room:
+        """The session of that name. Raises `UnknownSession`."""
+        for room in self._rooms:
+            if not room.closed and room.ident == ident:
+                return room
+        raise UnknownSession("expected an open session; this one has ended")
 
     def enter(self, room: Room, guest: Guest, role: Role) -> None:
         """Somebody comes.
@@ -163,7 +170,7 @@ class Rooms:
 
     async def _keep_snapshot(self, room: Room) -> None:
         others = sum(other.bytes_kept for other in self._rooms if other is not room)
-        await room.keep(self._settings.snapshot_bytes - others)
+        await room.back_up(self._settings.snapshot_bytes - others)
 
     async def _create(self, hello: Hello) -> Room:
         world = self._worlds.named(hello.world)
@@ -185,12 +192,6 @@ class Rooms:
         if timer is not None:
             timer.cancel()
         return room
-
-    def _named(self, ident: str) -> Room:
-        for room in self._rooms:
-            if not room.closed and room.ident == ident:
-                return room
-        raise UnknownSession("expected the token of an open session; this one's has ended")
 
     def _find(self, token: str, kind: str) -> Room:
         given = token.encode()

@@ -4,6 +4,7 @@
     /v1/worlds   what is served         /readyz    503 until every world has been proven
     /v1/session  the WebSocket          /metrics   for Prometheus
     /v1/sessions for administrators     /whep      players that speak WHEP
+    /v1/sessions/SESSION/recording      begin and end a recording, for administrators
 
 Knows who does the work; does none itself.
 """
@@ -23,19 +24,21 @@ from fastapi.responses import JSONResponse
 from worldloom.models.catalog import open_world
 from worldloom.models.spec import WorldModel
 
+from . import admin, pages, whep
 from . import metrics as metrics_module
-from . import pages, whep
+from .admin import not_admin
 from .config import ServerSettings
 from .connection import Connection
 from .engine import EngineConfig
-from .errors import SessionClosed, Unauthorized
+from .errors import SessionClosed
 from .guard import Guard
 from .hosting import HostedWorlds, engines
 from .metrics import Metrics
+from .recordings import Recordings
 from .rooms import Rooms
 from .session import Phase
 from .state import ServerState
-from .tokens import bearer, tokens_for
+from .tokens import tokens_for
 from .warm_up import WarmUp
 from .whep import WhepViewers
 
@@ -55,9 +58,11 @@ def create_app(
     secret = chosen.secret.get_secret_value() if chosen.secret else None
     tokens = tokens_for(chosen.auth, chosen.host, secret)
     whep_viewers = WhepViewers(chosen, rooms, metrics)
-    app.state.server = ServerState(chosen, worlds, metrics, pool, rooms, whep_viewers, tokens)
+    recordings = Recordings(chosen, worlds, metrics)
+    app.state.server = ServerState(chosen, worlds, metrics, pool, rooms, whep_viewers, tokens, recordings)
     app.state.warm_up = WarmUp(chosen, pool)
     app.include_router(router)
+    app.include_router(admin.router)
     app.include_router(whep.router)
     app.include_router(pages.router)
     if chosen.origins:  # players on other pages
@@ -95,6 +100,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await server.whep.end_all()
         await server.rooms.close_all(SessionClosed("the server is stopping"))
+        await server.recordings.close()
         for world in server.worlds:
             await world.end()
         server.pool.shutdown(wait=False, cancel_futures=True)
@@ -131,7 +137,7 @@ async def list_worlds(request: Request) -> JSONResponse:
 def list_sessions(request: Request, authorization: Annotated[str, Header()] = "") -> Response:
     """Every session, for an administrator: phase, world, frames so far, who is there."""
     server: ServerState = request.app.state.server
-    if (refused := _not_admin(server, authorization)) is not None:
+    if (refused := not_admin(server, authorization)) is not None:
         return refused
     rooms = [
         {
@@ -141,27 +147,18 @@ def list_sessions(request: Request, authorization: Annotated[str, Header()] = ""
             "mode": room.mode,
             "frames": room.next_frame,
             "watchers": room.watchers,
+            "recording": room.recording is not None,
         }
         for room in server.rooms
     ]
     return JSONResponse({"sessions": rooms, "whep": len(server.whep)})
 
 
-def _not_admin(server: ServerState, authorization: str) -> Response | None:
-    """The answer to somebody who may not, None for an administrator."""
-    try:
-        server.tokens.read(bearer(authorization), "admin")
-    except Unauthorized as error:
-        server.metrics.error(error.code)
-        return JSONResponse({"code": error.code, "message": str(error)}, 401, {"www-authenticate": "Bearer"})
-    return None
-
-
 @router.get("/metrics")
 def scrape(request: Request, authorization: Annotated[str, Header()] = "") -> Response:
     """For Prometheus; for administrators only, where tokens are asked for."""
     server: ServerState = request.app.state.server
-    if (refused := _not_admin(server, authorization)) is not None:
+    if (refused := not_admin(server, authorization)) is not None:
         return refused
     for world in server.worlds:
         stats = world.stats()

@@ -93,6 +93,7 @@ class Session:
         self._applied = 0  # seq of the last control that shaped a frame
         self._shaping: list[int] = []  # seqs sampled for the chunk that is being made
         self._sampled_ns = 0
+        self._rows = spec.actions.neutral(spec.chunk)  # sampled for the chunk that is being made
         self._receipts: list[Receipt] = []
 
     # Any thread -------------------------------------------------------------------------------------------------------
@@ -173,6 +174,7 @@ class Session:
             self._shaping.append(self._step.seq)
             self._applied = self._step.seq
             self._step = None
+        self._rows = rows
         return rows
 
     def deliver(self, pixels: NDArray[np.uint8], *, step_ns: int, made_ns: int) -> Delivery:
@@ -188,6 +190,8 @@ class Session:
                 sampled_ns=self._sampled_ns,
                 made_ns=made_ns,
                 show_ns=made_ns + self._clock.span_ns(offset) if self.mode == "realtime" else 0,
+                actions=self._rows[offset],
+                origin=self.origin,
             )
             for offset, picture in enumerate(pixels)
         )

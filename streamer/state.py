@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from .config import ServerSettings
 from .hosting import HostedWorlds
 from .metrics import Metrics
+from .recordings import Recordings
 from .rooms import Rooms
 from .tokens import Tokens
 from .whep import WhepViewers
@@ -26,6 +27,7 @@ class ServerState:
     rooms: Rooms
     whep: WhepViewers
     tokens: Tokens
+    recordings: Recordings
     connections: int = 0  # open WebSockets
     addresses: Counter[str] = field(default_factory=Counter)  # open WebSockets by address
 

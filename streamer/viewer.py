@@ -76,10 +76,9 @@ class Viewer:
 
     # The event loop ---------------------------------------------------------------------------------------------------
 
-    def warn(self, error: WorldloomError) -> None:
-        """Tell the client of something that went wrong and will be mended."""
-        self._metrics.error(error.code)
-        self._outbox.put(encode(Notice(code=error.code, message=str(error), seconds=0)))
+    def notice(self, notice: Notice) -> None:
+        """Something has happened to the session."""
+        self._outbox.put(encode(notice))
 
     def dismiss(self, error: WorldloomError) -> None:
         """The guest must go: say why, then end the connection."""
@@ -145,7 +144,7 @@ class Viewer:
             self._websocket.close()
         await self._webrtc.close()
 
-    def stats(self, engine: EngineStats, sessions: int, watchers: int) -> Stats:
+    def stats(self, engine: EngineStats, sessions: int, watchers: int, *, recording: bool) -> Stats:
         """Figures since the call before; also what Prometheus sees."""
         now = time.monotonic()
         total = _sum(self._past, self._webrtc, *([self._websocket] if self._websocket else []))
@@ -169,6 +168,7 @@ class Viewer:
             dropped=total.replaced,
             sessions=sessions,
             watchers=watchers,
+            recording=recording,
         )
 
     def _measure(self, departure: Departure) -> None:

@@ -113,6 +113,7 @@ class Limits(Message):
 
     message_bytes: Count = Field(description="longest message")
     inbox: Count = Field(description="controls that may wait for the world")
+    recording: bool = Field(default=False, description="the driver may `record`")
 
 
 class Percentiles(Message):

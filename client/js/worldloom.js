@@ -63,7 +63,7 @@ export async function connect(options) {
  * One open world. Events, with what `detail` holds:
  * `receipt` {seq, status, frame, control}; `transport` {transport}: pictures flow this way from now on; `stats` the
  * server's figures; `fault` {code, message, seq}: one request was refused; `notice`
- * {code, message, seconds}: what will end the session, and when; `lost`: the connection is gone and is being
+ * {code, message, seconds}: what will end the session, and when, or what has ended its recording; `lost`: the connection is gone and is being
  * sought again; `back`: the same session goes on, and no key is held any more; `closed` {code, message, retryable}.
  */
 export class World extends EventTarget {
@@ -81,6 +81,8 @@ export class World extends EventTarget {
     this.transport = 'none';
     this.server = null; // the server's latest `stats`
     this.paused = false;
+    this.recording = false; // this session is being recorded
+    this.canRecord = false; // the server takes `record`
     this.closed = false;
     this.role = 'drive';
     this.tokens = { resume: null, watch: null };
@@ -126,6 +128,7 @@ export class World extends EventTarget {
     this.session = welcome.session;
     this.seed = welcome.seed;
     this.role = welcome.role;
+    this.canRecord = welcome.role === 'drive' && Boolean(welcome.limits?.recording);
     this.view.ice = {
       iceServers: (welcome.ice_servers ?? []).map((server) => ({ ...server })),
       iceTransportPolicy: welcome.relay_only ? 'relay' : 'all',
@@ -152,6 +155,7 @@ export class World extends EventTarget {
       case 'pong': return this.meter.roundTrip(performance.now() - message.t);
       case 'stats':
         this.server = message;
+        this.recording = message.recording ?? false;
         return this.emit('stats', message);
       case 'error': return this.emit('fault', message);
       case 'notice': return this.emit('notice', message);
@@ -165,6 +169,7 @@ export class World extends EventTarget {
     this.meter.receipt(receipt);
     if (receipt.status === 'applied' && control?.type === 'reset' && control.seed !== undefined) this.seed = control.seed;
     if (receipt.status !== 'rejected' && (control?.type === 'pause' || control?.type === 'resume')) this.paused = control.type === 'pause';
+    if (receipt.status === 'applied' && control?.type === 'record') this.recording = control.on;
     this.emit('receipt', { ...receipt, control });
   }
 
@@ -208,6 +213,11 @@ export class World extends EventTarget {
 
   resume() {
     return this.control({ type: 'resume' });
+  }
+
+  /** Records the session on the server, or stops. @param {boolean} on */
+  record(on) {
+    return this.control({ type: 'record', on });
   }
 
   /** Lockstep: makes one chunk. @param {number[][]} [actions] one row a frame */

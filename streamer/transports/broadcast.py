@@ -134,14 +134,22 @@ class Broadcast:
         self._pool = pool
         self._encoders: dict[Codec, VideoEncoder] = {}
         self._subscriptions: set[Subscription] = set()
+        self._closed = False
 
-    def subscribe(self, kind: Kind, *, leads: bool = False) -> Subscription:
-        """Packets of one kind from now on, until `unsubscribe`. A codec's first one is a key frame."""
+    def subscribe(self, kind: Kind, *, leads: bool = False, waiting: int = WAITING) -> Subscription:
+        """Packets of one kind from now on, until `unsubscribe`. A codec's first one is a key frame.
+
+        `waiting`: packets of a codec that may wait for this viewer.
+        """
         if kind == "jpeg" or kind == "raw":
             subscription = Subscription(kind, self._depth, leads=leads, want_key=lambda: None)
         else:
-            want_key = self.encoder(kind).want_key_frame
-            subscription = Subscription(kind, WAITING, leads=leads, want_key=want_key)
+            codec = kind
+
+            def want_key() -> None:
+                self.encoder(codec).want_key_frame()
+
+            subscription = Subscription(kind, waiting, leads=leads, want_key=want_key)
         self._subscriptions.add(subscription)
         return subscription
 
@@ -161,19 +169,34 @@ class Broadcast:
         return self._encoders[codec]
 
     async def run(self) -> None:
-        """Encode and hand out frames until the slot is closed."""
+        """Encode and hand out frames until the slot is closed. Cancelled before, it may run again: viewers stay."""
+        interrupted = False
+        for subscription in self._subscriptions:
+            subscription.want_key()  # the picture that was encoded when the last run stopped has reached nobody
         try:
             while True:
                 await self._hand_out(await self.slot.get())
         except SessionClosed:
             pass
+        except asyncio.CancelledError:
+            interrupted = not self._closed
+            raise
         finally:
-            for subscription in list(self._subscriptions):
-                self.unsubscribe(subscription)
+            if interrupted:
+                self._encoders.clear()  # the pool may still be at work with them
+            else:
+                self.end()
 
     def close(self) -> None:
         """The end: `run` returns after what waits was handed out."""
+        self._closed = True
         self.slot.close()
+
+    def end(self) -> None:
+        """The end where nobody runs it any more: nothing that waits is handed out."""
+        self.close()
+        for subscription in list(self._subscriptions):
+            self.unsubscribe(subscription)
 
     async def _hand_out(self, frame: Frame) -> None:
         self._set_rates()

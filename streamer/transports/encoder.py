@@ -73,6 +73,11 @@ class VideoEncoder:
         self._reformatter = VideoReformatter()
         self._context = self._open()
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the encoded picture, in pixels."""
+        return self._height, self._width
+
     def want_bitrate(self, bitrate: int) -> None:
         """Aim at this many bits a second, within the limits, from the next picture on. Any thread."""
         self.bitrate = max(self._settings.bitrate_min, min(bitrate, self.ceiling))

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,20 @@ async def test_every_control_gets_its_receipt(url: str) -> None:
         assert world.seed == 8
 
 
+async def test_a_session_is_recorded_and_told_when_that_ends(tmp_path: Path) -> None:
+    async with serving(recordings=tmp_path, recording_duration=0.3) as url, connect(url) as world:
+        assert (await world.receipt(await world.record())).status == "applied"
+        assert (await world.receipt(await world.record(False))).status == "applied"
+        endings = sorted(path.suffix for path in tmp_path.iterdir())  # noqa: ASYNC240
+        assert endings in ([".jsonl", ".mp4", ".state"], [".jsonl", ".state"])
+        await world.receipt(await world.record(True))
+        async with asyncio.timeout(5):
+            while world.notice is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert world.notice.code == "recording_full"
+        await first(world.pictures(), 1)
+
+
 async def test_a_receipt_can_be_asked_for_later_and_in_any_order(url: str) -> None:
     async with connect(url) as world:
         first_seq, second_seq = await world.look(yaw=1.0), await world.look(yaw=1.0)
@@ -133,6 +148,7 @@ async def test_holding_a_key_turns_the_picture_and_letting_go_stops_it(url: str)
         (lambda world: world.action([1.0]), errors.BadAction),
         (lambda world: world.axes({"nose": 1.0}), errors.BadAction),
         (lambda world: world.prompt("a beach"), errors.Unsupported),
+        (lambda world: world.record(), errors.RecordingOff),
         (lambda world: world.step(), errors.Unsupported),
     ],
 )

@@ -110,6 +110,24 @@ async def test_the_end_reaches_every_viewer(pool: ThreadPoolExecutor) -> None:
             await viewer.get()
 
 
+async def test_a_run_that_was_cancelled_can_be_taken_up_by_the_next(pool: ThreadPoolExecutor) -> None:
+    show = Broadcast(
+        height=HEIGHT, width=WIDTH, fps=Fraction(30), depth=1, encoder=EncoderSettings(), jpeg_quality=90, pool=pool
+    )
+    viewer = show.subscribe("h264")
+    for index in (0, 1):
+        running = asyncio.create_task(show.run())
+        show.slot.put(frame(index))
+        begun = await asyncio.wait_for(viewer.get(), 8)
+        assert (begun.frame.index, begun.key) == (index, True), "it begins with a picture that stands alone"
+        running.cancel()
+        await asyncio.wait([running])
+        assert not show._encoders, "nothing is held meanwhile"
+    show.end()
+    with pytest.raises(SessionClosed):
+        await viewer.get()
+
+
 async def test_nobody_watches_and_nothing_is_encoded(pool: ThreadPoolExecutor) -> None:
     async with broadcasting(pool) as show:
         show.slot.put(frame(0))

@@ -40,6 +40,7 @@ CLIENT: list[protocol.ClientMessage] = [
     protocol.Reset(seq=6, seed=1),
     protocol.Reset(seq=6),
     protocol.Pause(seq=7),
+    protocol.Record(seq=7, on=True),
     protocol.Resume(seq=8),
     Step(seq=9),
     Step(seq=9, actions=((0.0,) * 6,)),
@@ -319,7 +320,7 @@ def test_ten_thousand_random_messages_leave_the_session_alive() -> None:
         if number % 7 == 0:
             now[0] += 50_000_000
             engine.turn()
-    assert min(counts.values()) > 300, counts  # each way is really taken
+    assert min(counts.values()) > 250, counts  # each way is really taken
     assert sink.error is None
     engine.close(session)
     engine.turn()

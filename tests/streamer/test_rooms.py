@@ -159,6 +159,22 @@ async def test_spectators_are_told_when_the_session_ends(serve: Serve) -> None:
         await server.freed()
 
 
+async def test_spectators_go_on_seeing_when_the_driver_returns(serve: Serve) -> None:
+    async with serve() as server, server.client() as spectator:
+        async with server.client() as driver:
+            welcome = await driver.hello(video="websocket")
+            await spectator.hello(video="websocket", format="h264", watch=welcome["watch"])
+            await pictured(spectator)
+            await lost(server, driver)
+        await server.until(lambda: phases(server) == [Phase.ORPHANED])
+        async with server.client() as driver:
+            again = await driver.hello(resume=welcome["resume"])
+            seen = [unpack_frame(await spectator.picture())[0]]
+            while seen[-1].index <= again["frame"]:
+                seen.append(unpack_frame(await spectator.picture())[0])
+            assert any(header.key for header in seen), "the encoder is another one"
+
+
 async def test_spectators_who_leave_change_nothing(serve: Serve) -> None:
     async with serve() as server, server.client() as driver:
         welcome = await driver.hello(video="websocket")

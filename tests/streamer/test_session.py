@@ -158,6 +158,23 @@ def test_a_frame_tells_when_its_controls_were_sampled_and_what_it_cost() -> None
 # Receipts -------------------------------------------------------------------------------------------------------------
 
 
+def test_a_frame_carries_the_row_that_the_world_was_given_and_what_its_stream_started_from() -> None:
+    driver = Driver()
+    driver.post(key(1))
+    rows = [driver.step(0)[0], driver.step(PERIOD)[0]]
+    assert rows[0][FORWARD] == 1.0
+    carried = [frame.actions for frame in driver.frames]
+    assert np.array_equal(np.array(carried), np.array(rows))
+    driver.post(Reset(seq=2))
+    driver.session.read(PERIOD)
+    driver.session.restarted("state 1", PERIOD)
+    driver.step(2 * PERIOD)
+    before, same, begun = (frame.origin for frame in driver.frames)
+    assert before is same
+    assert begun == before
+    assert begun is not before, "anew from the same seed is anew"
+
+
 def test_a_control_is_applied_at_the_first_frame_it_shaped() -> None:
     driver = Driver()
     driver.step(0)

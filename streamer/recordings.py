@@ -1,0 +1,228 @@
+"""All recordings of a server: who may begin one, what is told about it, and how it ends.
+
+    record (driver) or POST /v1/sessions/SESSION/recording (administrator)
+        -> the world's memory as it is now -> files -> a recording, until it is stopped, the session ends, or a limit
+
+A recording belongs to the session, not to a connection: it goes on while the driver is away and after somebody else
+took over. Knows rooms, files and settings; no socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from worldloom.models.catalog import weights_file
+
+from .config import ServerSettings
+from .errors import ModelFault, RateLimited, RecordingFailed, RecordingOff, SessionClosed, WorldloomError
+from .hosting import HostedWorlds
+from .metrics import Metrics
+from .protocol import Notice, Receipt, Record
+from .recording import Recording
+from .recording_files import Folder, RecordingFiles, Start
+from .room import Room
+from .transports.movie import Movie
+
+log = logging.getLogger(__name__)
+
+_V = TypeVar("_V")
+
+
+class Asker(Protocol):
+    """Who asked for a recording."""
+
+    def receipt(self, receipt: Receipt) -> None:
+        """It was done."""
+
+    def refuse(self, error: WorldloomError) -> None:
+        """It was refused."""
+
+
+class Recordings:
+    """See the module. Belongs to the event loop."""
+
+    def __init__(self, settings: ServerSettings, worlds: HostedWorlds, metrics: Metrics) -> None:
+        self._settings = settings
+        self._worlds = worlds
+        self._metrics = metrics
+        self._folder = Folder(settings.recordings, settings.recordings_bytes) if settings.recordings else None
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="worldloom-record")  # so that a slow disk stops nothing
+        self._changing: set[Room] = set()  # rooms in which one is being started or stopped
+        self._open: set[Recording] = set()
+        self._tasks: set[asyncio.Task[None]] = set()  # at most one a room
+        self._models: dict[str, dict[str, str] | None] = {}  # what the header says of the weights, by world
+
+    def obey(self, message: Record, room: Room, asker: Asker) -> None:
+        """What a driver asks for; the answer follows. Who asks again before it is told `rate_limited`."""
+        task = asyncio.create_task(self._obey(message, room, asker))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def start(self, room: Room) -> int:
+        """Record a session; returns the number of its first recorded frame.
+
+        Raises:
+            RecordingOff: this server has no folder for it.
+            RecordingFull: the folder is full.
+            RecordingFailed: the disk refuses.
+            RateLimited: one is being started or stopped already.
+            SessionClosed: the session has ended.
+        """
+        folder = self._folder
+        if folder is None:
+            raise RecordingOff("this server records nothing: its setting `recordings` names no folder")
+        with self._change(room):
+            if room.closed:
+                raise SessionClosed("the session has ended")
+            if room.recording is not None:
+                return room.next_frame
+            source = self._worlds.named(room.spec.name).source
+            if source not in self._models:
+                self._models[source] = await asyncio.to_thread(_model, source)
+            room.recording = Recording(room.broadcast, world=room.spec.name, disk=self._disk, metrics=self._metrics)
+            try:
+                return await self._begin(room, room.recording, folder, self._models[source])
+            except BaseException:
+                room.recording.stop()
+                room.recording = None
+                raise
+
+    async def stop(self, room: Room) -> int:
+        """Stop recording; the files are complete when this returns the number of the next frame.
+
+        Raises:
+            RateLimited: one is being started or stopped already.
+        """
+        with self._change(room):
+            if room.recording is not None:
+                room.recording.stop()
+                await room.recording.ended()
+        return room.next_frame
+
+    async def close(self) -> None:
+        """The server has closed its rooms: wait for the files of their recordings."""
+        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*(recording.ended() for recording in self._open))
+        self._disk.shutdown(wait=False)
+
+    async def _obey(self, message: Record, room: Room, asker: Asker) -> None:
+        try:
+            frame = await (self.start(room) if message.on else self.stop(room))
+            asker.receipt(Receipt(seq=message.seq, status="applied", frame=frame))
+        except WorldloomError as error:
+            error.seq = message.seq
+            asker.refuse(error)
+        except Exception:
+            log.exception("session %s cannot be recorded", room.ident)
+            asker.refuse(RecordingFailed("the server failed to record", seq=message.seq))
+
+    @contextmanager
+    def _change(self, room: Room) -> Iterator[None]:
+        if room in self._changing:
+            raise RateLimited("expected to be asked again only after the answer: a recording is started or stopped now")
+        self._changing.add(room)
+        try:
+            yield
+        finally:
+            self._changing.discard(room)
+
+    async def _begin(self, room: Room, recording: Recording, folder: Folder, model: dict[str, str] | None) -> int:
+        start = await _start(room)
+        if room.closed:
+            raise SessionClosed("the session has ended")
+        recording.watch()
+        height, width = room.broadcast.encoder("h264").size
+        header = _header(room, model)
+        name = f"{_stamp()}-{re.sub('[^A-Za-z0-9_-]', '_', room.spec.name)}-{room.ident}"
+        period = int(90_000 / room.spec.fps)
+
+        def create() -> RecordingFiles:
+            folder.measure()
+            movie = Movie(height=height, width=width, period=period)
+            files = RecordingFiles(folder, name, self._settings.recording_bytes, movie)
+            try:
+                files.begin(start, header)
+            except BaseException:
+                files.discard()
+                raise
+            return files
+
+        try:
+            files = await self._on_disk(create)
+        except OSError as error:
+            log.error("session %s cannot be recorded: %s", room.ident, error)
+            raise RecordingFailed(f"the server cannot write its recordings: {error.strerror}") from error
+
+        def ended(why: RecordingFailed | None) -> None:
+            room.recording = None
+            self._open.discard(recording)
+            log.info("recording %s has ended: %s", name, why or "stopped")
+            if why is not None:
+                room.tell(Notice(code=why.code, message=f"the recording has ended: {why}"[:2048], seconds=0))
+
+        self._open.add(recording)
+        # The chunk before is what the saved state shows: its pictures may be on their way with the only key frame.
+        since = start.frame - room.spec.chunk
+        recording.begin(files, since=since, longest=self._settings.recording_duration, ended=ended)
+        log.info("recording %s has begun", name)
+        return start.frame
+
+    async def _on_disk(self, work: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._disk, work)
+
+
+async def _start(room: Room) -> Start:
+    """From where a recording that begins now can be replayed."""
+    try:
+        past = await room.keep()
+        return Start(past.index, past.origin, past.state)
+    except ModelFault as error:  # it can be replayed from its last reset only
+        log.warning("session %s is recorded without its state: %s", room.ident, error)
+        if room.session is None:
+            raise SessionClosed("the session has ended") from error
+        return Start(room.next_frame, room.session.origin, None)
+
+
+def _header(room: Room, model: dict[str, str] | None) -> dict[str, Any]:
+    """What the first line of the log says, besides where it starts."""
+    return {
+        "session": room.ident,
+        "world": room.spec.name,
+        "mode": room.mode,
+        "fps": room.spec.fps.as_integer_ratio(),
+        "chunk": room.spec.chunk,
+        "columns": room.spec.actions.columns,
+        "versions": {name: _version(name) for name in ("worldloom", "torch", "av")},
+        "model": model,
+        "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+
+
+def _stamp() -> str:
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _model(source: str) -> dict[str, str] | None:
+    """Name and hash of the weights of a world, where they are a file. Reads all of it."""
+    path = weights_file(source)
+    if path is None or not path.is_file():
+        return None
+    with open(path, "rb") as file:
+        return {"file": Path(path).name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
