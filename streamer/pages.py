@@ -45,6 +45,12 @@ def index() -> FileResponse:
     return _page("", "index.html")
 
 
+@router.get("/preflight")
+def preflight() -> FileResponse:
+    """The page that says what this browser and this server can do together."""
+    return _page("", "preflight.html")
+
+
 @router.get("/{name}")
 def demo_file(name: str) -> FileResponse:
     """A file of the demo page."""

@@ -54,16 +54,20 @@ export async function listWorlds(base = '') {
  * @param {object} hello the first message
  * @param {number} [patienceMs] how long the server may take, unless it says that we wait for a place
  * @param {(waiting: {position: number, estimate_s?: number}) => void} [onWaiting]
+ * @param {() => void} [onOpen] the WebSocket is open, `hello` on its way
  * @returns {Promise<{socket: WebSocket, welcome: object}>}
  * @throws {Refused}
  */
-export function openSocket(url, hello, patienceMs = WELCOME_MS, onWaiting = () => {}) {
+export function openSocket(url, hello, patienceMs = WELCOME_MS, onWaiting = () => {}, onOpen = () => {}) {
   const socket = new WebSocket(url ?? new URL('/v1/session', location.href.replace(/^http/, 'ws')));
   socket.binaryType = 'arraybuffer';
   return new Promise((resolve, reject) => {
     let refusal = new Refused('unreachable', 'the server does not answer', true);
     const timer = setTimeout(() => socket.close(), patienceMs);
-    socket.onopen = () => socket.send(JSON.stringify(hello));
+    socket.onopen = () => {
+      socket.send(JSON.stringify(hello));
+      onOpen();
+    };
     socket.onclose = () => {
       clearTimeout(timer);
       reject(refusal);
