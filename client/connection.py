@@ -16,6 +16,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from websockets.exceptions import ConnectionClosed
@@ -24,6 +25,7 @@ from worldloom.streamer import protocol as wire
 from worldloom.streamer.errors import BadMessage, SessionClosed, WorldloomError
 
 from .failures import raised
+from .images import upload
 from .line import Line, endpoint, lost
 from .pictures import Picture, PictureQueue, decode_pixels
 from .receipts import Receipts
@@ -44,6 +46,7 @@ async def connect(
     mode: wire.Mode = "realtime",
     format: wire.Format = "jpeg",
     prompt: str | None = None,
+    image: bytes | Path | None = None,
     buffer: int | None = None,
     token: str | None = None,
     resume: str | None = None,
@@ -60,6 +63,7 @@ async def connect(
         mode: "realtime" is paced by the server's clock; in "lockstep" a chunk is made for each `step`.
         format: of pictures over the WebSocket; "raw" is exact and needs no decoder.
         prompt: a text to start from, where the world takes one.
+        image: a PNG, JPEG or WebP file to start from, or its bytes, where the world takes one.
         buffer: pictures that may wait to be read, the oldest dropped first; one chunk when absent.
         token: signed by the server (`worldloom token`), where it serves strangers.
         resume: `RemoteWorld.resume_token` of an earlier connection: go on with that session.
@@ -75,6 +79,7 @@ async def connect(
         world=world,
         seed=seed,
         prompt=prompt,
+        image=None if image is None else await upload(endpoint(url), image, token),
         video=video,
         mode=mode,
         format=format,
@@ -164,11 +169,20 @@ class RemoteWorld:
         """Begin the world anew from a text."""
         return await self._send(wire.Prompt(seq=self._next(), text=text))
 
-    async def reset(self, seed: int | None = None) -> int:
-        """Begin the world anew; the seed before when none is given."""
+    async def reset(self, seed: int | None = None, image: bytes | Path | None = None) -> int:
+        """Begin the world anew; the seed and the picture before where none is given.
+
+        Args:
+            seed: of the world's random numbers.
+            image: a PNG, JPEG or WebP file, or its bytes; empty bytes: what the world has to begin with.
+
+        Raises:
+            WorldloomError: the server refused the picture.
+        """
+        ident = None if image is None else await self._line.upload(image) if image else wire.OWN_SCENES
         if seed is not None:
             self.seed = seed
-        return await self._send(wire.Reset(seq=self._next(), seed=seed))
+        return await self._send(wire.Reset(seq=self._next(), seed=seed, image=ident))
 
     async def pause(self) -> int:
         """Stop making frames."""

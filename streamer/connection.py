@@ -231,13 +231,14 @@ class Connection:
                 pass
             case _ if role != "drive":
                 raise Forbidden("expected no controls from a spectator", seq=message.seq)
-            case _ if room.session is None:
-                raise SessionClosed("the session has ended", seq=message.seq)
             case _:
+                event = await self._server.images.resolved(message, room.spec)
+                if room.session is None:
+                    raise SessionClosed("the session has ended", seq=message.seq)
                 self._server.metrics.controls.labels(room.spec.name).inc()
                 room.controlled = time.monotonic()
                 room.last_seq = max(room.last_seq, message.seq)
-                room.session.post(message)
+                room.session.post(event)
 
     def _in_time(self) -> bool:
         """Whether one more message is allowed now."""

@@ -32,6 +32,7 @@ class Metrics:
         self.drops = self._counter(
             "drops", "made and dropped: frames replaced by newer ones, messages over the outbox", "world", "cause"
         )
+        self.images = self._counter("images", "start pictures: kept, refused, or dropped for newer ones", "fate")
         self.controls = self._counter("controls", "controls received", "world")
         self.errors = self._counter("errors", "errors told to a client", "code")
         self.step_seconds = self._histogram("step_seconds", "one step of the world", "world")

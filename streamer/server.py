@@ -4,6 +4,7 @@
     /v1/worlds   what is served         /readyz    503 until every world has been proven
     /v1/session  the WebSocket          /metrics   for Prometheus
     /v1/sessions for administrators     /whep      players that speak WHEP
+    /v1/images   pictures to start from
 
 Knows who does the work; does none itself.
 """
@@ -24,13 +25,14 @@ from worldloom.models.catalog import open_world
 from worldloom.models.spec import WorldModel
 
 from . import metrics as metrics_module
-from . import pages, whep
+from . import pages, uploads, whep
 from .config import ServerSettings
 from .connection import Connection
 from .engine import EngineConfig
 from .errors import SessionClosed, Unauthorized
 from .guard import Guard
 from .hosting import HostedWorlds
+from .images import Images
 from .metrics import Metrics
 from .rooms import Rooms
 from .session import Phase
@@ -51,14 +53,16 @@ def create_app(
     config = EngineConfig(max_sessions=chosen.max_sessions, max_batch=chosen.max_sessions)
     pool = ThreadPoolExecutor(chosen.encode_threads, thread_name_prefix="worldloom-encode")
     worlds, metrics = HostedWorlds(chosen.worlds, config, load=load), Metrics()
-    rooms = Rooms(chosen, worlds, metrics, pool)
+    images = Images(chosen.images, metrics)
+    rooms = Rooms(chosen, worlds, metrics, pool, images)
     secret = chosen.secret.get_secret_value() if chosen.secret else None
     tokens = tokens_for(chosen.auth, chosen.host, secret)
     whep_viewers = WhepViewers(chosen, rooms, metrics)
-    app.state.server = ServerState(chosen, worlds, metrics, pool, rooms, whep_viewers, tokens)
+    app.state.server = ServerState(chosen, worlds, metrics, pool, rooms, whep_viewers, tokens, images)
     app.state.warm_up = WarmUp(chosen, pool)
     app.include_router(router)
     app.include_router(whep.router)
+    app.include_router(uploads.router)
     app.include_router(pages.router)
     if chosen.origins:  # players on other pages
         app.add_middleware(
@@ -88,6 +92,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             yield
             opening.cancel()
     finally:
+        server.images.close()
         await server.whep.end_all()
         await server.rooms.close_all(SessionClosed("the server is stopping"))
         for world in server.worlds:

@@ -21,10 +21,11 @@ from worldloom.models.spec import WorldSpec
 
 from .clock import FrameClock
 from .controls import ControlState
-from .errors import Unsupported
+from .errors import UnknownImage, Unsupported
 from .frames import Frame
 from .inbox import Inbox
 from .origin import Origin as Origin
+from .origin import Restart
 from .origin import Snapshot as Snapshot
 from .protocol import Control, Mode, Pause, Prompt, Receipt, Reset, Resume, Status, Step
 
@@ -96,7 +97,7 @@ class Session:
 
     # Any thread -------------------------------------------------------------------------------------------------------
 
-    def post(self, event: Control) -> None:
+    def post(self, event: Control | Restart) -> None:
         """Hand in a control. A receipt follows unless this raises; whoever called then sends `protocol.refusal`.
 
         Raises:
@@ -258,7 +259,7 @@ class Session:
 
     # Inside -----------------------------------------------------------------------------------------------------------
 
-    def _check(self, event: Control) -> None:
+    def _check(self, event: Control | Restart) -> None:
         """Refuse what this session can never obey; reads only what never changes."""
         match event:
             case Step():
@@ -268,12 +269,16 @@ class Session:
                     self._controls.check_chunk(event.actions, event.seq)
             case Prompt() if not self.spec.prompts:
                 raise Unsupported("expected no prompt: this world takes none", seq=event.seq)
-            case Prompt() | Reset() | Pause() | Resume():
+            case Reset(image=str()):
+                raise UnknownImage("expected a picture that is here, got an id; a server looks it up", seq=event.seq)
+            case Restart() if event.image is not None and not self.spec.images:
+                raise Unsupported("expected no image: this world takes none", seq=event.seq)
+            case Prompt() | Reset() | Restart() | Pause() | Resume():
                 pass
             case _:
                 self._controls.check(event)
 
-    def _take(self, event: Control, now_ns: int) -> None:
+    def _take(self, event: Control | Restart, now_ns: int) -> None:
         match event:
             case Step() if self.phase is Phase.PAUSED:
                 self._answer(event.seq, "expired")
@@ -288,7 +293,7 @@ class Session:
                     self.phase = Phase.LIVE
                     self._anchor(now_ns)
                 self._answer(event.seq, "applied", self.index)
-            case Reset() | Prompt():
+            case Reset() | Restart() | Prompt():
                 self._plan_restart(event)
             case _:
                 self._controls.apply(event)
@@ -296,16 +301,19 @@ class Session:
                     self._settle("expired")
                 self._answer_drained()
 
-    def _plan_restart(self, event: Reset | Prompt) -> None:
-        seed, prompt = self.origin.seed, self.origin.prompt
+    def _plan_restart(self, event: Reset | Restart | Prompt) -> None:
+        before = self.origin
         if self.restart is not None:
             self._answer(self.restart[0], "superseded")
-            seed, prompt = self.restart[1].seed, self.restart[1].prompt
+            before = self.restart[1]
+        seed, prompt, image = before.seed, before.prompt, before.image
         if isinstance(event, Prompt):
             prompt = event.text
         elif event.seed is not None:
             seed = event.seed
-        self.restart = (event.seq, Origin(seed, prompt, self.origin.image))
+        if isinstance(event, Restart):
+            image = event.image
+        self.restart = (event.seq, Origin(seed, prompt, image))
         self._settle("expired")
 
     def _anchor(self, now_ns: int) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from .config import ServerSettings
 from .hosting import HostedWorlds
+from .images import Images
 from .metrics import Metrics
 from .rooms import Rooms
 from .tokens import Tokens
@@ -26,6 +27,7 @@ class ServerState:
     rooms: Rooms
     whep: WhepViewers
     tokens: Tokens
+    images: Images
     connections: int = 0  # open WebSockets
     addresses: Counter[str] = field(default_factory=Counter)  # open WebSockets by address
 

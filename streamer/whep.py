@@ -10,6 +10,7 @@ packets only. Knows HTTP, rooms and the WebRTC transport; no WebSocket.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -18,6 +19,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 from .config import ServerSettings
 from .errors import BadOffer, Busy, UnknownSession, WorldloomError
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 router = APIRouter(prefix="/whep")
 
 MAX_SDP_BYTES = 65_536
+BODY_S = 10.0  # seconds that a body may take to arrive
 SDP, FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
 STATUS: dict[type[WorldloomError], int] = {UnknownSession: 404, Busy: 503, BadOffer: 400}
 
@@ -189,10 +192,14 @@ async def _body(request: Request, kind: str) -> str:
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != kind:
         raise _Refused(415, f"expected a body of type {kind}")
     text = b""
-    async for part in request.stream():
-        text += part
-        if len(text) > MAX_SDP_BYTES:
-            raise _Refused(413, f"expected at most {MAX_SDP_BYTES} bytes")
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                text += part
+                if len(text) > MAX_SDP_BYTES:
+                    raise _Refused(413, f"expected at most {MAX_SDP_BYTES} bytes")
+    except (TimeoutError, ClientDisconnect):
+        raise _Refused(408, f"expected the whole body within {BODY_S:g} s") from None
     return text.decode("utf-8", "replace")
 
 

@@ -50,6 +50,19 @@ export async function listWorlds(base = '') {
 }
 
 /**
+ * Brings a picture to start from. @param {Blob} file PNG, JPEG or WebP @param {string} [bearer] where tokens are asked for
+ * @returns {Promise<string>} its id, for `reset`
+ * @throws {Refused}
+ */
+export async function uploadImage(file, bearer, base = '') {
+  const headers = { 'content-type': file.type || 'application/octet-stream', ...(bearer && { authorization: `Bearer ${bearer}` }) };
+  const answer = await fetch(`${base}/v1/images`, { method: 'POST', headers, body: file }).catch(() => null);
+  const told = await answer?.json().catch(() => null);
+  if (answer?.status === 201) return told.image;
+  throw new Refused(told?.code ?? 'unreachable', told?.message ?? 'the server did not take the picture', true);
+}
+
+/**
  * @param {string | undefined} url this page's server when absent
  * @param {object} hello the first message
  * @param {number} [patienceMs] how long the server may take, unless it says that we wait for a place

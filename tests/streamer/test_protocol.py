@@ -37,6 +37,7 @@ CLIENT: list[protocol.ClientMessage] = [
     protocol.Action(seq=4, values=(1.0, 0.0, 0.0, 0.0, -2.0, 0.25)),
     protocol.Prompt(seq=5, text="a maze"),
     protocol.Reset(seq=6, seed=1),
+    protocol.Reset(seq=6, image="abc"),
     protocol.Reset(seq=6),
     protocol.Pause(seq=7),
     protocol.Resume(seq=8),
