@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Header, Request, Response, WebSocket
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from worldloom.models.catalog import open_world
 from worldloom.models.spec import WorldModel
@@ -40,6 +40,8 @@ from .state import ServerState
 from .tokens import tokens_for
 from .warm_up import WarmUp
 from .whep import WhepViewers
+
+NOT_ADMIN: dict[int | str, dict[str, Any]] = {401: {"description": "No token, or not an administrator's."}}
 
 router = APIRouter()
 
@@ -106,7 +108,7 @@ def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"description": "Not yet, or not any more."}})
 def readyz(request: Request) -> JSONResponse:
     """Ready: every world is open, and a session has run through the whole path of each."""
     server: ServerState = request.app.state.server
@@ -127,7 +129,7 @@ async def list_worlds(request: Request) -> JSONResponse:
     return JSONResponse({"worlds": [info.model_dump(mode="json") for info in infos]})
 
 
-@router.get("/v1/sessions")
+@router.get("/v1/sessions", responses=NOT_ADMIN)
 def list_sessions(request: Request, authorization: Annotated[str, Header()] = "") -> Response:
     """Every session, for an administrator: phase, world, frames so far, who is there."""
     server: ServerState = request.app.state.server
@@ -158,7 +160,7 @@ def _not_admin(server: ServerState, authorization: str) -> Response | None:
     return None
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse, responses=NOT_ADMIN)
 def scrape(request: Request, authorization: Annotated[str, Header()] = "") -> Response:
     """For Prometheus; for administrators only, where tokens are asked for."""
     server: ServerState = request.app.state.server
