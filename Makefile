@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 WORLD ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-fast test-browser test-network check format bench clean
+.PHONY: help setup serve test test-fast test-browser test-network test-soak check format bench clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ test-browser: .venv/.dev
 test-network: .venv/.dev ## What a visitor sees over a bad line, between two network namespaces
 	@sh tests/browser/chromium.sh
 	$(BIN)/pytest -q -m network tests/network
+
+test-soak: .venv/.dev ## Minutes of use and of abuse (WORLDLOOM_SOAK_MINUTES of ordinary use, 5 by default)
+	$(BIN)/pytest -q -s -m soak tests
 
 # The folders appear under their import names for the type checker.
 build/typing/worldloom:

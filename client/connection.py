@@ -16,6 +16,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from websockets.exceptions import ConnectionClosed
@@ -25,6 +26,7 @@ from worldloom.streamer.errors import BadMessage, SessionClosed, WorldloomError
 
 from .controls import Controls
 from .failures import raised
+from .images import upload
 from .line import Line, endpoint, lost
 from .pictures import Picture, PictureQueue, decode_pixels
 from .receipts import Receipts
@@ -45,6 +47,7 @@ async def connect(
     mode: wire.Mode = "realtime",
     format: wire.Format = "jpeg",
     prompt: str | None = None,
+    image: bytes | Path | None = None,
     buffer: int | None = None,
     token: str | None = None,
     resume: str | None = None,
@@ -61,6 +64,7 @@ async def connect(
         mode: "realtime" is paced by the server's clock; in "lockstep" a chunk is made for each `step`.
         format: of pictures over the WebSocket; "raw" is exact and needs no decoder.
         prompt: a text to start from, where the world takes one.
+        image: a PNG, JPEG or WebP file to start from, or its bytes, where the world takes one.
         buffer: pictures that may wait to be read, the oldest dropped first; one chunk when absent.
         token: signed by the server (`worldloom token`), where it serves strangers.
         resume: `RemoteWorld.resume_token` of an earlier connection: go on with that session.
@@ -76,6 +80,7 @@ async def connect(
         world=world,
         seed=seed,
         prompt=prompt,
+        image=None if image is None else await upload(endpoint(url), image, token),
         video=video,
         mode=mode,
         format=format,
@@ -121,6 +126,9 @@ class RemoteWorld(Controls):
         self._fault: WorldloomError | None = None  # why the session ended
         self._receiver: Receiver | None = None
         self._receiving: asyncio.Task[None] | None = None
+
+    async def _upload(self, image: bytes | Path) -> str:
+        return await self._line.upload(image)
 
     @property
     def dropped(self) -> int:

@@ -9,6 +9,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from worldloom.streamer import protocol as wire
 
@@ -56,11 +57,20 @@ class Controls(ABC):
         """Begin the world anew from a text."""
         return await self._send(wire.Prompt(seq=self._next(), text=text))
 
-    async def reset(self, seed: int | None = None) -> int:
-        """Begin the world anew; the seed before when none is given."""
+    async def reset(self, seed: int | None = None, image: bytes | Path | None = None) -> int:
+        """Begin the world anew; the seed and the picture before where none is given.
+
+        Args:
+            seed: of the world's random numbers.
+            image: a PNG, JPEG or WebP file, or its bytes; empty bytes: what the world has to begin with.
+
+        Raises:
+            WorldloomError: the server refused the picture.
+        """
+        ident = None if image is None else await self._upload(image) if image else wire.OWN_SCENES
         if seed is not None:
             self.seed = seed
-        return await self._send(wire.Reset(seq=self._next(), seed=seed))
+        return await self._send(wire.Reset(seq=self._next(), seed=seed, image=ident))
 
     async def pause(self) -> int:
         """Stop making frames."""
@@ -77,6 +87,10 @@ class Controls(ABC):
     def _next(self) -> int:
         self._seq += 1
         return self._seq
+
+    @abstractmethod
+    async def _upload(self, image: bytes | Path) -> str:
+        """Bring a picture to the server; returns what it is called there."""
 
     @abstractmethod
     async def _send(self, message: wire.Control | wire.Record) -> int:

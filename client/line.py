@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Literal
 
 from websockets.asyncio.client import ClientConnection
@@ -18,6 +19,7 @@ from worldloom.streamer import protocol as wire
 from worldloom.streamer.errors import Busy, SessionClosed, WorldloomError
 
 from .failures import raised
+from .images import upload
 
 WELCOME_S = 30.0  # seconds that the server may take to open a world
 MAX_PICTURE_BYTES = 64 * 1024 * 1024
@@ -76,6 +78,10 @@ class Line:
         """Send a message. Raises `ConnectionClosed`."""
         assert self._socket is not None
         await self._socket.send(wire.encode(message))
+
+    async def upload(self, image: bytes | Path) -> str:
+        """Upload a picture, as whoever drives this session. Raises as `images.upload`."""
+        return await upload(self._url, image, self._hello.token or self._resume)
 
     async def messages(self) -> AsyncIterator[str | bytes]:
         """What the server sends. Raises `ConnectionClosed` at any end but a normal one."""

@@ -263,10 +263,24 @@ byId('record').addEventListener('click', (event) => {
   giveBack(event);
 });
 byId('reset').addEventListener('click', (event) => {
-  world?.reset(crypto.getRandomValues(new Uint32Array(1))[0]);
+  world?.reset(crypto.getRandomValues(new Uint32Array(1))[0], world.info.images ? 'none' : undefined);
   panel?.levers.centre();
   giveBack(event);
 });
+/** A picture that is dropped on the world: it begins anew from there. */
+async function drop(event) {
+  const [file] = event.dataTransfer?.files ?? [];
+  if (!file || !world || world.role === 'watch') return;
+  event.preventDefault();
+  try {
+    if (!world.info.images) throw new Error('This world starts from no picture');
+    await world.startFrom(file);
+  } catch (error) {
+    say('failed', error.message);
+    setTimeout(showPause, 4000);
+  }
+}
+
 byId('share').addEventListener('click', async (event) => {
   const link = new URL(`/?watch=${world.tokens.watch}`, location.href).href;
   const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
@@ -276,6 +290,8 @@ byId('share').addEventListener('click', async (event) => {
   giveBack(event);
 });
 byId('fullscreen').addEventListener('click', () => stage.requestFullscreen?.().then(() => stage.focus()).catch(() => {}));
+stage.addEventListener('dragover', (event) => event.preventDefault());
+stage.addEventListener('drop', drop);
 stage.addEventListener('pointerdown', () => stage.focus({ preventScroll: true }));
 window.addEventListener('pagehide', stepOut);
 window.addEventListener('pageshow', (event) => event.persisted && retry());

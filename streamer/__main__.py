@@ -1,4 +1,4 @@
-"""The `worldloom` command: serve, worlds, train, eval, bench. The only file that imports uvloop.
+"""The `worldloom` command: serve, doctor, worlds, train, eval, bench. The only file that imports uvloop.
 
 Each command imports what it needs when it runs, so that `worldloom --help` is quick. Knows how to ask and how to print.
 """
@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
@@ -91,6 +92,34 @@ def token(
         print(Tokens(secret.get_secret_value() if secret else None).sign(claims))
     except ValueError as error:
         raise _refuse(str(error)) from error
+
+
+@app.command()
+def doctor(
+    url: Annotated[str | None, typer.Argument(help="a server to visit, like http://127.0.0.1:8000")] = None,
+    token: Annotated[str | None, typer.Option(help="for a server that asks for one")] = None,
+    world: Annotated[str | None, typer.Option(help="of that server; its first one by default")] = None,
+    config: Annotated[Path | None, typer.Option(help="settings, whose STUN and TURN servers are tried")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what works on this machine, and on a server; what does not, and what to do about it."""
+    from .doctor import examine_basics, examine_machine, failure
+
+    findings = examine_basics()
+    try:
+        from .config import load
+        from .doctor_server import examine_ice, examine_server
+
+        settings = load(config)
+    except ValueError as error:
+        raise _refuse(str(error)) from error
+    except ImportError as error:  # the findings so far say what is missing
+        findings.append(failure("imports", error, "Install what is missing; see `packages`."))
+    else:
+        findings += [*examine_machine(settings), *asyncio.run(examine_ice(settings.webrtc.ice))]
+        if url is not None:
+            findings += asyncio.run(examine_server(url, token=token, world=world))
+    _diagnose(findings, as_json)
 
 
 @app.command()
@@ -228,6 +257,24 @@ def _report(figures: dict[str, Any], as_json: bool) -> None:
     for name, value in figures.items():
         table.add_row(name, json.dumps(value) if isinstance(value, dict | list) else str(value))
     Console().print(table)
+
+
+def _diagnose(findings: list[Any], as_json: bool) -> None:
+    """Print them, and end with 1 where something that matters failed."""
+    from dataclasses import asdict
+
+    well = all(finding.state != "failed" for finding in findings)
+    if as_json:
+        print(json.dumps({"ok": well, "findings": [asdict(finding) for finding in findings]}, indent=1))
+    else:
+        table = Table("check", "", "found", show_lines=False)
+        style = {"ok": "green", "note": "yellow", "failed": "bold red"}
+        for finding in findings:
+            told = "\n".join(filter(None, (finding.found, finding.remedy and f"-> {finding.remedy}")))
+            table.add_row(finding.check, f"[{style[finding.state]}]{finding.state}[/]", escape(told))
+        Console().print(table)
+    if not well:
+        raise typer.Exit(1)
 
 
 def _refuse(reason: str) -> typer.Exit:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from .images import ImageSettings
 from .transports.webrtc import WebRtcSettings
 from .transports.websocket import WebSocketSettings
 
@@ -68,6 +69,7 @@ class ServerSettings(BaseSettings):
 
     webrtc: WebRtcSettings = WebRtcSettings()
     websocket: WebSocketSettings = WebSocketSettings()
+    images: ImageSettings = ImageSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -40,6 +40,7 @@ from .protocol import (
     Bye,
     Candidate,
     ClientMessage,
+    Control,
     Hello,
     Limits,
     Offer,
@@ -234,18 +235,23 @@ class Connection:
                 pass
             case _ if role != "drive":
                 raise Forbidden("expected no controls from a spectator", seq=message.seq)
-            case _ if room.session is None and room.snapshot is not None:
-                raise EngineLost("the engine starts anew; this control is lost", seq=message.seq)
-            case _ if room.session is None:
-                raise SessionClosed("the session has ended", seq=message.seq)
             case _:
-                self._server.metrics.controls.labels(room.spec.name).inc()
-                room.controlled = time.monotonic()
-                room.last_seq = max(room.last_seq, message.seq)
-                if isinstance(message, Record):
-                    self._server.recordings.obey(message, room, viewer)
-                else:
-                    room.session.post(message)
+                await self._obey(message, viewer, room)
+
+    async def _obey(self, message: Control | Record, viewer: Viewer, room: Room) -> None:
+        """What a driver says."""
+        event = message if isinstance(message, Record) else await self._server.images.resolved(message, room.spec)
+        if room.session is None and room.snapshot is not None:
+            raise EngineLost("the engine starts anew; this control is lost", seq=message.seq)
+        if room.session is None:
+            raise SessionClosed("the session has ended", seq=message.seq)
+        self._server.metrics.controls.labels(room.spec.name).inc()
+        room.controlled = time.monotonic()
+        room.last_seq = max(room.last_seq, message.seq)
+        if isinstance(event, Record):
+            self._server.recordings.obey(event, room, viewer)
+        else:
+            room.session.post(event)
 
     def _in_time(self) -> bool:
         """Whether one more message is allowed now."""

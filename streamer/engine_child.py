@@ -28,7 +28,7 @@ from .frame_ring import FrameRing
 from .frames import Frame
 from .home import LiveSession
 from .logs import Style, set_up
-from .origin import Origin, Snapshot
+from .origin import Origin, Restart, Snapshot
 from .protocol import Control, Mode, Receipt
 from .scheduler import EngineConfig, EngineStats
 from .session import Phase, Session
@@ -84,7 +84,7 @@ class Post:
     """A control for a session."""
 
     session: int
-    event: Control
+    event: Control | Restart
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class View:
     ident: str
     phase: Phase
     index: int
-    origin: Origin | None  # where it was restarted since the last view; without the picture, which the parent has
+    origin: Origin | None  # where it was restarted since the last view
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,7 @@ class _Sink:
         session = self.session
         assert session is not None, "nothing is told before a session is open"
         told, self._origin = self._origin, session.origin
-        restarted = session.origin is not told
-        origin = replace(session.origin, image=None) if restarted else None
-        return View(session.ident, session.phase, session.index, origin)
+        return View(session.ident, session.phase, session.index, session.origin if session.origin is not told else None)
 
 
 class _Desk:

@@ -26,7 +26,7 @@ from .errors import EngineLost, ModelFault, RateLimited, SessionClosed, Worldloo
 from .frame_ring import FrameRing
 from .frames import Frame
 from .home import EngineHome, LiveSession
-from .origin import Origin, Snapshot
+from .origin import Origin, Restart, Snapshot
 from .protocol import Control, Mode, Receipt
 from .scheduler import EngineStats, SessionSink
 from .session import Phase, check_control
@@ -57,7 +57,7 @@ class RemoteSession:
         self._engine = engine
         self._checks = ControlState(engine.spec.actions, engine.spec.chunk)
 
-    def post(self, event: Control) -> None:
+    def post(self, event: Control | Restart) -> None:
         """As `session.Session.post`; what waits is what has no receipt yet."""
         check_control(event, self._engine.spec, self.mode, self._checks)
         if self.closing or self.ended.done():
@@ -197,13 +197,9 @@ class EngineProcess(EngineHome):
     def snapshot(self, session: LiveSession, *, end: bool = False) -> Future[Snapshot]:
         """See `EngineHome`."""
         assert isinstance(session, RemoteSession)
-        image, number = session.origin.image, next(self._numbers)
-
-        def taken(snapshot: Snapshot) -> Snapshot:
-            return replace(snapshot, origin=replace(snapshot.origin, image=image))
-
+        number = next(self._numbers)
         try:
-            return self._call(number, Save(number, session.number, end), taken)
+            return self._call(number, Save(number, session.number, end), lambda snapshot: snapshot)
         except WorldloomError as error:
             answer: Future[Snapshot] = Future()
             answer.set_exception(error)
@@ -287,7 +283,7 @@ class EngineProcess(EngineHome):
             view = message.view
             session.phase, session.index = view.phase, view.index
             if view.origin is not None:
-                session.origin = replace(view.origin, image=session.origin.image)
+                session.origin = view.origin
         if isinstance(news, Frame):
             news = replace(news, pixels=news.pixels if pixels is None else pixels, origin=session.origin)
         session.told(news)

@@ -10,7 +10,11 @@ WorldloomError
 ├── ControlError             a well-formed message that this world cannot obey
 │   ├── UnknownKey           unknown_key
 │   ├── BadAction            bad_action        wrong length or out of range
-│   └── Unsupported          unsupported       prompt, image or mode that this world does not take
+│   ├── Unsupported          unsupported       prompt, image or mode that this world does not take
+│   └── UnknownImage         unknown_image     no picture of that id was uploaded, or it was too long ago
+├── BadImage                 bad_image         an upload that is not a picture, or cannot be decoded in time
+│   ├── ImageTooLarge        image_too_large   too many bytes
+│   └── TooManyPixels        too_many_pixels
 ├── Busy                     busy              no free session; retryable
 ├── Draining                 draining          the server is stopping: nobody enters, everybody leaves; retryable
 ├── TimeLimit                time_limit        the session has lasted, or waited for a control, as long as it may
@@ -106,6 +110,30 @@ class Unsupported(ControlError):
     """A prompt, an image or a mode that this world does not take."""
 
     code = "unsupported"
+
+
+class UnknownImage(ControlError):
+    """An image id of no picture: it was never uploaded, or too long ago."""
+
+    code = "unknown_image"
+
+
+class BadImage(WorldloomError):
+    """An upload that is not a picture, or one that cannot be decoded in time."""
+
+    code = "bad_image"
+
+
+class ImageTooLarge(BadImage):
+    """An upload of too many bytes."""
+
+    code = "image_too_large"
+
+
+class TooManyPixels(BadImage):
+    """An upload whose header promises more pixels than may be decoded."""
+
+    code = "too_many_pixels"
 
 
 class Busy(WorldloomError):

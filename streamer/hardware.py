@@ -25,9 +25,18 @@ def peak_rss_mb() -> float:
     return peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
 
 
+def cpu_flags() -> frozenset[str]:
+    """What the processor can do, in the words of the operating system; empty where that is not Linux."""
+    found = _cpuinfo()
+    return frozenset(found.get("flags", found.get("Features", "")).split())
+
+
 def _processor() -> str:
+    name = _cpuinfo().get("model name") or platform.processor() or platform.machine()
+    return f"{name} (bf16 in AVX-512)" if "avx512_bf16" in cpu_flags() else name
+
+
+def _cpuinfo() -> dict[str, str]:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    found = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    name = found.get("model name") or platform.processor() or platform.machine()
-    return f"{name} (bf16 in AVX-512)" if "avx512_bf16" in found.get("flags", "") else name
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}

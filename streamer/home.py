@@ -14,7 +14,7 @@ from typing import Protocol, Self
 
 from worldloom.models.spec import WorldSpec
 
-from .origin import Origin, Snapshot
+from .origin import Origin, Restart, Snapshot
 from .protocol import Control, Mode
 from .scheduler import EngineConfig, EngineStats, SessionSink
 from .session import Phase
@@ -29,7 +29,7 @@ class LiveSession(Protocol):
     index: int  # number of the next frame
     ended: Future[None]  # done once nothing is held for it any more
 
-    def post(self, event: Control) -> None:
+    def post(self, event: Control | Restart) -> None:
         """Hand in a control; see `session.Session.post`."""
 
     def let_go(self) -> None:

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 
 from .errors import RateLimited, SessionClosed
+from .origin import Restart
 from .protocol import Control
 
 
@@ -19,10 +20,10 @@ class Inbox:
         self.capacity = capacity
         self.refused = 0  # controls that found it full
         self._lock = threading.Lock()
-        self._events: deque[Control] = deque()
+        self._events: deque[Control | Restart] = deque()
         self._closed = False
 
-    def put(self, event: Control) -> None:
+    def put(self, event: Control | Restart) -> None:
         """Append a control.
 
         Raises:
@@ -37,7 +38,7 @@ class Inbox:
                 raise RateLimited(f"expected at most {self.capacity} waiting controls; send fewer", seq=event.seq)
             self._events.append(event)
 
-    def take(self) -> Control | None:
+    def take(self) -> Control | Restart | None:
         """The oldest control, if any."""
         with self._lock:
             return self._events.popleft() if self._events else None

@@ -35,6 +35,7 @@ class Metrics:
         )
         self.recordings = self._gauge("recordings", "sessions that are being recorded", "world")
         self.recorded = self._counter("recording_bytes", "bytes of recordings that were written", "world")
+        self.images = self._counter("images", "start pictures: kept, refused, or dropped for newer ones", "fate")
         self.controls = self._counter("controls", "controls received", "world")
         self.errors = self._counter("errors", "errors told to a client", "code")
         self.step_seconds = self._histogram("step_seconds", "one step of the world", "world")

@@ -22,6 +22,15 @@ class Origin:
     image: Image | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Restart:
+    """A `reset` whose picture is here."""
+
+    seq: int
+    seed: int | None  # the seed before when absent
+    image: Image | None  # the world's own scenes when absent
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """A session as it was, to go on from later: everything but what somebody held down."""
@@ -34,3 +43,8 @@ class Snapshot:
     paused: bool
     clock: ClockState
     state: bytes  # the world's memory, as the world saves it
+
+    @property
+    def octets(self) -> int:
+        """Bytes that it holds."""
+        return len(self.state) + (self.origin.image.nbytes if self.origin.image is not None else 0)

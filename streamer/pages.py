@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse
@@ -20,7 +21,8 @@ TYPES: Mapping[str, str] = {
     ".svg": "image/svg+xml",
 }
 
-router = APIRouter()
+router = APIRouter(default_response_class=FileResponse)
+NO_SUCH: dict[int | str, dict[str, Any]] = {404: {"description": "Nothing that may be served."}}
 
 
 def find(folder: str, name: str) -> Path | None:
@@ -45,13 +47,19 @@ def index() -> FileResponse:
     return _page("", "index.html")
 
 
-@router.get("/{name}")
+@router.get("/preflight")
+def preflight() -> FileResponse:
+    """The page that says what this browser and this server can do together."""
+    return _page("", "preflight.html")
+
+
+@router.get("/{name}", responses=NO_SUCH)
 def demo_file(name: str) -> FileResponse:
     """A file of the demo page."""
     return _page("", name)
 
 
-@router.get("/{folder}/{name}")
+@router.get("/{folder}/{name}", responses=NO_SUCH)
 def client_file(folder: str, name: str) -> FileResponse:
     """A file of the browser client."""
     return _page(folder, name)

@@ -38,6 +38,7 @@ __all__ += ["ActionInfo", "AxisInfo", "IceServer", "KeyInfo", "Limits", "Percent
 
 PROTOCOL = 1
 MAX_MESSAGE_BYTES = 128 * 1024
+OWN_SCENES = "none"  # in place of an image id: what the world has to begin with
 
 Mode: TypeAlias = Literal["realtime", "lockstep"]
 Video: TypeAlias = Literal["webrtc", "websocket", "none"]
@@ -49,6 +50,7 @@ Seed = Annotated[int, Field(ge=0, le=MAX_INT, description="of the world's random
 Sdp = Annotated[str, Field(min_length=1, max_length=65536, description="a session description")]
 Degrees = Annotated[float, Field(ge=-3600.0, le=3600.0)]
 Clock = Annotated[float, Field(ge=-1e15, le=1e15)]
+ImageId = Annotated[str, Field(min_length=1, max_length=64)]
 Token = Annotated[str, Field(min_length=8, max_length=1024)]
 Row = Annotated[tuple[Number, ...], Field(min_length=1, max_length=256)]
 
@@ -64,6 +66,9 @@ class Hello(Message):
     world: Name | None = Field(default=None, description="a world's name; the server's first one when absent")
     seed: Seed | None = Field(default=None, description="the server draws one when absent")
     prompt: Text | None = Field(default=None, description="a text to start from, where the world takes one")
+    image: ImageId | None = Field(
+        default=None, description="id of an uploaded picture to start from, where it takes one"
+    )
     video: Video = Field(default="webrtc", description="how pictures travel")
     mode: Mode = Field(default="realtime", description="paced by the clock, or one chunk for each `step`")
     format: Format = Field(default="jpeg", description="of pictures over the WebSocket")
@@ -149,6 +154,9 @@ class Reset(Message):
     type: Literal["reset"] = "reset"
     seq: Seq
     seed: Seed | None = Field(default=None, description="the seed before when absent")
+    image: ImageId | None = Field(
+        default=None, description="id of an uploaded picture; `none`: the world's own; the one before when absent"
+    )
 
 
 class Pause(Message):

@@ -163,12 +163,12 @@ class Room:
             log.debug("session %s cannot be kept: %s", session.ident, error)
             return
         if self.session is session:
-            self.kept = snapshot if len(snapshot.state) <= most else None
+            self.kept = snapshot if snapshot.octets <= most else None
 
     @property
     def bytes_kept(self) -> int:
         """What snapshots hold."""
-        return max((len(past.state) for past in (self.kept, self.snapshot) if past is not None), default=0)
+        return max((past.octets for past in (self.kept, self.snapshot) if past is not None), default=0)
 
     def _failed(self, error: WorldloomError) -> None:
         """The session has ended by itself. If only its engine died, it goes on from what was kept, on the next one."""

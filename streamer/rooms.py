@@ -11,10 +11,12 @@ import secrets
 import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Executor
+from contextlib import suppress
 
 from .config import ServerSettings
 from .errors import Busy, Draining, SessionClosed, Unauthorized, UnknownSession, WorldloomError
 from .hosting import HostedWorld, HostedWorlds
+from .images import Images
 from .metrics import Metrics
 from .protocol import Hello, Role
 from .room import Guest, Room, broadcast_of
@@ -28,8 +30,11 @@ log = logging.getLogger(__name__)
 class Rooms:
     """See the module. Belongs to the event loop."""
 
-    def __init__(self, settings: ServerSettings, worlds: HostedWorlds, metrics: Metrics, pool: Executor) -> None:
+    def __init__(
+        self, settings: ServerSettings, worlds: HostedWorlds, metrics: Metrics, pool: Executor, images: Images
+    ) -> None:
         self._settings = settings
+        self._images = images
         self._worlds = worlds
         self._metrics = metrics
         self._pool = pool
@@ -95,6 +100,12 @@ class Rooms:
             if not room.closed and room.ident == ident:
                 return room
         raise UnknownSession("expected an open session; this one has ended")
+
+    def drives(self, token: str) -> bool:
+        """Whether a token is the resume token of an open session."""
+        with suppress(UnknownSession):
+            return self._find(token, "resume") is not None
+        return False
 
     def enter(self, room: Room, guest: Guest, role: Role) -> None:
         """Somebody comes.
@@ -175,10 +186,11 @@ class Rooms:
     async def _create(self, hello: Hello) -> Room:
         world = self._worlds.named(hello.world)
         engine = await world.entrance()
+        image = await self._images.picture(hello.image, engine.spec) if hello.image is not None else None
         broadcast = broadcast_of(engine.spec, hello.mode, self._settings, self._pool)
         room = Room(engine.spec, engine, broadcast, mode=hello.mode, metrics=self._metrics)
         seed = hello.seed if hello.seed is not None else secrets.randbelow(2**31)
-        await room.begin(Origin(seed, hello.prompt))
+        await room.begin(Origin(seed, hello.prompt, image))
         self._rooms.add(room)
         self._metrics.opened.labels(world.name, hello.video).inc()
         if self._settings.snapshot_every:
@@ -203,7 +215,7 @@ class Rooms:
     def _keep(self, room: Room, seconds: float) -> bool:
         """Keep an orphan; whether there is room for it."""
         limit = self._settings.orphan_bytes
-        size = len(room.snapshot.state) if room.snapshot else 0
+        size = room.snapshot.octets if room.snapshot else 0
         if size > limit or self._settings.max_orphans == 0:
             return False
         while self._orphans and (len(self._orphans) >= self._settings.max_orphans or self._kept_bytes() + size > limit):
@@ -214,7 +226,7 @@ class Rooms:
         return True
 
     def _kept_bytes(self) -> int:
-        return sum(len(room.snapshot.state) for room in self._orphans if room.snapshot)
+        return sum(room.snapshot.octets for room in self._orphans if room.snapshot)
 
     def _expire(self, room: Room) -> None:
         """Nobody came back."""

@@ -5,6 +5,7 @@
     /v1/session  the WebSocket          /metrics   for Prometheus
     /v1/sessions for administrators     /whep      players that speak WHEP
     /v1/sessions/SESSION/recording      begin and end a recording, for administrators
+    /v1/images   pictures to start from
 
 Knows who does the work; does none itself.
 """
@@ -19,12 +20,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Header, Request, Response, WebSocket
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from worldloom.models.catalog import open_world
 from worldloom.models.spec import WorldModel
 
-from . import admin, pages, whep
+from . import admin, pages, uploads, whep
 from . import metrics as metrics_module
 from .admin import not_admin
 from .config import ServerSettings
@@ -33,6 +34,7 @@ from .engine import EngineConfig
 from .errors import SessionClosed
 from .guard import Guard
 from .hosting import HostedWorlds, engines
+from .images import Images
 from .metrics import Metrics
 from .recordings import Recordings
 from .rooms import Rooms
@@ -41,6 +43,8 @@ from .state import ServerState
 from .tokens import tokens_for
 from .warm_up import WarmUp
 from .whep import WhepViewers
+
+NOT_ADMIN: dict[int | str, dict[str, Any]] = {401: {"description": "No token, or not an administrator's."}}
 
 router = APIRouter()
 
@@ -54,16 +58,18 @@ def create_app(
     config = EngineConfig(max_sessions=chosen.max_sessions, max_batch=chosen.max_sessions)
     pool = ThreadPoolExecutor(chosen.encode_threads, thread_name_prefix="worldloom-encode")
     worlds, metrics = HostedWorlds(chosen.worlds, engines(chosen.engine, config, load=load)), Metrics()
-    rooms = Rooms(chosen, worlds, metrics, pool)
+    images = Images(chosen.images, metrics)
+    rooms = Rooms(chosen, worlds, metrics, pool, images)
     secret = chosen.secret.get_secret_value() if chosen.secret else None
     tokens = tokens_for(chosen.auth, chosen.host, secret)
     whep_viewers = WhepViewers(chosen, rooms, metrics)
     recordings = Recordings(chosen, worlds, metrics)
-    app.state.server = ServerState(chosen, worlds, metrics, pool, rooms, whep_viewers, tokens, recordings)
+    app.state.server = ServerState(chosen, worlds, metrics, pool, rooms, whep_viewers, tokens, recordings, images)
     app.state.warm_up = WarmUp(chosen, pool)
     app.include_router(router)
     app.include_router(admin.router)
     app.include_router(whep.router)
+    app.include_router(uploads.router)
     app.include_router(pages.router)
     if chosen.origins:  # players on other pages
         app.add_middleware(
@@ -98,6 +104,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             opening.cancel()
             keeping.cancel()
     finally:
+        server.images.close()
         await server.whep.end_all()
         await server.rooms.close_all(SessionClosed("the server is stopping"))
         await server.recordings.close()
@@ -112,7 +119,7 @@ def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"description": "Not yet, or not any more."}})
 def readyz(request: Request) -> JSONResponse:
     """Ready: every world is open, and a session has run through the whole path of each."""
     server: ServerState = request.app.state.server
@@ -133,7 +140,7 @@ async def list_worlds(request: Request) -> JSONResponse:
     return JSONResponse({"worlds": [info.model_dump(mode="json") for info in infos]})
 
 
-@router.get("/v1/sessions")
+@router.get("/v1/sessions", responses=NOT_ADMIN)
 def list_sessions(request: Request, authorization: Annotated[str, Header()] = "") -> Response:
     """Every session, for an administrator: phase, world, frames so far, who is there."""
     server: ServerState = request.app.state.server
@@ -154,7 +161,7 @@ def list_sessions(request: Request, authorization: Annotated[str, Header()] = ""
     return JSONResponse({"sessions": rooms, "whep": len(server.whep)})
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse, responses=NOT_ADMIN)
 def scrape(request: Request, authorization: Annotated[str, Header()] = "") -> Response:
     """For Prometheus; for administrators only, where tokens are asked for."""
     server: ServerState = request.app.state.server

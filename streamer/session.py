@@ -21,10 +21,11 @@ from worldloom.models.spec import WorldSpec
 
 from .clock import FrameClock
 from .controls import ControlState
-from .errors import Unsupported
+from .errors import UnknownImage, Unsupported
 from .frames import Frame
 from .inbox import Inbox
 from .origin import Origin as Origin
+from .origin import Restart
 from .origin import Snapshot as Snapshot
 from .protocol import Control, Mode, Pause, Prompt, Receipt, Reset, Resume, Status, Step
 
@@ -98,7 +99,7 @@ class Session:
 
     # Any thread -------------------------------------------------------------------------------------------------------
 
-    def post(self, event: Control) -> None:
+    def post(self, event: Control | Restart) -> None:
         """Hand in a control. A receipt follows unless this raises; whoever called then sends `protocol.refusal`.
 
         Raises:
@@ -263,7 +264,7 @@ class Session:
 
     # Inside -----------------------------------------------------------------------------------------------------------
 
-    def _take(self, event: Control, now_ns: int) -> None:
+    def _take(self, event: Control | Restart, now_ns: int) -> None:
         match event:
             case Step() if self.phase is Phase.PAUSED:
                 self._answer(event.seq, "expired")
@@ -278,7 +279,7 @@ class Session:
                     self.phase = Phase.LIVE
                     self._anchor(now_ns)
                 self._answer(event.seq, "applied", self.index)
-            case Reset() | Prompt():
+            case Reset() | Restart() | Prompt():
                 self._plan_restart(event)
             case _:
                 self._controls.apply(event)
@@ -286,16 +287,19 @@ class Session:
                     self._settle("expired")
                 self._answer_drained()
 
-    def _plan_restart(self, event: Reset | Prompt) -> None:
-        seed, prompt = self.origin.seed, self.origin.prompt
+    def _plan_restart(self, event: Reset | Restart | Prompt) -> None:
+        before = self.origin
         if self.restart is not None:
             self._answer(self.restart[0], "superseded")
-            seed, prompt = self.restart[1].seed, self.restart[1].prompt
+            before = self.restart[1]
+        seed, prompt, image = before.seed, before.prompt, before.image
         if isinstance(event, Prompt):
             prompt = event.text
         elif event.seed is not None:
             seed = event.seed
-        self.restart = (event.seq, Origin(seed, prompt, self.origin.image))
+        if isinstance(event, Restart):
+            image = event.image
+        self.restart = (event.seq, Origin(seed, prompt, image))
         self._settle("expired")
 
     def _anchor(self, now_ns: int) -> None:
@@ -315,7 +319,7 @@ class Session:
         self._receipts.append(Receipt(seq=seq, status=status, frame=frame))
 
 
-def check_control(event: Control, spec: WorldSpec, mode: Mode, controls: ControlState) -> None:
+def check_control(event: Control | Restart, spec: WorldSpec, mode: Mode, controls: ControlState) -> None:
     """Refuse what a session of this world and mode can never obey; reads only what never changes, from any thread.
 
     Raises:
@@ -329,7 +333,11 @@ def check_control(event: Control, spec: WorldSpec, mode: Mode, controls: Control
                 controls.check_chunk(event.actions, event.seq)
         case Prompt() if not spec.prompts:
             raise Unsupported("expected no prompt: this world takes none", seq=event.seq)
-        case Prompt() | Reset() | Pause() | Resume():
+        case Reset(image=str()):
+            raise UnknownImage("expected a picture that is here, got an id; a server looks it up", seq=event.seq)
+        case Restart() if event.image is not None and not spec.images:
+            raise Unsupported("expected no image: this world takes none", seq=event.seq)
+        case Prompt() | Reset() | Restart() | Pause() | Resume():
             pass
         case _:
             controls.check(event)

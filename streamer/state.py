@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from .config import ServerSettings
 from .hosting import HostedWorlds
+from .images import Images
 from .metrics import Metrics
 from .recordings import Recordings
 from .rooms import Rooms
@@ -28,6 +29,7 @@ class ServerState:
     whep: WhepViewers
     tokens: Tokens
     recordings: Recordings
+    images: Images
     connections: int = 0  # open WebSockets
     addresses: Counter[str] = field(default_factory=Counter)  # open WebSockets by address
 

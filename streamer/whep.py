@@ -10,14 +10,16 @@ packets only. Knows HTTP, rooms and the WebRTC transport; no WebSocket.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 from .config import ServerSettings
 from .errors import BadOffer, Busy, UnknownSession, WorldloomError
@@ -34,8 +36,34 @@ log = logging.getLogger(__name__)
 router = APIRouter(prefix="/whep")
 
 MAX_SDP_BYTES = 65_536
+BODY_S = 10.0  # seconds that a body may take to arrive
 SDP, FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
 STATUS: dict[type[WorldloomError], int] = {UnknownSession: 404, Busy: 503, BadOffer: 400}
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": meaning, "content": {"application/json": {}}}
+    for status, meaning in {
+        400: "Not an offer, or not candidates, that can be used.",
+        401: "No token.",
+        404: "The token opens no such session, or the viewing has ended.",
+        408: "The body did not arrive in time.",
+        413: "Too many bytes.",
+        415: "A body of another type.",
+        503: "Too many watch.",
+    }.items()
+}
+
+
+class Sdp(Response):
+    """A session description."""
+
+    media_type = SDP
+
+
+def _takes(kind: str) -> dict[str, Any]:
+    """What the description of the API says about a body."""
+    return {"requestBody": {"required": True, "content": {kind: {"schema": {"type": "string"}}}}}
 
 
 class WhepViewer:
@@ -124,7 +152,7 @@ class WhepViewers:
             await self.end(viewer)
 
 
-@router.post("/{session}")
+@router.post("/{session}", status_code=201, response_class=Sdp, responses=RESPONSES, openapi_extra=_takes(SDP))
 async def begin(session: str, request: Request, authorization: Annotated[str, Header()] = "") -> Response:
     """An offer in, an answer out."""
     server = request.app.state.server
@@ -143,7 +171,9 @@ async def begin(session: str, request: Request, authorization: Annotated[str, He
     return Response(answer, 201, headers | ({"link": links} if links else {}), SDP)
 
 
-@router.patch("/{session}/{ident}")
+@router.patch(
+    "/{session}/{ident}", status_code=204, response_class=Response, responses=RESPONSES, openapi_extra=_takes(FRAGMENT)
+)
 async def trickle(session: str, ident: str, request: Request) -> Response:
     """More addresses of the viewer."""
     try:
@@ -158,7 +188,7 @@ async def trickle(session: str, ident: str, request: Request) -> Response:
     return Response(status_code=204)
 
 
-@router.delete("/{session}/{ident}")
+@router.delete("/{session}/{ident}", response_class=Response, responses={404: RESPONSES[404]})
 async def end(session: str, ident: str, request: Request) -> Response:
     """The viewer leaves."""
     whep: WhepViewers = request.app.state.server.whep
@@ -193,10 +223,14 @@ async def _body(request: Request, kind: str) -> str:
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != kind:
         raise _Refused(415, f"expected a body of type {kind}")
     text = b""
-    async for part in request.stream():
-        text += part
-        if len(text) > MAX_SDP_BYTES:
-            raise _Refused(413, f"expected at most {MAX_SDP_BYTES} bytes")
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                text += part
+                if len(text) > MAX_SDP_BYTES:
+                    raise _Refused(413, f"expected at most {MAX_SDP_BYTES} bytes")
+    except (TimeoutError, ClientDisconnect):
+        raise _Refused(408, f"expected the whole body within {BODY_S:g} s") from None
     return text.decode("utf-8", "replace")
 
 

@@ -50,20 +50,37 @@ export async function listWorlds(base = '') {
 }
 
 /**
+ * Brings a picture to start from. @param {Blob} file PNG, JPEG or WebP @param {string} [bearer] where tokens are asked for
+ * @returns {Promise<string>} its id, for `reset`
+ * @throws {Refused}
+ */
+export async function uploadImage(file, bearer, base = '') {
+  const headers = { 'content-type': file.type || 'application/octet-stream', ...(bearer && { authorization: `Bearer ${bearer}` }) };
+  const answer = await fetch(`${base}/v1/images`, { method: 'POST', headers, body: file }).catch(() => null);
+  const told = await answer?.json().catch(() => null);
+  if (answer?.status === 201) return told.image;
+  throw new Refused(told?.code ?? 'unreachable', told?.message ?? 'the server did not take the picture', true);
+}
+
+/**
  * @param {string | undefined} url this page's server when absent
  * @param {object} hello the first message
  * @param {number} [patienceMs] how long the server may take, unless it says that we wait for a place
  * @param {(waiting: {position: number, estimate_s?: number}) => void} [onWaiting]
+ * @param {() => void} [onOpen] the WebSocket is open, `hello` on its way
  * @returns {Promise<{socket: WebSocket, welcome: object}>}
  * @throws {Refused}
  */
-export function openSocket(url, hello, patienceMs = WELCOME_MS, onWaiting = () => {}) {
+export function openSocket(url, hello, patienceMs = WELCOME_MS, onWaiting = () => {}, onOpen = () => {}) {
   const socket = new WebSocket(url ?? new URL('/v1/session', location.href.replace(/^http/, 'ws')));
   socket.binaryType = 'arraybuffer';
   return new Promise((resolve, reject) => {
     let refusal = new Refused('unreachable', 'the server does not answer', true);
     const timer = setTimeout(() => socket.close(), patienceMs);
-    socket.onopen = () => socket.send(JSON.stringify(hello));
+    socket.onopen = () => {
+      socket.send(JSON.stringify(hello));
+      onOpen();
+    };
     socket.onclose = () => {
       clearTimeout(timer);
       reject(refusal);

@@ -13,6 +13,7 @@
 import { HEADER_BYTES, unpackFrame } from './canvas.js';
 import { Line } from './line.js';
 import { Meter, Recent } from './meter.js';
+import { uploadImage } from './socket.js';
 import { View } from './view.js';
 
 export { captureInput } from './input.js';
@@ -202,9 +203,15 @@ export class World extends EventTarget {
     return this.control({ type: 'action', values }, atMs);
   }
 
-  /** Begins the world anew; the same seed when none is given. */
-  reset(seed) {
-    return this.control({ type: 'reset', seed });
+  /** Begins the world anew; the same seed and picture when none is given. @param {string} [image] 'none': the world's own */
+  reset(seed, image) {
+    return this.control({ type: 'reset', seed, image });
+  }
+
+  /** Begins the world anew from a picture. @param {Blob} file PNG, JPEG or WebP @throws {Refused} */
+  async startFrom(file) {
+    const base = this.options.url ? new URL(this.options.url.replace(/^ws/, 'http')).origin : '';
+    return this.reset(undefined, await uploadImage(file, this.options.token ?? this.tokens.resume, base));
   }
 
   pause() {

@@ -10,11 +10,12 @@ is pinned. Knows nothing about frames, sessions or codecs' settings.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import aioice.ice
 import av
-from aiortc import RTCRtpSender, codecs, rtp
+from aiortc import RTCPeerConnection, RTCRtpSender, codecs, rtp
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
@@ -33,6 +34,9 @@ HISTORY = "_RTCRtpSender__rtp_history"
 HEADER_EXTENSIONS_MAP = "_RTCRtpSender__rtp_header_extensions_map"
 RTP_TIMESTAMP = "_RTCRtpSender__rtp_timestamp"
 STATS = "_RTCRtpSender__stats"
+# And of RTCPeerConnection.
+DTLS_TRANSPORTS = "_RTCPeerConnection__dtlsTransports"
+ICE_TRANSPORTS = "_RTCPeerConnection__iceTransports"
 
 
 class PlayoutDelayMap(rtp.HeaderExtensionsMap):
@@ -150,6 +154,17 @@ def last_report(sender: RTCRtpSender) -> RTCRemoteInboundRtpStreamStats | None:
         if isinstance(entry, RTCRemoteInboundRtpStreamStats):
             return entry
     return None
+
+
+async def shut(peer: RTCPeerConnection) -> None:
+    """Close a connection, also one that an offer left half made, at which aiortc's own `close` raises on the way."""
+    try:
+        await peer.close()
+    except Exception:  # a transceiver without a transport: whatever else there is holds sockets
+        for transport in (*getattr(peer, DTLS_TRANSPORTS), *getattr(peer, ICE_TRANSPORTS)):
+            with suppress(Exception):
+                await transport.stop()
+        peer.remove_all_listeners()
 
 
 _aioice_host_addresses: Callable[..., list[str]] = aioice.ice.get_host_addresses

@@ -1,23 +1,31 @@
-"""A viewer inside the server: proves, before any visitor comes, that pictures really arrive over WebRTC.
+"""A viewer of our own: proves, before any visitor comes, that pictures really arrive over WebRTC.
 
-Knows an aiortc peer and the sender under test; no sessions, no worlds.
+Knows an aiortc peer and whoever answers its offer; no sessions, no worlds.
 """
 
 from __future__ import annotations
 
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from collections.abc import Sequence
+from typing import Protocol
+
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from av import VideoFrame
 
-from .webrtc import WebRtcVideo
+
+class Answers(Protocol):
+    """The sender under test, here or behind a connection."""
+
+    async def answer(self, offer: str) -> str:
+        """The answer to a session description."""
 
 
-async def first_picture(video: WebRtcVideo) -> VideoFrame:
+async def first_picture(video: Answers, servers: Sequence[RTCIceServer] = ()) -> VideoFrame:
     """Negotiate with `video` and return the first picture that arrives, decoded; waits for ever if none does.
 
     Raises:
         BadOffer: the two share no codec.
     """
-    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=list(servers)))
     try:
         receiver = peer.addTransceiver("video", direction="recvonly").receiver
         await peer.setLocalDescription(await peer.createOffer())

@@ -109,10 +109,10 @@ class WebRtcVideo:
         try:
             answer = await self._negotiate(peer, reachable(offer))
         except BadOffer:
-            await peer.close()
+            await aiortc_patches.shut(peer)
             raise
         except Exception as error:  # the parser meets a stranger's text with whatever error comes first
-            await peer.close()
+            await aiortc_patches.shut(peer)
             raise BadOffer(f"expected a session description that can be answered: {error}"[:256]) from error
         self._peer = peer
         peer.on("connectionstatechange", lambda: self._watch(peer))
@@ -143,7 +143,7 @@ class WebRtcVideo:
             self._broadcast.unsubscribe(subscription)
         peer, self._peer = self._peer, None
         if peer is not None:
-            await peer.close()
+            await aiortc_patches.shut(peer)
 
     def _watch(self, peer: RTCPeerConnection) -> None:
         if peer is self._peer and peer.connectionState in ("failed", "closed"):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from worldloom.models.catalog import shipped_worlds
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -116,6 +118,39 @@ def test_losing_the_window_releases_every_key(visit: Callable[..., Visitor]) -> 
         ("KeyD", False),
         ("KeyW", False),
     ]
+
+
+DROP = """async (type) => {
+  const canvas = Object.assign(document.createElement('canvas'), { width: 200, height: 150 });
+  const context = canvas.getContext('2d');
+  context.fillStyle = '#c02020';
+  context.fillRect(0, 0, 200, 150);
+  const blob = await new Promise((done) => canvas.toBlob(done, 'image/png'));
+  const files = new DataTransfer();
+  files.items.add(new File([blob], 'red.png', { type }));
+  document.getElementById('stage').dispatchEvent(new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true }));
+}"""  # noqa: E501
+
+
+@pytest.mark.skipif("arm" not in shipped_worlds(), reason="needs a world that starts from pictures")
+def test_a_picture_that_is_dropped_on_the_world_starts_it(visit: Callable[..., Visitor]) -> None:
+    visitor = visit("world=arm&seed=7")
+    visitor.wait_for_picture()
+    before = visitor.film(1)[0]
+    visitor.page.evaluate(DROP, "image/png")
+    receipt = visitor.wait_for_receipts("reset", 1)[0]
+    assert (receipt["status"], len(receipt["control"]["image"])) == ("applied", 16)
+    assert abs(visitor.film(3)[2] - before).mean() > 20, "a red field is no robot at a drawer"
+    visitor.page.locator("#reset").click()
+    assert visitor.wait_for_receipts("reset", 2)[1]["control"]["image"] == "none"
+
+
+def test_a_picture_that_cannot_be_used_is_told(visit: Callable[..., Visitor]) -> None:
+    visitor = visit("world=toy")
+    visitor.wait_for_picture()
+    visitor.page.evaluate(DROP, "image/png")
+    visitor.wait_for("document.getElementById('link-text').textContent === 'This world starts from no picture'")
+    visitor.wait_for("document.getElementById('link-text').textContent === 'Live'")
 
 
 def test_a_full_server_has_a_line_to_wait_in(

@@ -31,6 +31,8 @@ async def test_sender_keeps_the_names() -> None:
     )
     for name in names:
         assert hasattr(transceiver.sender, name), name
+    assert getattr(peer, aiortc_patches.DTLS_TRANSPORTS)
+    assert getattr(peer, aiortc_patches.ICE_TRANSPORTS)
     assert callable(transceiver.sender._send_keyframe)
     assert transceiver._codecs == []
     assert transceiver._offerDirection is None

@@ -65,7 +65,7 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]"
-    for command in ("serve", "worlds", "train", "eval", "bench"):
+    for command in ("serve", "doctor", "worlds", "train", "eval", "bench"):
         assert command in done.stdout
 
 

@@ -25,6 +25,7 @@ def test_shipped_file_names_every_setting() -> None:
     assert written["webrtc"].keys() == defaults["webrtc"].keys()
     assert written["webrtc"]["encoder"].keys() == defaults["webrtc"]["encoder"].keys()
     assert written["websocket"].keys() == defaults["websocket"].keys()
+    assert written["images"].keys() == defaults["images"].keys()
 
 
 def test_command_line_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

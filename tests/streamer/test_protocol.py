@@ -20,6 +20,8 @@ from worldloom.streamer.protocol import Key, Look, Ping, Step, WorldInfo, decode
 from worldloom.streamer.session import Origin
 from worldloom.streamer.transports.inprocess import Collector
 
+from .noise import noise
+
 WORLD = WorldInfo.of(ToyWorld().spec)
 SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\n"
 
@@ -38,6 +40,7 @@ CLIENT: list[protocol.ClientMessage] = [
     protocol.Action(seq=4, values=(1.0, 0.0, 0.0, 0.0, -2.0, 0.25)),
     protocol.Prompt(seq=5, text="a maze"),
     protocol.Reset(seq=6, seed=1),
+    protocol.Reset(seq=6, image="abc"),
     protocol.Reset(seq=6),
     protocol.Pause(seq=7),
     protocol.Record(seq=7, on=True),
@@ -249,41 +252,7 @@ def test_a_damaged_frame_is_refused(damage: Any) -> None:
         protocol.unpack_frame(damage(good))
 
 
-# Ten thousand random messages -----------------------------------------------------------------------------------------
-
-
-def noise(dice: random.Random) -> str | bytes:
-    """Random bytes, random JSON, or a valid message with something changed."""
-    match dice.randrange(6):
-        case 0:
-            return dice.randbytes(dice.randrange(64))
-        case 1:
-            return json.dumps(random_value(dice, depth=4))
-        case 2:
-            text = encode(dice.choice(CLIENT))
-            at = dice.randrange(len(text))
-            return text[:at] + dice.choice('{}[]",:0-eNa\\\x00\u2028') + text[at + dice.randrange(3) :]
-        case 3:
-            return encode(dice.choice(CLIENT))
-        case _:
-            message = json.loads(encode(dice.choice(CLIENT)))
-            field = dice.choice(list(message))
-            message[field] = random_value(dice, depth=2)
-            if dice.random() < 0.2:
-                message[dice.choice(["extra", "seq", "values", "down"])] = random_value(dice, depth=1)
-            return json.dumps(message)
-
-
-def random_value(dice: random.Random, depth: int) -> Any:
-    scalars = [None, True, 0, -1, 1, 7, 2**53, 10**30, 0.5, -6.5, 1e300, float("nan"), float("inf"), "", "KeyW", "key"]
-    scalars += ["look", "lockstep", "\x00", "é" * 40, "KeyZ", "ArrowLeft"]
-    kind = dice.randrange(8) if depth else 7
-    if kind == 0:
-        return [random_value(dice, depth - 1) for _ in range(dice.randrange(9))]
-    if kind == 1:
-        names = ["type", "seq", "values", "code", "down", "lever", "turn", "x"]
-        return {dice.choice(names): random_value(dice, depth - 1) for _ in range(dice.randrange(5))}
-    return dice.choice(scalars)
+# Thousands of random messages -----------------------------------------------------------------------------------------
 
 
 CODES = {kind.code for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "code")}
@@ -302,16 +271,17 @@ def offer(session: LiveSession, raw: str | bytes) -> tuple[str, errors.Worldloom
     return "posted", None
 
 
-def test_ten_thousand_random_messages_leave_the_session_alive() -> None:
-    dice = random.Random(20261121)
-    now, sink = [0], Collector(receipts=100_000)
+@pytest.mark.parametrize("rounds", [10_000, pytest.param(100_000, marks=[pytest.mark.soak, pytest.mark.timeout(600)])])
+def test_random_messages_leave_the_session_alive(rounds: int) -> None:
+    dice = random.Random(20261121 + rounds - 10_000)
+    now, sink = [0], Collector(receipts=rounds)
     engine = Engine(ToyWorld(height=4, width=4), clock_ns=lambda: now[0])
     answer = engine.submit(sink, Origin(1))
     engine.turn()
     session = answer.result(0)
     counts = dict.fromkeys(("decoder", "session", "posted", "other"), 0)
-    for number in range(10_000):
-        fate, error = offer(session, noise(dice))
+    for number in range(rounds):
+        fate, error = offer(session, noise(dice, CLIENT))
         counts[fate] += 1
         if error is not None:
             assert error.code in CODES

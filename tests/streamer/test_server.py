@@ -26,6 +26,7 @@ async def test_pages_and_headers(serve: Serve) -> None:
             "/app.js": "text/javascript",
             "/style.css": "text/css",
             "/icon.svg": "image/svg+xml",
+            "/preflight": "text/html",
             "/js/worldloom.js": "text/javascript",
             "/client/worldloom.js": "text/javascript",
         }.items():

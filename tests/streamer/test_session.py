@@ -15,6 +15,7 @@ from worldloom.models.spec import WorldSpec
 from worldloom.models.toy import ToyWorld
 from worldloom.streamer.errors import BadAction, RateLimited, SessionClosed, UnknownKey, Unsupported
 from worldloom.streamer.frames import Frame
+from worldloom.streamer.origin import Restart
 from worldloom.streamer.protocol import (
     Action,
     Control,
@@ -419,7 +420,7 @@ def test_reading_is_bounded_however_fast_somebody_posts() -> None:
     flood()
     original = driver.session._take
 
-    def take_and_refill(event: Control, now_ns: int) -> None:
+    def take_and_refill(event: Control | Restart, now_ns: int) -> None:
         original(event, now_ns)
         flood()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -200,6 +201,23 @@ async def test_offer_that_only_sends_is_refused(pool: ThreadPoolExecutor) -> Non
             await shown.video.answer(offer.replace("a=recvonly", "a=sendonly"))
         with pytest.raises(BadOffer):
             await shown.video.answer(offer.replace("VP8", "XX").replace("H264", "YY"))
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
+
+
+async def test_an_offer_whose_lines_follow_one_that_is_not_there(pool: ThreadPoolExecutor) -> None:
+    """aiortc is left without a transport, and cannot close what it began."""
+    files = open_files()
+    async with show(pool) as shown, Viewer() as viewer:
+        viewer.peer.addTransceiver("audio", direction="recvonly")
+        await viewer.peer.setLocalDescription(await viewer.peer.createOffer())
+        offer = viewer.peer.localDescription.sdp
+        for _ in range(3):
+            with pytest.raises(BadOffer):
+                await shown.video.answer(offer.replace("a=group:BUNDLE 0 1", "a=group:BUNDLE 7 0 1"))
+    assert open_files() <= files
 
 
 async def test_candidates(pool: ThreadPoolExecutor) -> None:

@@ -1,0 +1,183 @@
+"""Minutes of ordinary use: two drivers and three spectators on the toy world; memory, drops and clock are watched.
+
+`make test-soak`, or `pytest -m soak -s tests/soak`; WORLDLOOM_SOAK_MINUTES says how long (5 by default). The server is
+a process of its own, so that its memory is nobody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from worldloom.client.connection import RemoteWorld, connect
+from worldloom.streamer.protocol import Video
+
+MINUTES = float(os.environ.get("WORLDLOOM_SOAK_MINUTES", "5"))
+WARM_UP_S = max(10.0, 12.0 * MINUTES)  # a fifth: pools and caches grow to their size
+TOLD_S = 2.0  # seconds after which the server's figures are there
+WINDOW_S = max(2.0, 2.0 * MINUTES)  # seconds over which the quickest picture stands for the clock
+MB_PER_MINUTE = 1.0
+MS_PER_MINUTE = 1.0
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(60 * MINUTES + 120)]
+
+
+@dataclass
+class Server:
+    """`worldloom serve` in a process of its own."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def memory_mb(self) -> float:
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def open_files(self) -> int:
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def metric(self, name: str) -> float:
+        """Sum over the labels of a metric."""
+        found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", self.get("/metrics"), re.MULTILINE)
+        return sum(map(float, found))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    if not os.path.exists("/proc/self/statm"):
+        pytest.skip("reads /proc")
+    command = [sys.executable, "-m", "worldloom.streamer", "serve", "--world", "toy", "--port", "0"]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        assert process.stdout is not None
+        said = re.fullmatch(r"Worldloom is at (\S+)\n", process.stdout.readline())
+        assert said is not None, (tmp_path / "log").read_text()
+        started = Server(process, said[1])
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with suppress(OSError):
+                started.get("/readyz")
+                break
+            time.sleep(0.1)
+        yield started
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "error" not in (tmp_path / "log").read_text().lower()
+
+
+@dataclass(eq=False)
+class Visitor:
+    """Somebody at a session, and every picture that came."""
+
+    name: str
+    world: RemoteWorld
+    indices: list[int] = field(default_factory=list)
+    pts_ms: list[float] = field(default_factory=list)
+    received_ms: list[float] = field(default_factory=list)
+    controls: int = 0  # answered
+
+    async def watch(self) -> None:
+        async for picture in self.world.pictures():
+            self.indices.append(picture.index)
+            self.pts_ms.append(picture.pts / 90)
+            self.received_ms.append(picture.received_ns / 1e6)
+
+    async def drive(self) -> None:
+        """A key for a while, then another."""
+        while True:
+            for code in ("KeyW", "ArrowRight", "KeyS", "ArrowLeft"):
+                async with self.world.hold(code) as seq:
+                    assert (await self.world.receipt(seq)).status == "applied"
+                    await asyncio.sleep(0.3)
+                self.controls += 1
+
+    @property
+    def dropped(self) -> int:
+        """Pictures whose absence has a cause: too late for the line, for this program, or without their facts."""
+        stats, receiver = self.world.stats, self.world._receiver
+        return self.world.dropped + (stats.dropped if stats else 0) + (receiver.unnamed if receiver else 0)
+
+    def missing(self, since: int) -> int:
+        seen = [index for index in self.indices if index >= since]
+        return seen[-1] - seen[0] + 1 - len(seen)
+
+    def drift(self, since: int) -> float:
+        """How many ms the clock of the pictures gains or loses on ours in a minute, by the quickest of each window."""
+        kept = np.array(self.indices) >= since
+        at, late = np.array(self.received_ms)[kept], (np.array(self.received_ms) - np.array(self.pts_ms))[kept]
+        windows = ((at - at[0]) / (1000 * WINDOW_S)).astype(int)
+        quickest = [late[windows == number].min() for number in range(windows[-1])]  # the last one is not full
+        return float(np.polyfit(np.arange(len(quickest)) * WINDOW_S / 60, quickest, 1)[0])
+
+
+@asynccontextmanager
+async def visiting(url: str, name: str, video: Video, **options: Any) -> AsyncIterator[Visitor]:
+    async with connect(url.replace("http", "ws"), video=video, buffer=256, **options) as world:
+        yield Visitor(name, world)
+
+
+async def test_minutes_of_ordinary_use(server: Server) -> None:
+    async with (
+        visiting(server.url, "driver, WebRTC", "webrtc") as one,
+        visiting(server.url, "driver, WebSocket", "websocket") as two,
+        visiting(server.url, "spectator, WebRTC", "webrtc", watch=one.world.watch_token) as three,
+        visiting(server.url, "spectator, WebSocket", "websocket", watch=one.world.watch_token) as four,
+        visiting(server.url, "spectator, WebSocket", "websocket", watch=two.world.watch_token) as five,
+        asyncio.TaskGroup() as tasks,
+    ):
+        visitors = {one: one, two: two, three: one, four: one, five: two}  # who drives what they see
+        running = [tasks.create_task(visitor.watch()) for visitor in visitors]
+        driving = [tasks.create_task(visitor.drive()) for visitor in (one, two)]
+        await asyncio.sleep(WARM_UP_S)
+        since = {visitor: visitor.indices[-1] for visitor in visitors}
+        before = {visitor: visitor.dropped for visitor in visitors}
+        files = server.open_files()
+        minutes: list[float] = []
+        memory: list[float] = []  # MB
+        end = time.monotonic() + 60 * MINUTES - WARM_UP_S
+        while time.monotonic() < end:
+            minutes.append(time.monotonic() / 60)
+            memory.append(server.memory_mb())
+            await asyncio.sleep(1.0)
+        missing = {visitor: visitor.missing(since[visitor]) for visitor in visitors}
+        await asyncio.sleep(TOLD_S)
+        for task in (*running, *driving):
+            task.cancel()
+    slope = float(np.polyfit(minutes, memory, 1)[0])
+    print(f"\nmemory {memory[-1]:.1f} MB, {slope:+.2f} MB/min; {server.open_files()} files, {files} before")
+    causes = {visitor: visitor.dropped - before[visitor] for visitor in visitors}
+    for visitor, driver in visitors.items():
+        explained = causes[visitor] + (causes[driver] if driver is not visitor else 0)  # nobody sees what its slot lost
+        drift = visitor.drift(since[visitor])
+        frames = len(visitor.indices)
+        print(
+            f"{visitor.name}: {frames} pictures, {missing[visitor]} missing, {explained} explained, {drift:+.2f} ms/min"
+        )
+        assert missing[visitor] <= explained, visitor.name
+        assert abs(drift) < MS_PER_MINUTE, visitor.name
+    assert slope < MB_PER_MINUTE
+    assert min(one.controls, two.controls) > 60 * MINUTES / 2
+    for name in ("worldloom_sessions", "worldloom_states", "worldloom_connections"):
+        assert server.metric(name) == 0, name
+    assert server.metric("worldloom_errors_total") == 0
