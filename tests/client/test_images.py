@@ -56,7 +56,7 @@ class Tinted(ToyWorld):
 
 @asynccontextmanager
 async def serving(**options: Any) -> AsyncIterator[str]:
-    settings = ServerSettings(port=0, worlds=("toy",), warm_up=False, **options)
+    settings = ServerSettings(port=0, worlds=("toy",), warm_up=False, engine="thread", **options)
     door = open_socket(settings)
     server = make_server(create_app(settings, load=lambda _: Tinted()), settings)
     async with asyncio.TaskGroup() as tasks:
