@@ -92,7 +92,8 @@ class Receiver:
         while rtp_timestamp not in self._facts:
             self._told.clear()
             try:
-                await asyncio.wait_for(self._told.wait(), deadline - time.monotonic())
+                async with asyncio.timeout(deadline - time.monotonic()):  # `wait_for` may swallow that we are cancelled
+                    await self._told.wait()
             except TimeoutError:
                 return None
         return self._facts.pop(rtp_timestamp)

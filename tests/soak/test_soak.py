@@ -28,6 +28,7 @@ from worldloom.streamer.protocol import Video
 
 MINUTES = float(os.environ.get("WORLDLOOM_SOAK_MINUTES", "5"))
 WARM_UP_S = max(10.0, 12.0 * MINUTES)  # a fifth: pools and caches grow to their size
+SILENT_S = 10.0  # seconds without a picture that are more than a busy machine
 TOLD_S = 2.0  # seconds after which the server's figures are there
 WINDOW_S = max(2.0, 2.0 * MINUTES)  # seconds over which the quickest picture stands for the clock
 MB_PER_MINUTE = 1.0
@@ -113,6 +114,11 @@ class Visitor:
                 self.controls += 1
 
     @property
+    def silent_s(self) -> float:
+        """Seconds since the last picture."""
+        return time.monotonic() - self.received_ms[-1] / 1000
+
+    @property
     def dropped(self) -> int:
         """Pictures whose absence has a cause: too late for the line, for this program, or without their facts."""
         stats, receiver = self.world.stats, self.world._receiver
@@ -160,6 +166,8 @@ async def test_minutes_of_ordinary_use(server: Server) -> None:
             minutes.append(time.monotonic() / 60)
             memory.append(server.memory_mb())
             await asyncio.sleep(1.0)
+            stopped = [visitor.name for visitor in visitors if visitor.silent_s > SILENT_S]
+            assert not stopped, f"no pictures for {SILENT_S:g} s: {stopped}"
         missing = {visitor: visitor.missing(since[visitor]) for visitor in visitors}
         await asyncio.sleep(TOLD_S)
         for task in (*running, *driving):
@@ -168,12 +176,10 @@ async def test_minutes_of_ordinary_use(server: Server) -> None:
     print(f"\nmemory {memory[-1]:.1f} MB, {slope:+.2f} MB/min; {server.open_files()} files, {files} before")
     causes = {visitor: visitor.dropped - before[visitor] for visitor in visitors}
     for visitor, driver in visitors.items():
+        told = f"{visitor.name}: {len(visitor.indices)} pictures, {visitor.world.reconnected} times reconnected"
         explained = causes[visitor] + (causes[driver] if driver is not visitor else 0)  # nobody sees what its slot lost
         drift = visitor.drift(since[visitor])
-        frames = len(visitor.indices)
-        print(
-            f"{visitor.name}: {frames} pictures, {missing[visitor]} missing, {explained} explained, {drift:+.2f} ms/min"
-        )
+        print(f"{told}, {missing[visitor]} missing, {explained} explained, {drift:+.2f} ms/min")
         assert missing[visitor] <= explained, visitor.name
         assert abs(drift) < MS_PER_MINUTE, visitor.name
     assert slope < MB_PER_MINUTE
