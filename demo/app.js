@@ -165,8 +165,16 @@ function listen() {
   world.addEventListener('stats', showRecording);
   world.addEventListener('fault', ({ detail }) => detail.code.startsWith('recording') && say('waiting', 'Not recorded'));
   world.addEventListener('notice', ({ detail }) => {
-    say('waiting', detail.code.startsWith('recording') ? 'The recording has ended' : `Ends in ${detail.seconds} s`);
+    if (detail.code.startsWith('recording')) return say('waiting', 'The recording has ended');
+    if (detail.code !== 'engine_lost') return say('waiting', `Ends in ${detail.seconds} s`);
+    say('waiting', 'The engine starts anew');
+    return world.addEventListener('stats', showAgain);
   });
+  const showAgain = ({ detail }) => {
+    if (detail.fps === 0) return; // still without an engine
+    world.removeEventListener('stats', showAgain);
+    showPause();
+  };
   let seeking = 0;
   world.addEventListener('lost', () => {
     say('waiting', 'Reconnecting');

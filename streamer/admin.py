@@ -25,6 +25,7 @@ from .errors import (
 )
 from .room import Room
 from .state import ServerState
+from .tokens import bearer
 
 router = APIRouter(prefix="/v1/sessions")
 
@@ -39,9 +40,8 @@ STATUS: dict[type[WorldloomError], int] = {
 
 def not_admin(server: ServerState, authorization: str) -> Response | None:
     """The answer to somebody who may not, None for an administrator."""
-    scheme, _, token = authorization.partition(" ")
     try:
-        server.tokens.read(token if scheme.lower() == "bearer" else None, "admin")
+        server.tokens.read(bearer(authorization), "admin")
     except Unauthorized as error:
         server.metrics.error(error.code)
         return JSONResponse({"code": error.code, "message": str(error)}, 401, {"www-authenticate": "Bearer"})

@@ -18,8 +18,9 @@ from .engine import Engine
 from .errors import WorldloomError
 from .frames import Frame
 from .hardware import hardware, peak_rss_mb
+from .home import LiveSession
 from .protocol import Control, Key, Look, Receipt
-from .session import Origin, Session
+from .session import Origin
 
 WARM_UP_S = 3.0  # seconds before anything counts
 HOLD_S = (0.08, 0.6)  # shortest and longest hold of a key, seconds
@@ -83,7 +84,7 @@ def bench_engine(world: str, seconds: float, *, seed: int = 1, warm_up: float = 
     }
 
 
-def play(session: Session, actions: ActionSpec, seconds: float, *, seed: int) -> None:
+def play(session: LiveSession, actions: ActionSpec, seconds: float, *, seed: int) -> None:
     """Hold random keys for random times, and look around where the world allows it."""
     rng = random.Random(seed)
     keys = sorted(actions.keys)

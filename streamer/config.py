@@ -46,6 +46,10 @@ class ServerSettings(BaseSettings):
     max_orphans: int = Field(default=8, ge=0, le=1024)  # such sessions; the oldest gives way
     orphan_bytes: int = Field(default=64 * 2**20, ge=0)  # what they may hold together
 
+    engine: Literal["thread", "process"] = "process"  # where worlds are stepped: in this process, or each in its own
+    snapshot_every: float = Field(default=10.0, ge=0)  # seconds between snapshots for when an engine dies; 0: none
+    snapshot_bytes: int = Field(default=256 * 2**20, ge=0)  # what they may hold together; who finds no room has none
+
     hello_timeout: float = Field(default=5.0, gt=0)  # seconds that a new connection may stay silent
     heartbeat: float = Field(default=1.5, gt=0)  # seconds between pings, and that a peer may take to answer
     send_timeout: float = Field(default=5.0, gt=0)  # seconds that a peer may refuse to read before it is cut off

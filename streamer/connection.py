@@ -21,6 +21,7 @@ from .auth import TokenBucket
 from .errors import (
     BadMessage,
     Busy,
+    EngineLost,
     Forbidden,
     HelloExpected,
     MessageTooLarge,
@@ -233,6 +234,8 @@ class Connection:
                 pass
             case _ if role != "drive":
                 raise Forbidden("expected no controls from a spectator", seq=message.seq)
+            case _ if room.session is None and room.snapshot is not None:
+                raise EngineLost("the engine starts anew; this control is lost", seq=message.seq)
             case _ if room.session is None:
                 raise SessionClosed("the session has ended", seq=message.seq)
             case _:
@@ -269,8 +272,7 @@ class Connection:
             self._outbox.put(encode(self._stats(viewer, room)), news=True)
 
     def _stats(self, viewer: Viewer, room: Room) -> Stats:
-        live, recorded = self._server.rooms.live, room.recording is not None
-        return viewer.stats(room.engine.stats(), live, room.watchers, recording=recorded)
+        return viewer.stats(room.engine.stats(), self._server.rooms.live, room.watchers, room.recording is not None)
 
     def _welcome(self, hello: Hello, room: Room, role: Role) -> Welcome:
         records = self._settings.recordings is not None

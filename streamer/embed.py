@@ -20,8 +20,9 @@ from worldloom.models.spec import WorldModel
 
 from .engine import Engine, EngineConfig
 from .errors import SessionClosed, Unsupported
+from .home import LiveSession
 from .protocol import Reset, Step, WorldInfo
-from .session import Origin, Session
+from .session import Origin
 from .transports.inprocess import Collector
 
 CHUNK_S = 300.0  # seconds that one chunk may take: the first may compile kernels
@@ -35,7 +36,7 @@ class EmbeddedWorld:
         self.info = WorldInfo.of(model.spec)
         self._engine = Engine(model, EngineConfig(max_sessions=1))
         self._sink = Collector(depth=model.spec.chunk)
-        self._session: Session | None = None
+        self._session: LiveSession | None = None
         self._seq = 0
         self._engine.start()
 

@@ -1,12 +1,10 @@
 """The thread that owns a device, and the door to it: open a session, close it, ask how things are.
 
-Runs the scheduler's passes and sleeps in between. Everything that a child process would have to offer in its place is
-in the public methods of `Engine`.
+Runs the scheduler's passes and sleeps in between. It is the engine at home in this process (see home.py).
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import time
@@ -18,7 +16,8 @@ from typing import Any
 
 from worldloom.models.spec import WorldModel, WorldSpec
 
-from .errors import Busy, SessionClosed
+from .errors import Busy, EngineLost, SessionClosed, WorldloomError
+from .home import EngineHome, LiveSession
 from .protocol import Mode
 from .scheduler import EngineConfig as EngineConfig
 from .scheduler import EngineStats as EngineStats
@@ -36,19 +35,19 @@ class _Opening:
     sink: SessionSink
     start: Origin | Snapshot
     mode: Mode
-    answer: Future[Session]
+    answer: Future[LiveSession]
 
 
 @dataclass(frozen=True, eq=False)
 class _Saving:
     """A snapshot that somebody waits for."""
 
-    session: Session
+    session: LiveSession
     end: bool
     answer: Future[Snapshot]
 
 
-class Engine:
+class Engine(EngineHome):
     """One world on one device, and the sessions that share it.
 
     `start` runs it on a thread of its own. A test drives it without one, by `submit` and `turn`, under its own clock.
@@ -63,6 +62,8 @@ class Engine:
     ) -> None:
         self.model = model
         self.config = config or EngineConfig()
+        self.over: Future[None] = Future()
+        self.over.set_running_or_notify_cancel()  # whoever waits for it may be cancelled, it may not
         self._clock_ns = clock_ns
         self._bell = threading.Condition()  # guards the requests, and wakes the loop
         self._woken = False
@@ -100,26 +101,15 @@ class Engine:
         self._wake()
         if self._thread is None:
             self._end_all()
+            self.over.set_result(None)
             return
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             raise TimeoutError(f"expected the step under way to end within {timeout_s:g} s")
 
-    def __enter__(self) -> Engine:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def submit(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> Future[Session]:
-        """Ask for a session, or for one to go on. The future holds the session, `Unsupported` or `ModelFault`.
-
-        Raises:
-            Busy: every place is taken.
-            SessionClosed: the engine is stopping.
-        """
-        answer: Future[Session] = Future()
+    def submit(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> Future[LiveSession]:
+        """See `EngineHome`."""
+        answer: Future[LiveSession] = Future()
         with self._bell:
             if self._stopping:
                 raise SessionClosed("the engine has stopped; no session can be opened")
@@ -129,30 +119,14 @@ class Engine:
         self._wake()
         return answer
 
-    def open(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> Session:
+    def open(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> LiveSession:
         """As `submit`, and wait for it. Not on an event loop."""
         if self._thread is None:
             raise RuntimeError("expected a running engine; call start() first")
         return self.submit(sink, start, mode).result()
 
-    async def open_async(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> Session:
-        """As `submit`, and await it. A caller that is cancelled meanwhile leaves no session behind."""
-        answer = self.submit(sink, start, mode)
-        try:
-            return await asyncio.wrap_future(answer)
-        except asyncio.CancelledError:
-            answer.add_done_callback(_close_unwanted)
-            raise
-
-    def close(self, session: Session) -> Future[None]:
-        """End a session. Returns at once; the future is done when its state is freed."""
-        session.close()
-        return session.ended
-
-    def snapshot(self, session: Session, *, end: bool = False) -> Future[Snapshot]:
-        """Ask for a session as it is between two steps; with `end` it ends there, and nothing is told to its sink but
-        receipts. The future holds the snapshot, `SessionClosed`, or `ModelFault` if the world cannot save.
-        """
+    def snapshot(self, session: LiveSession, *, end: bool = False) -> Future[Snapshot]:
+        """See `EngineHome`."""
         answer: Future[Snapshot] = Future()
         with self._bell:
             if self._stopping:
@@ -180,8 +154,10 @@ class Engine:
                 self._sleep_until(self.turn())
         except BaseException:
             log.critical("the engine's loop died; its sessions end", exc_info=True)
+            self._end_all(EngineLost("the engine has died"))
         finally:
             self._end_all()
+            self.over.set_result(None)
 
     def _sleep_until(self, due_ns: int | None) -> None:
         with self._bell:
@@ -214,14 +190,15 @@ class Engine:
         if not request.answer.set_running_or_notify_cancel():
             return
         try:
+            assert isinstance(request.session, Session)
             snapshot = self._scheduler.snapshot(request.session, end=request.end)
         except Exception as error:
             request.answer.set_exception(error)
         else:
             request.answer.set_result(snapshot)
 
-    def _end_all(self) -> None:
-        stopped = SessionClosed("the engine has stopped")
+    def _end_all(self, why: WorldloomError | None = None) -> None:
+        stopped = why or SessionClosed("the engine has stopped")
         with self._bell:
             self._stopping = True  # also when the loop died of itself: nobody may wait for it
             requests: list[_Opening | _Saving] = [*self._requests, *self._savings]
@@ -230,9 +207,3 @@ class Engine:
             if request.answer.set_running_or_notify_cancel():
                 request.answer.set_exception(stopped)
         self._scheduler.end_all(stopped)
-
-
-def _close_unwanted(answer: Future[Session]) -> None:
-    """A session that was opened for somebody who has left."""
-    if not answer.cancelled() and answer.exception() is None:
-        answer.result().close()

@@ -24,6 +24,7 @@ WorldloomError
 │   ├── RecordingOff         recording_off     this server was given no folder to record into
 │   └── RecordingFull        recording_full    a recording, or the folder, has grown as far as it may
 ├── SessionClosed            session_closed
+├── EngineLost               engine_lost       the engine died and starts anew; retryable
 └── ModelFault               model_fault       the world failed; that session ends, the server goes on
 """
 
@@ -186,6 +187,13 @@ class SessionClosed(WorldloomError):
     """The session has ended."""
 
     code = "session_closed"
+
+
+class EngineLost(WorldloomError):
+    """The engine died: killed, out of memory, or a fault of its device."""
+
+    code = "engine_lost"
+    retryable = True
 
 
 class ModelFault(WorldloomError):

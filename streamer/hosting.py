@@ -1,7 +1,7 @@
 """The worlds that a server offers: each loaded once, behind an engine of its own, and proven before anybody enters.
 
-Knows engines and the catalog of worlds; no sockets, no HTTP. A world that cannot be loaded, or whose warm-up fails,
-stays closed and says why; the others open.
+A world that cannot be loaded, or whose warm-up fails, stays closed and says why; the others open. An engine that dies
+is replaced. Knows engines and the catalog of worlds; no sockets, no HTTP.
 """
 
 from __future__ import annotations
@@ -10,29 +10,38 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from worldloom.models.catalog import open_world, shipped_worlds
 from worldloom.models.spec import WorldModel
 
 from .engine import Engine, EngineConfig, EngineStats
+from .engine_child import Job
+from .engine_process import EngineProcess
 from .errors import ModelFault, UnknownWorld
+from .home import EngineHome
+from .logs import Style
 from .world_info import WorldInfo
 
 log = logging.getLogger(__name__)
 
 WarmUp = Callable[["HostedWorld"], Awaitable[None]]
+Make = Callable[[str], EngineHome]
+"""An engine, not started, for a name of the catalog, a path, or module:Class."""
+
+RESTART_AFTER = 0.2  # seconds before an engine that died is replaced
+PATIENCE = 30.0  # seconds, the longest such wait: it doubles while engines die young
 
 
 class HostedWorld:
     """One world of this server."""
 
-    def __init__(self, name: str, load: Callable[[str], WorldModel[Any]], config: EngineConfig) -> None:
+    def __init__(self, name: str, make: Make) -> None:
         self.source = name  # what it is loaded from: a name of the catalog, a path, or module:Class
         self.trouble = ""  # why it is closed; empty while all is well
-        self._load = load
-        self._config = config
-        self._engine: Engine | None = None
+        self._make = make
+        self._engine: EngineHome | None = None
+        self._ending = False
         self._loaded = asyncio.Event()  # the engine is there, or never will be
         self._proven = asyncio.Event()  # the warm-up is over, well or not
 
@@ -47,7 +56,7 @@ class HostedWorld:
         return self._proven.is_set() and not self.trouble and self._engine is not None and self._engine.alive
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> EngineHome:
         """The engine of a loaded world.
 
         Raises:
@@ -61,13 +70,16 @@ class HostedWorld:
         """What the engine did and holds; None before there is one."""
         return self._engine.stats() if self._engine else None
 
-    async def entrance(self) -> Engine:
+    async def entrance(self) -> EngineHome:
         """The engine, once the world is proven.
 
         Raises:
             ModelFault: the world is closed.
         """
         await self._proven.wait()
+        while self._engine is not None and not (self._engine.alive or self._ending or self.trouble):
+            await asyncio.sleep(RESTART_AFTER)  # it has just died, and will be replaced
+            await self._proven.wait()
         if not self.ready:
             raise ModelFault(f"world {self.name!r} is closed: {self.trouble or 'its engine has stopped'}")
         return self.engine
@@ -81,10 +93,9 @@ class HostedWorld:
         """Load the world, start its engine and prove it. Never raises: `trouble` says what went wrong."""
         started = time.monotonic()
         try:
-            model = await asyncio.to_thread(self._load, self.source)
-            self._engine = Engine(model, self._config)
-            self._engine.start()
+            await asyncio.to_thread(self._start)
             self._loaded.set()
+            self.trouble = ""
             if warm_up is not None:
                 await warm_up(self)
             log.info("world %s is ready after %.1f s", self.name, time.monotonic() - started)
@@ -95,8 +106,39 @@ class HostedWorld:
             self._loaded.set()
             self._proven.set()
 
+    async def keep(self, warm_up: WarmUp | None, recover: Callable[[HostedWorld], Awaitable[None]]) -> None:
+        """Replace the engine whenever it dies; `recover` then lets its sessions go on. Ends with the world."""
+        wait = RESTART_AFTER
+        try:
+            while self._engine is not None:
+                begun = time.monotonic()
+                await asyncio.wrap_future(self._engine.over)
+                if self._ending:
+                    return
+                self._proven.clear()  # nobody enters meanwhile
+                if time.monotonic() - begun > PATIENCE:
+                    wait = RESTART_AFTER
+                log.error("world %s: its engine has died; another starts in %.1f s", self.name, wait)
+                await asyncio.sleep(wait)
+                wait = min(2.0 * wait, PATIENCE)
+                await self.begin(warm_up)
+                if self.ready:
+                    await recover(self)
+        finally:
+            self._ending = True
+            self._proven.set()  # whoever waits for an engine waits in vain
+
+    def _start(self) -> None:
+        """Start an engine. Whoever waits for this may be cancelled: an engine that comes too late ends here."""
+        engine = self._make(self.source)
+        engine.start()
+        self._engine = engine
+        if self._ending:
+            engine.stop()
+
     async def end(self) -> None:
         """End every session and the engine."""
+        self._ending = True
         if self._engine is None:
             return
         try:
@@ -108,13 +150,11 @@ class HostedWorld:
 class HostedWorlds:
     """All worlds of this server, the default one first."""
 
-    def __init__(
-        self, names: Sequence[str], config: EngineConfig, *, load: Callable[[str], WorldModel[Any]] = open_world
-    ):
+    def __init__(self, names: Sequence[str], make: Make) -> None:
         chosen = tuple(names) or shipped_worlds() or ("toy",)
         if len(set(chosen)) != len(chosen):
             raise ValueError(f"expected distinct worlds, got {chosen}")
-        self._worlds = tuple(HostedWorld(name, load, config) for name in chosen)
+        self._worlds = tuple(HostedWorld(name, make) for name in chosen)
 
     def __iter__(self) -> Iterator[HostedWorld]:
         return iter(self._worlds)
@@ -136,3 +176,16 @@ class HostedWorlds:
             if name in (world.name, world.source):
                 return world
         raise UnknownWorld(f"expected one of the worlds {', '.join(self.names)}; got {name!r}")
+
+
+def engines(
+    home: Literal["thread", "process"],
+    config: EngineConfig,
+    *,
+    load: Callable[[str], WorldModel[Any]] = open_world,
+    log_as: tuple[Style, str] = ("text", "info"),
+) -> Make:
+    """How engines of that home are made. For a process of its own, `load` must be a function of a module."""
+    if home == "process":
+        return lambda source: EngineProcess(Job(load, source, config, log_as))
+    return lambda source: Engine(load(source), config)

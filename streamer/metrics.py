@@ -9,6 +9,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from . import errors
+from .transports.tally import Departure
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -46,6 +47,11 @@ class Metrics:
             "world",
             "part",
         )
+
+    def departed(self, video: str, departure: Departure) -> None:
+        """A frame left."""
+        self.encode_seconds.labels(video).observe(departure.encode_ns / 1e9)
+        self.age_seconds.labels(video).observe(departure.age_ns / 1e9)
 
     def error(self, code: str) -> None:
         """An error was told to a client."""

@@ -14,19 +14,19 @@ import time
 from collections import deque
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from worldloom.models.spec import WorldSpec
 
 from .config import ServerSettings
-from .engine import Engine
-from .errors import SessionClosed, TakenOver, WorldloomError
+from .errors import EngineLost, SessionClosed, TakenOver, WorldloomError
 from .frames import Frame
+from .home import EngineHome, LiveSession
 from .metrics import Metrics
-from .protocol import Mode, Notice, Receipt, Role
+from .protocol import Mode, Receipt, Role
 from .recording import Recording
-from .session import Origin, Phase, Session, SessionConfig, Snapshot
+from .session import Origin, Phase, SessionConfig, Snapshot
 from .transports.broadcast import Broadcast
 
 log = logging.getLogger(__name__)
@@ -41,8 +41,8 @@ class Guest(Protocol):
     def receipt(self, receipt: Receipt) -> None:
         """What became of a control. Called on the engine's thread: must not block."""
 
-    def notice(self, notice: Notice) -> None:
-        """Something has happened to the session. Called on the event loop."""
+    def warn(self, error: WorldloomError) -> None:
+        """Something went wrong, and the session survives it. Called on the event loop."""
 
     def dismiss(self, error: WorldloomError) -> None:
         """There is no place for this guest any more. Called on the event loop."""
@@ -59,15 +59,18 @@ class Keys:
 class Room:
     """See the module. Everything but `frame`, `receipt` and `fault` belongs to the event loop."""
 
-    def __init__(self, spec: WorldSpec, engine: Engine, broadcast: Broadcast, *, mode: Mode, metrics: Metrics) -> None:
+    def __init__(
+        self, spec: WorldSpec, engine: EngineHome, broadcast: Broadcast, *, mode: Mode, metrics: Metrics
+    ) -> None:
         self.spec = spec
         self.engine = engine
         self.broadcast = broadcast
         self.mode: Mode = mode
         self.keys = Keys()
         self.last_seq = 0  # highest number of a control that a driver has used
-        self.session: Session | None = None  # while somebody drives
-        self.snapshot: Snapshot | None = None  # while nobody does
+        self.session: LiveSession | None = None  # while somebody drives, and the engine lives
+        self.snapshot: Snapshot | None = None  # while nobody does, or the engine is being replaced
+        self.kept: Snapshot | None = None  # the latest one of a session that goes on, for when its engine dies
         self.recording: Recording | None = None  # while there is one; also while nobody drives
         self.closed = False
         self.since = self.controlled = time.monotonic()  # seconds: opened; somebody was last at the controls
@@ -78,6 +81,7 @@ class Room:
         self._watchers: set[Guest] = set()
         self._unheard: deque[Receipt] = deque(maxlen=UNHEARD)
         self._showing: asyncio.Task[None] | None = None
+        self._shown = -1  # number of the last frame
 
     @property
     def phase(self) -> Phase:
@@ -89,20 +93,21 @@ class Room:
     @property
     def ident(self) -> str:
         """The session's name, the same for as long as the room lives."""
-        past = self.session or self.snapshot
-        return past.ident if past is not None else ""
+        return self._past.ident if self._past else ""
 
     @property
     def seed(self) -> int:
         """What the stream started from, or its last reset."""
-        past = self.session or self.snapshot
-        return past.origin.seed if past is not None else 0
+        return self._past.origin.seed if self._past else 0
 
     @property
     def next_frame(self) -> int:
         """Number of the next frame."""
-        past = self.session or self.snapshot
-        return past.index if past is not None else 0
+        return self._past.index if self._past else 0
+
+    @property
+    def _past(self) -> LiveSession | Snapshot | None:
+        return self.session or self.snapshot
 
     @property
     def watchers(self) -> int:
@@ -113,6 +118,7 @@ class Room:
 
     def frame(self, frame: Frame) -> None:
         """A frame was made."""
+        self._shown = frame.index
         self._metrics.step_seconds.labels(self.spec.name).observe(frame.step_ns / 1e9)
         recording = self.recording
         if recording is not None:
@@ -130,7 +136,7 @@ class Room:
     def fault(self, error: WorldloomError) -> None:
         """The session has ended by itself."""
         with suppress(RuntimeError):  # the loop is closed: nobody is there to be told
-            self._loop.call_soon_threadsafe(self.close, error)
+            self._loop.call_soon_threadsafe(self._failed, error)
 
     # Phases -----------------------------------------------------------------------------------------------------------
 
@@ -142,8 +148,46 @@ class Room:
             WorldloomError: the world refused or failed.
         """
         self.session = await self.engine.open_async(self, start, self.mode)
-        self.snapshot = None
-        self._showing = asyncio.create_task(self._show())
+        self.snapshot, self.kept = None, start if isinstance(start, Snapshot) else None
+        if self._showing is None:
+            self._showing = asyncio.create_task(self._show())
+
+    async def keep(self, most: int) -> None:
+        """Take a snapshot of the running session, for when its engine dies; none of more than `most` bytes."""
+        session = self.session
+        if session is None:
+            return
+        try:
+            snapshot = await asyncio.wrap_future(self.engine.snapshot(session))
+        except WorldloomError as error:
+            log.debug("session %s cannot be kept: %s", session.ident, error)
+            return
+        if self.session is session:
+            self.kept = snapshot if len(snapshot.state) <= most else None
+
+    @property
+    def bytes_kept(self) -> int:
+        """What snapshots hold."""
+        return max((len(past.state) for past in (self.kept, self.snapshot) if past is not None), default=0)
+
+    def _failed(self, error: WorldloomError) -> None:
+        """The session has ended by itself. If only its engine died, it goes on from what was kept, on the next one."""
+        if self.closed or self.session is None:
+            return
+        if not isinstance(error, EngineLost) or not self._fall_back():
+            self.close(error)
+            return
+        self.warn(error)
+
+    def _fall_back(self) -> bool:
+        """Whether there is a snapshot to go on from. Frame numbers never go back, the world does by some seconds."""
+        if self.kept is None:
+            return False
+        self.session = None
+        self.snapshot = replace(self.kept, index=max(self.kept.index, self._shown + 1))
+        if self.recording is not None:
+            self.recording.rewound(self.snapshot.index, self.kept.index)
+        return True
 
     async def orphan(self) -> bool:
         """Nobody drives: keep what there is and free the engine. Returns whether there is something to come back to."""
@@ -154,12 +198,14 @@ class Room:
             self.snapshot = await asyncio.wrap_future(self.engine.snapshot(session, end=True))
         except WorldloomError as error:
             log.warning("session %s cannot be kept: %s", session.ident, error)
-            session.close()
+            if not isinstance(error, EngineLost) or not self._fall_back():
+                session.close()
+        self.kept = None
         await self._stop_showing()
         return self.snapshot is not None
 
-    async def keep(self) -> Snapshot:
-        """The session as it is now, between two steps.
+    async def remember(self) -> Snapshot:
+        """The session as it is now, between two steps. If its engine dies, it goes back no further than this.
 
         Raises:
             SessionClosed: it has ended.
@@ -167,7 +213,9 @@ class Room:
         """
         async with self.changing:
             if self.session is not None:
-                return await asyncio.wrap_future(self.engine.snapshot(self.session))
+                snapshot = await asyncio.wrap_future(self.engine.snapshot(self.session))
+                self.kept = snapshot if self.kept is not None else None  # it takes the place of one that was allowed
+                return snapshot
             if self.snapshot is None:
                 raise SessionClosed("the session has ended")
             return self.snapshot
@@ -179,11 +227,11 @@ class Room:
         self.closed = True
         if self.session is not None:
             self.session.close()
-        self.snapshot = None
+        self.snapshot = self.kept = None
         self.broadcast.close()
         if self._showing is None:
             self.broadcast.end()
-        guests = [*self._watchers, *([self._driver] if self._driver is not None else [])]
+        guests = self._guests()
         self._driver, self._watchers = None, set()
         for guest in guests:
             guest.dismiss(error or SessionClosed("the session has ended"))
@@ -223,10 +271,13 @@ class Room:
         self._driver = None
         return True
 
-    def tell(self, notice: Notice) -> None:
-        """Something has happened that everybody should know."""
-        for guest in (*self._watchers, *([self._driver] if self._driver is not None else [])):
-            guest.notice(notice)
+    def warn(self, error: WorldloomError) -> None:
+        """Tell everybody of something that went wrong and that the session survives."""
+        for guest in self._guests():
+            guest.warn(error)
+
+    def _guests(self) -> list[Guest]:
+        return [*self._watchers, *([self._driver] if self._driver is not None else [])]
 
     async def _show(self) -> None:
         try:

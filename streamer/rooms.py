@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 
 from .config import ServerSettings
 from .errors import Busy, Draining, SessionClosed, Unauthorized, UnknownSession, WorldloomError
-from .hosting import HostedWorlds
+from .hosting import HostedWorld, HostedWorlds
 from .metrics import Metrics
 from .protocol import Hello, Role
 from .room import Guest, Room, broadcast_of
@@ -140,7 +140,37 @@ class Rooms:
             await self.close(room, error)
         await asyncio.gather(*self._tasks)
 
+    async def keep_snapshots(self) -> None:
+        """For ever: now and then a snapshot of every running session, as far as the bytes for them go."""
+        while every := self._settings.snapshot_every:
+            await asyncio.sleep(every)
+            for room in self:
+                await self._keep_snapshot(room)
+
+    async def recover(self, world: HostedWorld) -> None:
+        """A world has a new engine: whoever was on the one that died goes on."""
+        for room in self:
+            if room.spec.name != world.name or room in self._orphans:
+                continue
+            try:
+                await self._go_on(room)
+            except WorldloomError as error:
+                await self.close(room, error)
+
     # Inside -----------------------------------------------------------------------------------------------------------
+
+    async def _go_on(self, room: Room) -> None:
+        """A room without a session has one again, on the engine of today."""
+        async with room.changing:
+            if room.closed:
+                raise UnknownSession("the session has ended")
+            if room.snapshot is not None:
+                room.engine = await self._worlds.named(room.spec.name).entrance()
+                await room.begin(room.snapshot)
+
+    async def _keep_snapshot(self, room: Room) -> None:
+        others = sum(other.bytes_kept for other in self._rooms if other is not room)
+        await room.keep(self._settings.snapshot_bytes - others)
 
     async def _create(self, hello: Hello) -> Room:
         world = self._worlds.named(hello.world)
@@ -151,18 +181,16 @@ class Rooms:
         await room.begin(Origin(seed, hello.prompt))
         self._rooms.add(room)
         self._metrics.opened.labels(world.name, hello.video).inc()
+        if self._settings.snapshot_every:
+            self.spawn(self._keep_snapshot(room))
         return room
 
     async def _resume(self, token: str) -> Room:
         room = self._find(token, "resume")
-        async with room.changing:
-            if room.closed:
-                raise UnknownSession("the session has ended")
-            if room.snapshot is not None:
-                await room.begin(room.snapshot)
-            timer = self._orphans.pop(room, None)
-            if timer is not None:
-                timer.cancel()
+        await self._go_on(room)
+        timer = self._orphans.pop(room, None)
+        if timer is not None:
+            timer.cancel()
         return room
 
     def _find(self, token: str, kind: str) -> Room:

@@ -32,7 +32,7 @@ from .connection import Connection
 from .engine import EngineConfig
 from .errors import SessionClosed
 from .guard import Guard
-from .hosting import HostedWorlds
+from .hosting import HostedWorlds, engines
 from .metrics import Metrics
 from .recordings import Recordings
 from .rooms import Rooms
@@ -53,7 +53,7 @@ def create_app(
     app = FastAPI(title="Worldloom", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     config = EngineConfig(max_sessions=chosen.max_sessions, max_batch=chosen.max_sessions)
     pool = ThreadPoolExecutor(chosen.encode_threads, thread_name_prefix="worldloom-encode")
-    worlds, metrics = HostedWorlds(chosen.worlds, config, load=load), Metrics()
+    worlds, metrics = HostedWorlds(chosen.worlds, engines(chosen.engine, config, load=load)), Metrics()
     rooms = Rooms(chosen, worlds, metrics, pool)
     secret = chosen.secret.get_secret_value() if chosen.secret else None
     tokens = tokens_for(chosen.auth, chosen.host, secret)
@@ -86,12 +86,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async def open_all() -> None:
         for world in server.worlds:
             await world.begin(warm_up)
+        async with asyncio.TaskGroup() as keeping:
+            for world in server.worlds:
+                keeping.create_task(world.keep(warm_up, server.rooms.recover))
 
     try:
         async with asyncio.TaskGroup() as tasks:
             opening = tasks.create_task(open_all())
+            keeping = tasks.create_task(server.rooms.keep_snapshots())
             yield
             opening.cancel()
+            keeping.cancel()
     finally:
         await server.whep.end_all()
         await server.rooms.close_all(SessionClosed("the server is stopping"))

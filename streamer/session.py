@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from fractions import Fraction
 from typing import Any
@@ -76,6 +76,7 @@ class Session:
         self.mode = mode
         self.phase = Phase.LIVE
         self.ended: Future[None] = Future()  # done once the engine has freed the state
+        self.ended.set_running_or_notify_cancel()  # whoever waits for it may be cancelled, it may not
         self.index = 0  # number of the next frame
         self.stalls = 0  # times that lateness moved the schedule
         self.restart: tuple[int, Origin] | None = None  # a reset's seq and what to start from; the engine's to do
@@ -92,6 +93,7 @@ class Session:
         self._applied = 0  # seq of the last control that shaped a frame
         self._shaping: list[int] = []  # seqs sampled for the chunk that is being made
         self._sampled_ns = 0
+        self._fresh = True  # no frame was made since the stream began, or began anew
         self._rows = spec.actions.neutral(spec.chunk)  # sampled for the chunk that is being made
         self._receipts: list[Receipt] = []
 
@@ -105,7 +107,7 @@ class Session:
             RateLimited: the inbox is full.
             SessionClosed: the session has ended.
         """
-        self._check(event)
+        check_control(event, self.spec, self.mode, self._controls)
         self._inbox.put(event)
         self._wake()
 
@@ -179,6 +181,8 @@ class Session:
     def deliver(self, pixels: NDArray[np.uint8], *, step_ns: int, made_ns: int) -> Delivery:
         """Turn a chunk (F, H, W, 3) into frames, and name the controls that shaped it."""
         first = self.index
+        origin = replace(self.origin, image=None) if self._fresh else None
+        self._fresh = False
         frames = tuple(
             Frame(
                 index=first + offset,
@@ -190,7 +194,7 @@ class Session:
                 made_ns=made_ns,
                 show_ns=made_ns + self._clock.span_ns(offset) if self.mode == "realtime" else 0,
                 actions=self._rows[offset],
-                origin=self.origin,
+                origin=origin if offset == 0 else None,
             )
             for offset, picture in enumerate(pixels)
         )
@@ -205,6 +209,7 @@ class Session:
         assert self.restart is not None
         old, self.state = self.state, state
         self._applied, self.origin = self.restart
+        self._fresh = True
         self._answer(self._applied, "applied", self.index)
         self.restart = None
         self._anchor(now_ns)
@@ -227,11 +232,12 @@ class Session:
             paused=self.phase is Phase.PAUSED,
             clock=self._clock.state,
             state=state,
+            fresh=self._fresh,
         )
 
     def go_on(self, past: Snapshot, now_ns: int) -> None:
         """Take up where a snapshot ended; the time between is forgotten."""
-        self.index, self._applied = past.index, past.applied
+        self.index, self._applied, self._fresh = past.index, past.applied, past.fresh
         self.phase = Phase.PAUSED if past.paused else Phase.LIVE
         self._clock.go_on(past.clock)
         self._anchor(now_ns)
@@ -261,21 +267,6 @@ class Session:
         return self.take_receipts()
 
     # Inside -----------------------------------------------------------------------------------------------------------
-
-    def _check(self, event: Control) -> None:
-        """Refuse what this session can never obey; reads only what never changes."""
-        match event:
-            case Step():
-                if self.mode != "lockstep":
-                    raise Unsupported("expected no step: this session is paced by the clock", seq=event.seq)
-                if event.actions is not None:
-                    self._controls.check_chunk(event.actions, event.seq)
-            case Prompt() if not self.spec.prompts:
-                raise Unsupported("expected no prompt: this world takes none", seq=event.seq)
-            case Prompt() | Reset() | Pause() | Resume():
-                pass
-            case _:
-                self._controls.check(event)
 
     def _take(self, event: Control, now_ns: int) -> None:
         match event:
@@ -327,3 +318,23 @@ class Session:
 
     def _answer(self, seq: int, status: Status, frame: int | None = None) -> None:
         self._receipts.append(Receipt(seq=seq, status=status, frame=frame))
+
+
+def check_control(event: Control, spec: WorldSpec, mode: Mode, controls: ControlState) -> None:
+    """Refuse what a session of this world and mode can never obey; reads only what never changes, from any thread.
+
+    Raises:
+        ControlError: it cannot obey this.
+    """
+    match event:
+        case Step():
+            if mode != "lockstep":
+                raise Unsupported("expected no step: this session is paced by the clock", seq=event.seq)
+            if event.actions is not None:
+                controls.check_chunk(event.actions, event.seq)
+        case Prompt() if not spec.prompts:
+            raise Unsupported("expected no prompt: this world takes none", seq=event.seq)
+        case Prompt() | Reset() | Pause() | Resume():
+            pass
+        case _:
+            controls.check(event)

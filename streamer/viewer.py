@@ -76,9 +76,10 @@ class Viewer:
 
     # The event loop ---------------------------------------------------------------------------------------------------
 
-    def notice(self, notice: Notice) -> None:
-        """Something has happened to the session."""
-        self._outbox.put(encode(notice))
+    def warn(self, error: WorldloomError) -> None:
+        """Tell the client of something that went wrong and that the session survives."""
+        self._metrics.error(error.code)
+        self._outbox.put(encode(Notice(code=error.code, message=str(error), seconds=0)))
 
     def dismiss(self, error: WorldloomError) -> None:
         """The guest must go: say why, then end the connection."""
@@ -144,7 +145,7 @@ class Viewer:
             self._websocket.close()
         await self._webrtc.close()
 
-    def stats(self, engine: EngineStats, sessions: int, watchers: int, *, recording: bool) -> Stats:
+    def stats(self, engine: EngineStats, sessions: int, watchers: int, recording: bool) -> Stats:
         """Figures since the call before; also what Prometheus sees."""
         now = time.monotonic()
         total = _sum(self._past, self._webrtc, *([self._websocket] if self._websocket else []))
@@ -173,8 +174,7 @@ class Viewer:
 
     def _measure(self, departure: Departure) -> None:
         """A frame left."""
-        self._metrics.encode_seconds.labels(self.video).observe(departure.encode_ns / 1e9)
-        self._metrics.age_seconds.labels(self.video).observe(_age_ns(departure) / 1e9)
+        self._metrics.departed(self.video, departure)
 
     def _tell(self, departure: Departure) -> None:
         """A frame left over WebRTC: its facts follow over the WebSocket."""
@@ -187,7 +187,7 @@ class Viewer:
             rtp_timestamp=departure.rtp_timestamp,
             compute_ms=frame.step_ns / 1e6,
             encode_ms=departure.encode_ns / 1e6,
-            age_ms=_age_ns(departure) / 1e6,
+            age_ms=departure.age_ns / 1e6,
         )
         self._outbox.put(encode(info), news=True)
 
@@ -199,11 +199,6 @@ def _sum(past: _Told, *videos: WebRtcVideo | WebSocketVideo) -> _Told:
         octets=past.octets + sum(video.tally.octets for video in videos),
         replaced=past.replaced + sum(video.dropped for video in videos),
     )
-
-
-def _age_ns(departure: Departure) -> int:
-    """From sampling the controls to sending."""
-    return max(0, departure.sent_ns - departure.frame.sampled_ns)
 
 
 def _percentiles(milliseconds: Iterable[float]) -> Percentiles | None:

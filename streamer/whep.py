@@ -22,9 +22,10 @@ from fastapi.responses import JSONResponse
 from .config import ServerSettings
 from .errors import BadOffer, Busy, UnknownSession, WorldloomError
 from .metrics import Metrics
-from .protocol import IceServer, Notice, Receipt
+from .protocol import IceServer, Receipt
 from .room import Room
 from .rooms import Rooms
+from .tokens import bearer
 from .transports.ice import for_viewer
 from .transports.tally import Departure
 from .transports.webrtc import WebRtcVideo
@@ -52,8 +53,8 @@ class WhepViewer:
     def receipt(self, receipt: Receipt) -> None:
         """A spectator asks for nothing."""
 
-    def notice(self, notice: Notice) -> None:
-        """A player has no place for words."""
+    def warn(self, error: WorldloomError) -> None:
+        """There is no way to say so by WHEP: the picture stands still until it goes on."""
 
     def dismiss(self, error: WorldloomError) -> None:
         """The session has ended."""
@@ -64,9 +65,7 @@ class WhepViewer:
         self._viewers.end_soon(self)
 
     def _measure(self, departure: Departure) -> None:
-        self._metrics.encode_seconds.labels("whep").observe(departure.encode_ns / 1e9)
-        age_ns = max(0, departure.sent_ns - departure.frame.sampled_ns)
-        self._metrics.age_seconds.labels("whep").observe(age_ns / 1e9)
+        self._metrics.departed("whep", departure)
 
 
 class WhepViewers:
@@ -130,8 +129,10 @@ async def begin(session: str, request: Request, authorization: Annotated[str, He
     """An offer in, an answer out."""
     server = request.app.state.server
     try:
-        offer = await _body(request, SDP)
-        viewer, answer = await server.whep.begin(session, _bearer(authorization), offer)
+        token = bearer(authorization)
+        if token is None:
+            raise _Refused(401, "expected Authorization: Bearer and the session's watch token")
+        viewer, answer = await server.whep.begin(session, token, await _body(request, SDP))
     except WorldloomError as error:
         return _refused(error)
     except _Refused as refused:
@@ -197,13 +198,6 @@ async def _body(request: Request, kind: str) -> str:
         if len(text) > MAX_SDP_BYTES:
             raise _Refused(413, f"expected at most {MAX_SDP_BYTES} bytes")
     return text.decode("utf-8", "replace")
-
-
-def _bearer(authorization: str) -> str:
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise _Refused(401, "expected Authorization: Bearer and the session's watch token")
-    return token.strip()
 
 
 def _refused(error: WorldloomError) -> JSONResponse:

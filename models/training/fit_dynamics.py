@@ -30,9 +30,7 @@ from .recipe import Recipe
 from .rollouts import Rollouts
 
 PURE_SHARE = 0.7  # share of targets that start from pure noise, as every sampled frame does
-SPREAD = (
-    0.5  # standard deviation of the logarithm of the noise-to-picture ratio of the others, around a sampler's level
-)
+SPREAD = 0.5  # of the others around a sampler's level: standard deviation of log(noise / picture)
 
 
 def dit_config(recipe: Recipe) -> DiTConfig:
@@ -127,7 +125,7 @@ def sample_last(model: Any, config: DiTConfig, batch: Batch, tried: Attempt, sig
     The later steps look at the contexts and one target only.
     """
     z, T = batch.context, batch.context.shape[1] + 1
-    at = torch.cat([torch.arange(T - 1), torch.tensor([T - 1])])
+    at = torch.arange(T)
     past, memory = past_of(batch), memory_of(config, batch, at, skipped=T - 2)
     x = tried.noise + (sigmas[1] - 1.0) * tried.velocity
     for level, lower in zip(sigmas[1:-1], sigmas[2:], strict=True):

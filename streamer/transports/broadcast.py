@@ -168,11 +168,6 @@ class Broadcast:
             self._encoders[codec] = VideoEncoder(codec, height=height, width=width, fps=fps, settings=self._settings)
         return self._encoders[codec]
 
-    @property
-    def viewers(self) -> int:
-        """Subscriptions."""
-        return len(self._subscriptions)
-
     async def run(self) -> None:
         """Encode and hand out frames until the slot is closed. Cancelled before, it may run again: viewers stay."""
         interrupted = False

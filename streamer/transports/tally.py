@@ -19,6 +19,11 @@ class Departure:
     sent_ns: int  # `time.monotonic_ns` when its last byte was handed to the network
     rtp_timestamp: int | None = None  # in the RTP header of its packets: how a browser names the frame
 
+    @property
+    def age_ns(self) -> int:
+        """From sampling the controls to sending."""
+        return max(0, self.sent_ns - self.frame.sampled_ns)
+
 
 @dataclass
 class Tally:

@@ -40,7 +40,7 @@ class ShortWorld(ToyWorld):
 @asynccontextmanager
 async def serving(make: Callable[[], ToyWorld] = ToyWorld, **options: Any) -> AsyncIterator[str]:
     """A server of one world on a free port; yields its address."""
-    settings = ServerSettings(port=0, worlds=("toy",), warm_up=False, **options)
+    settings = ServerSettings(port=0, worlds=("toy",), warm_up=False, engine="thread", **options)
     door = open_socket(settings)
     server = make_server(create_app(settings, load=lambda name: make()), settings)
     async with asyncio.TaskGroup() as tasks:

@@ -122,7 +122,7 @@ def serve() -> Serve:
     async def serving(
         *, load: Callable[[str], WorldModel[Any]] = open_world, **settings: Any
     ) -> AsyncIterator[Running]:
-        chosen = ServerSettings(**{"worlds": ("toy",), "port": 0, "warm_up": False, **settings})
+        chosen = ServerSettings(**{"worlds": ("toy",), "port": 0, "warm_up": False, "engine": "thread", **settings})
         door = open_socket(chosen)
         app = create_app(chosen, load=load)
         server = make_server(app, chosen, app.state.server.drain)

@@ -69,7 +69,9 @@ class Desk:
         sink = Collector()
         answer = self.engine.submit(sink, Origin(seed), mode)
         self.engine.turn()
-        return answer.result(0), sink
+        session = answer.result(0)
+        assert isinstance(session, Session)
+        return session, sink
 
     def turn(self, at: int | None = None) -> int | None:
         self.now = self.now if at is None else at

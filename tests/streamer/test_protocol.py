@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from worldloom.models.toy import ToyWorld
 from worldloom.streamer import docs, errors, protocol
 from worldloom.streamer.engine import Engine
+from worldloom.streamer.home import LiveSession
 from worldloom.streamer.protocol import Key, Look, Ping, Step, WorldInfo, decode_client, decode_server, encode
-from worldloom.streamer.session import Origin, Session
+from worldloom.streamer.session import Origin
 from worldloom.streamer.transports.inprocess import Collector
 
 WORLD = WorldInfo.of(ToyWorld().spec)
@@ -289,7 +290,7 @@ CODES = {kind.code for kind in vars(errors).values() if isinstance(kind, type) a
 CODES -= {"internal_error"}
 
 
-def offer(session: Session, raw: str | bytes) -> tuple[str, errors.WorldloomError | None]:
+def offer(session: LiveSession, raw: str | bytes) -> tuple[str, errors.WorldloomError | None]:
     """What a connection does with a message, and who refused it."""
     try:
         message = decode_client(raw)

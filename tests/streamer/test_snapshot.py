@@ -48,7 +48,9 @@ def reopened(desk: Desk, snapshot: Snapshot) -> tuple[Session, Collector]:
     sink = Collector()
     answer = desk.engine.submit(sink, snapshot)
     desk.turn()
-    return answer.result(0), sink
+    session = answer.result(0)
+    assert isinstance(session, Session)
+    return session, sink
 
 
 def test_the_same_world_at_the_same_frame() -> None:

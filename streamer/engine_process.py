@@ -1,0 +1,322 @@
+"""An engine in a child process, seen from the parent: the same calls, and the same sinks are fed.
+
+A thread reads what the child says and feeds the sinks, another writes to it: no caller ever waits for the pipe. When
+the child dies, however it dies, every session is told `engine_lost` and all that waited is answered. Knows the messages
+of engine_child.py; no world and no device.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import multiprocessing
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Any
+
+from worldloom.models.spec import WorldSpec
+
+from .controls import ControlState
+from .engine_child import Answer, Ask, Job, Open, Post, Ring, Save, Told, View, main
+from .errors import EngineLost, ModelFault, RateLimited, SessionClosed, WorldloomError
+from .frame_ring import FrameRing
+from .frames import Frame
+from .home import EngineHome, LiveSession
+from .origin import Origin, Snapshot
+from .protocol import Control, Mode, Receipt
+from .scheduler import EngineStats, SessionSink
+from .session import Phase, check_control
+
+log = logging.getLogger(__name__)
+
+PLACES = 64  # pictures in the ring
+NOTHING = EngineStats(0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
+
+
+class RemoteSession:
+    """A session in the child, as far as the parent knows."""
+
+    def __init__(
+        self, engine: EngineProcess, number: int, view: View, origin: Origin, mode: Mode, sink: SessionSink
+    ) -> None:
+        self.ident = view.ident
+        self.origin = origin
+        self.mode: Mode = mode
+        self.phase, self.index = view.phase, view.index
+        self.ended: Future[None] = Future()
+        self.ended.set_running_or_notify_cancel()
+        self.number = number
+        self.sink = sink
+        self.refused = 0  # controls of which too many waited
+        self.waiting: set[int] = set()  # seqs without a receipt
+        self.closing = False
+        self._engine = engine
+        self._checks = ControlState(engine.spec.actions, engine.spec.chunk)
+
+    def post(self, event: Control) -> None:
+        """As `session.Session.post`; what waits is what has no receipt yet."""
+        check_control(event, self._engine.spec, self.mode, self._checks)
+        if self.closing or self.ended.done():
+            raise SessionClosed("the session has ended; open a new one", seq=event.seq)
+        capacity = self._engine.config.session.inbox
+        if len(self.waiting) >= capacity:
+            self.refused += 1
+            raise RateLimited(f"expected at most {capacity} waiting controls; send fewer", seq=event.seq)
+        self.waiting.add(event.seq)
+        self._engine.send(Post(self.number, event))
+
+    def let_go(self) -> None:
+        """Whoever held the controls has left them."""
+        self._engine.send(Ask(self.number, "let_go"))
+
+    def close(self) -> None:
+        """Ask for the end."""
+        if not self.closing:
+            self.closing = True
+            self._engine.send(Ask(self.number, "close"))
+
+    def told(self, news: Receipt | Frame | WorldloomError) -> None:
+        """Pass on what the child says."""
+        try:
+            if isinstance(news, Receipt):
+                self.waiting.discard(news.seq)
+                self.sink.receipt(news)
+            elif isinstance(news, Frame):
+                self.sink.frame(news)
+            else:
+                self.sink.fault(news)
+        except Exception:
+            log.exception("session %s: its sink failed, closing it", self.ident)
+            self.close()
+
+    def over(self, error: WorldloomError | None) -> None:
+        """The end: what still waits has expired."""
+        self.phase = Phase.CLOSED
+        for seq in sorted(self.waiting):
+            self.told(Receipt(seq=seq, status="expired"))
+        if error is not None and not self.closing:
+            self.told(error)
+        self.closing = True
+        self.ended.set_result(None)
+
+
+class EngineProcess(EngineHome):
+    """See the module."""
+
+    def __init__(self, job: Job) -> None:
+        self.config = job.config
+        self.over: Future[None] = Future()
+        self.over.set_running_or_notify_cancel()  # whoever waits for it may be cancelled, it may not
+        self._job = job
+        self._spec: WorldSpec | None = None
+        self._stats = NOTHING
+        self._stopping = False
+        self._gone = False  # the child has died, or ended as it was asked to
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()  # guards the two tables
+        self._calls: dict[int, tuple[Future[Any], Callable[[Any], Any]]] = {}  # bounded as in `Engine`
+        self._sessions: dict[int, RemoteSession] = {}
+        self._outgoing: SimpleQueue[Any] = SimpleQueue()  # bounded: by the sessions, and what may wait for each
+        self._pipe: Connection
+        self._ring: FrameRing
+
+    @property
+    def spec(self) -> WorldSpec:
+        """The world that this engine steps."""
+        if self._spec is None:
+            raise RuntimeError("expected a running engine; call start() first")
+        return self._spec
+
+    @property
+    def alive(self) -> bool:
+        """Whether the child runs."""
+        return self._spec is not None and not self._stopping and not self._gone
+
+    @property
+    def pid(self) -> int | None:
+        """Of the child."""
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the child and wait until it has loaded the world.
+
+        Raises:
+            ModelFault: it could not; the message says why.
+        """
+        # Not forked: a copy of a process with threads may find its locks held for ever.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=main, args=(theirs, self._job), name="worldloom-engine", daemon=True)
+        self._process.start()
+        theirs.close()
+        try:
+            spec = self._pipe.recv()
+        except (EOFError, OSError):
+            spec = "its process died while the world was loaded"
+        if isinstance(spec, str):
+            self._reap(1.0)
+            self.over.set_result(None)
+            raise ModelFault(spec)
+        shape = (spec.height, spec.width, 3)
+        self._ring = FrameRing.create(shape, PLACES)
+        self._pipe.send(Ring(self._ring.name, shape, PLACES))
+        self._spec = spec
+        for work in (self._read, self._write):
+            threading.Thread(target=work, name=f"worldloom-engine{work.__name__}", daemon=True).start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """End every session and the child."""
+        self._stopping = True
+        if self._spec is None:
+            return
+        self._outgoing.put(None)
+        try:
+            self.over.result(timeout_s)
+        except TimeoutError:
+            self._process.kill()
+            raise TimeoutError(f"expected the step under way to end within {timeout_s:g} s; killed it") from None
+
+    def submit(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> Future[LiveSession]:
+        """See `EngineHome`."""
+        number = next(self._numbers)
+        origin = start.origin if isinstance(start, Snapshot) else start
+        kept: Mode = start.mode if isinstance(start, Snapshot) else mode
+
+        def opened(view: View) -> RemoteSession:
+            session = RemoteSession(self, number, view, origin, kept, sink)
+            with self._lock:
+                self._sessions[number] = session
+            return session
+
+        return self._call(number, Open(number, start, mode), opened)
+
+    def snapshot(self, session: LiveSession, *, end: bool = False) -> Future[Snapshot]:
+        """See `EngineHome`."""
+        assert isinstance(session, RemoteSession)
+        image, number = session.origin.image, next(self._numbers)
+
+        def taken(snapshot: Snapshot) -> Snapshot:
+            return replace(snapshot, origin=replace(snapshot.origin, image=image))
+
+        try:
+            return self._call(number, Save(number, session.number, end), taken)
+        except WorldloomError as error:
+            answer: Future[Snapshot] = Future()
+            answer.set_exception(error)
+            return answer
+
+    def stats(self) -> EngineStats:
+        """What the child said last; it says so four times a second."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+        stats = self._stats if not self._gone else replace(self._stats, sessions=0, states=0)
+        return replace(stats, refused=stats.refused + sum(session.refused for session in sessions))
+
+    def send(self, message: Any) -> None:
+        """To the child, soon."""
+        self._outgoing.put(message)
+
+    # Inside -----------------------------------------------------------------------------------------------------------
+
+    def _call(self, number: int, message: Any, then: Callable[[Any], Any]) -> Future[Any]:
+        """Ask the child; `then` makes of its answer what the future holds."""
+        answer: Future[Any] = Future()
+        with self._lock:
+            if self._stopping:
+                raise SessionClosed("the engine has stopped")
+            if not self.alive:
+                raise _lost()
+            self._calls[number] = (answer, then)
+        self.send(message)
+        return answer
+
+    def _write(self) -> None:
+        """Everything that the parent says; on a thread of its own."""
+        try:
+            while (message := self._outgoing.get()) is not None:
+                self._pipe.send(message)
+            self._pipe.send(None)  # no more
+        except OSError:  # the child has died; the reader sees to that
+            pass
+
+    def _read(self) -> None:
+        """Everything that the child says; on a thread of its own."""
+        try:
+            while True:
+                self._hear(self._pipe.recv())
+        except (EOFError, OSError):
+            pass
+        except Exception:
+            log.critical("the engine's process talks nonsense; ending it", exc_info=True)
+        finally:
+            self._end()
+
+    def _hear(self, message: EngineStats | Answer | Told) -> None:
+        match message:
+            case EngineStats():
+                self._stats = message
+            case Answer():
+                with self._lock:
+                    answer, then = self._calls.pop(message.call)
+                if answer.set_running_or_notify_cancel():
+                    if isinstance(message.result, Exception):
+                        answer.set_exception(message.result)
+                    else:
+                        answer.set_result(then(message.result))
+                elif isinstance(message.result, View):
+                    self.send(Ask(message.call, "close"))  # opened for somebody who has left
+            case Told(session=number, news=None):
+                with self._lock:
+                    session = self._sessions.pop(number, None)
+                if session is not None:
+                    session.over(None)
+            case Told():
+                self._tell(message)
+
+    def _tell(self, message: Told) -> None:
+        news = message.news
+        if isinstance(news, Frame) and message.picture is not None:
+            news = replace(news, pixels=self._ring.take(message.picture))
+        session = self._sessions.get(message.session)
+        if session is None or news is None:
+            return
+        if message.view is not None:
+            view = message.view
+            session.phase, session.index = view.phase, view.index
+            session.origin = replace(view.origin, image=session.origin.image)
+        session.told(news)
+
+    def _end(self) -> None:
+        """The child has gone: answer everybody, and give back what is shared."""
+        error = SessionClosed("the engine has stopped") if self._stopping else _lost()
+        with self._lock:
+            self._gone = True
+            calls, sessions = list(self._calls.values()), list(self._sessions.values())
+            self._calls, self._sessions = {}, {}
+        for session in sessions:
+            session.over(error)
+        for answer, _ in calls:
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(error)
+        self._outgoing.put(None)
+        self._ring.close(unlink=True)
+        self._reap(1.0)
+        self.over.set_result(None)
+
+    def _reap(self, timeout_s: float) -> None:
+        self._process.join(timeout_s)
+        if self._process.is_alive():  # it neither ends nor talks
+            self._process.kill()
+            self._process.join()
+        if not self._stopping and self._process.exitcode:
+            log.error("the engine's process ended with %s", self._process.exitcode)
+        self._pipe.close()
+        self._process.close()
+
+
+def _lost() -> EngineLost:
+    return EngineLost("the engine has died and starts anew; the session goes on from where it was kept, if it was")
