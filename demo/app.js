@@ -165,8 +165,10 @@ function listen() {
   world.addEventListener('stats', showRecording);
   world.addEventListener('fault', ({ detail }) => detail.code.startsWith('recording') && say('waiting', 'Not recorded'));
   world.addEventListener('notice', ({ detail }) => {
-    say('waiting', NOTICES[detail.code] ?? `Ends in ${detail.seconds} s`);
-    if (detail.code === 'engine_lost') world.addEventListener('stats', showAgain);
+    if (detail.code.startsWith('recording')) return say('waiting', 'The recording has ended');
+    if (detail.code !== 'engine_lost') return say('waiting', `Ends in ${detail.seconds} s`);
+    say('waiting', 'The engine starts anew');
+    return world.addEventListener('stats', showAgain);
   });
   const showAgain = ({ detail }) => {
     if (detail.fps === 0) return; // still without an engine

@@ -278,8 +278,7 @@ class Connection:
             self._outbox.put(encode(self._stats(viewer, room)), news=True)
 
     def _stats(self, viewer: Viewer, room: Room) -> Stats:
-        live, recorded = self._server.rooms.live, room.recording is not None
-        return viewer.stats(room.engine.stats(), live, room.watchers, recording=recorded)
+        return viewer.stats(room.engine.stats(), self._server.rooms.live, room.watchers, room.recording is not None)
 
     def _welcome(self, hello: Hello, room: Room, role: Role) -> Welcome:
         records = self._settings.recordings is not None

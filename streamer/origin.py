@@ -43,6 +43,7 @@ class Snapshot:
     paused: bool
     clock: ClockState
     state: bytes  # the world's memory, as the world saves it
+    fresh: bool = False  # no frame was made since it began, or began anew
 
     @property
     def octets(self) -> int:

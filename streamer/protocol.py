@@ -263,12 +263,12 @@ class Waiting(Message):
 
 
 class Notice(Message):
-    """Something that will happen, or has happened unasked, and the session survives."""
+    """Something that will happen, or that has happened and the session survives."""
 
     type: Literal["notice"] = "notice"
     code: Name = Field(
-        description="`time_limit` will end the session; after `engine_lost` it goes on in a moment; `recording_full`, "
-        "`recording_failed` ended its recording alone"
+        description="`time_limit` will end the session; after `engine_lost` it goes on in a moment; "
+        "`recording_full` and `recording_failed` have ended its recording"
     )
     message: Text = Field(description="for people")
     seconds: Count = Field(description="until then; 0: it has happened")

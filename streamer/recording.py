@@ -19,7 +19,7 @@ from typing import Any
 from .errors import RecordingFailed, RecordingFull, SessionClosed
 from .frames import Frame
 from .metrics import Metrics
-from .recording_files import RecordingFiles, Row
+from .recording_files import RecordingFiles, Rewind, Row
 from .transports.broadcast import Broadcast, Packet, Subscription
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Recording:
         self._world = world
         self._disk = disk  # one thread: what it is given is done in order
         self._metrics = metrics
-        self._rows: deque[Row] = deque()  # appended by the engine, taken by the loop: both are atomic
+        self._rows: deque[Row | Rewind] = deque()  # appended by the engine, taken by the loop: both are atomic
         self._lost_rows = False
         self._since = 0  # number of the first frame whose picture belongs to the movie
         self._counted = (0, 0)  # bytes that were written and pictures that were dropped, as the metrics know them
@@ -55,6 +55,11 @@ class Recording:
             self._rows.append(Row.of(frame))
         else:
             self._lost_rows = True
+
+    def rewound(self, frame: int, to: int) -> None:
+        """Before this frame the world goes back to where it was before frame `to`."""
+        if to < frame:
+            self._rows.append(Rewind(frame, to))
 
     def watch(self) -> None:
         """Pictures from now on wait for it."""
@@ -132,7 +137,7 @@ class Recording:
                 self._broadcast.encoder("h264").want_key_frame()
             await self._on_disk(files, files.write, self._taken(), packet)
 
-    def _taken(self) -> list[Row]:
+    def _taken(self) -> list[Row | Rewind]:
         """Frames that wait for the log."""
         return [self._rows.popleft() for _ in range(len(self._rows))]
 

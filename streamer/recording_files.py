@@ -8,7 +8,8 @@ The log has one JSON object a line, each with a `type`:
     recording  the first line: what was recorded, by which versions, from which frame and state
     frame      every frame that was made: its number, its time, the action row that the world was given for it
     movie      the movie begins with this frame, its time 0 is this `pts`; it may be of the chunk before the log
-    reset      the world began anew before this frame, from this seed and prompt
+    reset      the world began, or began anew, before this frame, from this seed and prompt
+    rewind     its engine had died: before this frame the world is as it was before frame `to`
     end        the last line: why; absent after a crash
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
@@ -25,7 +26,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .errors import RecordingFull
+from .errors import RecordingFailed, RecordingFull
 from .frames import Frame
 from .origin import Origin
 from .transports.broadcast import Packet
@@ -44,12 +45,20 @@ class Row:
     pts: int  # 90 kHz
     applied: int  # seq of the last control that shaped it
     actions: NDArray[Any] | None
-    origin: Origin | None
+    origin: Origin | None  # what the stream began from, just before
 
     @classmethod
     def of(cls, frame: Frame) -> Row:
         """What the log says of a frame."""
         return cls(frame.index, frame.pts, frame.applied, frame.actions, frame.origin)
+
+
+@dataclass(frozen=True)
+class Rewind:
+    """The world went back in time."""
+
+    frame: int  # number of the next frame
+    to: int  # number of the frame before which the world was as it is now
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,6 @@ class RecordingFiles:
         self._folder = folder
         self._limit = limit
         self._movie = movie
-        self._origin: Origin | None = None  # of the last frame
         self._first = 0  # number of the first frame of the log
         self._next = 0  # number after the last frame of the log
         self._cut = False  # something is missing: nothing but the last line may follow
@@ -138,14 +146,14 @@ class RecordingFiles:
         line |= {"seed": start.origin.seed, "prompt": start.origin.prompt, "state": state and state.path.name}
         self._append(self._log, _lines([line]))
         self._first = self._next = start.frame
-        self._origin = start.origin
 
-    def write(self, rows: Iterable[Row], packet: Packet | None) -> None:
+    def write(self, rows: Iterable[Row | Rewind], packet: Packet | None) -> None:
         """What was made since the last call, and the next picture.
 
         Raises:
             OSError: the disk refuses.
             RecordingFull: there is no room for it.
+            RecordingFailed: a frame is missing.
         """
         self._write_rows(rows)
         if packet is None:
@@ -155,14 +163,14 @@ class RecordingFiles:
             self._append(self._log, _lines([line]))
         self._append(self._pictures, self._movie.add(packet.data, packet.frame.pts, key=packet.key))
 
-    def end(self, rows: Iterable[Row], why: str) -> None:
+    def end(self, rows: Iterable[Row | Rewind], why: str) -> None:
         """Complete the files and close them. Never raises; what finds no room any more is left out."""
         try:
             last_fragment = self._movie.end()
             if not self._cut:
-                self._write_rows(rows)
                 self._append(self._pictures, last_fragment)
-        except (OSError, RecordingFull) as error:
+                self._write_rows(rows)
+        except (OSError, RecordingFailed) as error:
             log.warning("recording %s ends without its last second: %s", self.name, error)
         except Exception:
             log.exception("recording %s: its movie cannot be ended", self.name)
@@ -181,20 +189,18 @@ class RecordingFiles:
         for file in self._open:
             self._remove(file)
 
-    def _write_rows(self, rows: Iterable[Row]) -> None:
-        mine = [row for row in rows if row.frame >= self._first]
-        self._append(self._log, _lines(self._told(mine)))
-        if mine:
-            self._next = mine[-1].frame + 1
-
-    def _told(self, rows: Iterable[Row]) -> Iterable[dict[str, Any]]:
-        """What the log says of frames."""
+    def _write_rows(self, rows: Iterable[Row | Rewind]) -> None:
+        expected = self._next
+        lines: list[dict[str, Any]] = []
         for row in rows:
-            if row.origin is not None and row.origin is not self._origin:
-                self._origin = row.origin
-                yield {"type": "reset", "frame": row.frame, "seed": row.origin.seed, "prompt": row.origin.prompt}
-            action = None if row.actions is None else row.actions.tolist()
-            yield {"type": "frame", "frame": row.frame, "pts": row.pts, "applied": row.applied, "action": action}
+            if row.frame < self._first:
+                continue
+            if row.frame != expected:
+                raise RecordingFailed(f"expected frame {expected}, got {row.frame}: the server is too slow")
+            lines += _told(row)
+            expected += isinstance(row, Row)
+        self._append(self._log, _lines(lines))
+        self._next = expected
 
     def _append(self, file: WholePieces, data: bytes) -> None:
         self._cut = True  # unless all goes well
@@ -224,3 +230,14 @@ class RecordingFiles:
 
 def _lines(objects: Iterable[Mapping[str, Any]]) -> bytes:
     return b"".join(json.dumps(one, separators=(",", ":")).encode() + b"\n" for one in objects)
+
+
+def _told(row: Row | Rewind) -> Iterator[dict[str, Any]]:
+    """What the log says of it."""
+    if isinstance(row, Rewind):
+        yield {"type": "rewind", "frame": row.frame, "to": row.to}
+        return
+    if row.origin is not None:
+        yield {"type": "reset", "frame": row.frame, "seed": row.origin.seed, "prompt": row.origin.prompt}
+    action = None if row.actions is None else row.actions.tolist()
+    yield {"type": "frame", "frame": row.frame, "pts": row.pts, "applied": row.applied, "action": action}

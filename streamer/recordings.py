@@ -27,7 +27,7 @@ from .config import ServerSettings
 from .errors import ModelFault, RateLimited, RecordingFailed, RecordingOff, SessionClosed, WorldloomError
 from .hosting import HostedWorlds
 from .metrics import Metrics
-from .protocol import Notice, Receipt, Record
+from .protocol import Receipt, Record
 from .recording import Recording
 from .recording_files import Folder, RecordingFiles, Start
 from .room import Room
@@ -168,7 +168,7 @@ class Recordings:
             self._open.discard(recording)
             log.info("recording %s has ended: %s", name, why or "stopped")
             if why is not None:
-                room.tell(Notice(code=why.code, message=f"the recording has ended: {why}"[:2048], seconds=0))
+                room.warn(why)
 
         self._open.add(recording)
         # The chunk before is what the saved state shows: its pictures may be on their way with the only key frame.
@@ -184,7 +184,7 @@ class Recordings:
 async def _start(room: Room) -> Start:
     """From where a recording that begins now can be replayed."""
     try:
-        past = await room.keep()
+        past = await room.remember()
         return Start(past.index, past.origin, past.state)
     except ModelFault as error:  # it can be replayed from its last reset only
         log.warning("session %s is recorded without its state: %s", room.ident, error)

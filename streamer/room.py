@@ -20,11 +20,11 @@ from typing import Protocol
 from worldloom.models.spec import WorldSpec
 
 from .config import ServerSettings
-from .errors import EngineLost, RecordingFailed, SessionClosed, TakenOver, WorldloomError
+from .errors import EngineLost, SessionClosed, TakenOver, WorldloomError
 from .frames import Frame
 from .home import EngineHome, LiveSession
 from .metrics import Metrics
-from .protocol import Mode, Notice, Receipt, Role
+from .protocol import Mode, Receipt, Role
 from .recording import Recording
 from .session import Origin, Phase, SessionConfig, Snapshot
 from .transports.broadcast import Broadcast
@@ -41,8 +41,8 @@ class Guest(Protocol):
     def receipt(self, receipt: Receipt) -> None:
         """What became of a control. Called on the engine's thread: must not block."""
 
-    def notice(self, notice: Notice) -> None:
-        """Something has happened to the session. Called on the event loop."""
+    def warn(self, error: WorldloomError) -> None:
+        """Something went wrong, and the session survives it. Called on the event loop."""
 
     def dismiss(self, error: WorldloomError) -> None:
         """There is no place for this guest any more. Called on the event loop."""
@@ -177,17 +177,16 @@ class Room:
         if not isinstance(error, EngineLost) or not self._fall_back():
             self.close(error)
             return
-        self._metrics.error(error.code)
-        self.tell(Notice(code=error.code, message=str(error), seconds=0))
+        self.warn(error)
 
     def _fall_back(self) -> bool:
         """Whether there is a snapshot to go on from. Frame numbers never go back, the world does by some seconds."""
         if self.kept is None:
             return False
-        if self.recording is not None:  # its log would not lead where the world is now
-            self.recording.stop(RecordingFailed("the engine has died; record again"))
         self.session = None
         self.snapshot = replace(self.kept, index=max(self.kept.index, self._shown + 1))
+        if self.recording is not None:
+            self.recording.rewound(self.snapshot.index, self.kept.index)
         return True
 
     async def orphan(self) -> bool:
@@ -205,8 +204,8 @@ class Room:
         await self._stop_showing()
         return self.snapshot is not None
 
-    async def keep(self) -> Snapshot:
-        """The session as it is now, between two steps.
+    async def remember(self) -> Snapshot:
+        """The session as it is now, between two steps. If its engine dies, it goes back no further than this.
 
         Raises:
             SessionClosed: it has ended.
@@ -214,7 +213,9 @@ class Room:
         """
         async with self.changing:
             if self.session is not None:
-                return await asyncio.wrap_future(self.engine.snapshot(self.session))
+                snapshot = await asyncio.wrap_future(self.engine.snapshot(self.session))
+                self.kept = snapshot if self.kept is not None else None  # it takes the place of one that was allowed
+                return snapshot
             if self.snapshot is None:
                 raise SessionClosed("the session has ended")
             return self.snapshot
@@ -270,10 +271,10 @@ class Room:
         self._driver = None
         return True
 
-    def tell(self, notice: Notice) -> None:
-        """Something has happened that everybody should know."""
+    def warn(self, error: WorldloomError) -> None:
+        """Tell everybody of something that went wrong and that the session survives."""
         for guest in self._guests():
-            guest.notice(notice)
+            guest.warn(error)
 
     def _guests(self) -> list[Guest]:
         return [*self._watchers, *([self._driver] if self._driver is not None else [])]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from fractions import Fraction
 from typing import Any
@@ -94,6 +94,7 @@ class Session:
         self._applied = 0  # seq of the last control that shaped a frame
         self._shaping: list[int] = []  # seqs sampled for the chunk that is being made
         self._sampled_ns = 0
+        self._fresh = True  # no frame was made since the stream began, or began anew
         self._rows = spec.actions.neutral(spec.chunk)  # sampled for the chunk that is being made
         self._receipts: list[Receipt] = []
 
@@ -181,6 +182,8 @@ class Session:
     def deliver(self, pixels: NDArray[np.uint8], *, step_ns: int, made_ns: int) -> Delivery:
         """Turn a chunk (F, H, W, 3) into frames, and name the controls that shaped it."""
         first = self.index
+        origin = replace(self.origin, image=None) if self._fresh else None
+        self._fresh = False
         frames = tuple(
             Frame(
                 index=first + offset,
@@ -192,7 +195,7 @@ class Session:
                 made_ns=made_ns,
                 show_ns=made_ns + self._clock.span_ns(offset) if self.mode == "realtime" else 0,
                 actions=self._rows[offset],
-                origin=self.origin,
+                origin=origin if offset == 0 else None,
             )
             for offset, picture in enumerate(pixels)
         )
@@ -207,6 +210,7 @@ class Session:
         assert self.restart is not None
         old, self.state = self.state, state
         self._applied, self.origin = self.restart
+        self._fresh = True
         self._answer(self._applied, "applied", self.index)
         self.restart = None
         self._anchor(now_ns)
@@ -229,11 +233,12 @@ class Session:
             paused=self.phase is Phase.PAUSED,
             clock=self._clock.state,
             state=state,
+            fresh=self._fresh,
         )
 
     def go_on(self, past: Snapshot, now_ns: int) -> None:
         """Take up where a snapshot ended; the time between is forgotten."""
-        self.index, self._applied = past.index, past.applied
+        self.index, self._applied, self._fresh = past.index, past.applied, past.fresh
         self.phase = Phase.PAUSED if past.paused else Phase.LIVE
         self._clock.go_on(past.clock)
         self._anchor(now_ns)

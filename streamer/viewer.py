@@ -76,9 +76,10 @@ class Viewer:
 
     # The event loop ---------------------------------------------------------------------------------------------------
 
-    def notice(self, notice: Notice) -> None:
-        """Something has happened to the session."""
-        self._outbox.put(encode(notice))
+    def warn(self, error: WorldloomError) -> None:
+        """Tell the client of something that went wrong and that the session survives."""
+        self._metrics.error(error.code)
+        self._outbox.put(encode(Notice(code=error.code, message=str(error), seconds=0)))
 
     def dismiss(self, error: WorldloomError) -> None:
         """The guest must go: say why, then end the connection."""
@@ -144,7 +145,7 @@ class Viewer:
             self._websocket.close()
         await self._webrtc.close()
 
-    def stats(self, engine: EngineStats, sessions: int, watchers: int, *, recording: bool) -> Stats:
+    def stats(self, engine: EngineStats, sessions: int, watchers: int, recording: bool) -> Stats:
         """Figures since the call before; also what Prometheus sees."""
         now = time.monotonic()
         total = _sum(self._past, self._webrtc, *([self._websocket] if self._websocket else []))

@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect
 from .config import ServerSettings
 from .errors import BadOffer, Busy, UnknownSession, WorldloomError
 from .metrics import Metrics
-from .protocol import IceServer, Notice, Receipt
+from .protocol import IceServer, Receipt
 from .room import Room
 from .rooms import Rooms
 from .tokens import bearer
@@ -81,8 +81,8 @@ class WhepViewer:
     def receipt(self, receipt: Receipt) -> None:
         """A spectator asks for nothing."""
 
-    def notice(self, notice: Notice) -> None:
-        """A player has no place for words."""
+    def warn(self, error: WorldloomError) -> None:
+        """There is no way to say so by WHEP: the picture stands still until it goes on."""
 
     def dismiss(self, error: WorldloomError) -> None:
         """The session has ended."""

@@ -23,14 +23,12 @@ from worldloom.streamer.transports.movie import Movie
 
 from .test_recordings import log_of, movie_of
 
-ORIGIN = Origin(1)
-
 
 def frame(index: int) -> Frame:
     now = time.monotonic_ns()
     pixels = np.full((64, 96, 3), 20 + index % 200, np.uint8)
     row = np.zeros(2, np.float32)
-    return Frame(index, index * 3000, pixels, 0, 0, now, now, actions=row, origin=ORIGIN)
+    return Frame(index, index * 3000, pixels, 0, 0, now, now, actions=row)
 
 
 class SlowDisk:
@@ -53,7 +51,7 @@ class SlowDisk:
         self.recording = Recording(self.show, world="toy", disk=self.disk, metrics=self.metrics)
         self.recording.watch()
         files = RecordingFiles(Folder(folder, 2**30), "slow", 2**30, Movie(height=128, width=192, period=3000))
-        files.begin(Start(0, ORIGIN, None), {})
+        files.begin(Start(0, Origin(1), None), {})
         self.recording.begin(files, since=0, longest=60.0, ended=self.ended.set_result)
         self.disk.submit(self.go_on.wait)
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import shutil
+from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from worldloom.streamer.protocol import unpack_frame
 from worldloom.streamer.session import Phase
 
 from .conftest import Client, Running, Serve
+from .test_engine_lost import kill
 from .test_tokens import SECRET, signed
 
 
@@ -88,6 +90,22 @@ def movie_of(folder: Path) -> list[tuple[int, np.ndarray[Any, Any]]]:
         ]
 
 
+def replayed(folder: Path) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
+    """(frame, picture) of every frame, made anew from the log and the state."""
+    world = ToyWorld()
+    (header,) = log_of(folder, "recording")
+    state = world.load((folder / header["state"]).read_bytes())
+    before: dict[int, bytes] = {}
+    for line in log_of(folder):
+        if line["type"] == "reset":
+            state = world.start(seed=line["seed"], prompt=line["prompt"])
+        elif line["type"] == "rewind":
+            state = world.load(before[line["to"]])
+        elif line["type"] == "frame":
+            before[line["frame"]] = world.save(state)
+            yield line["frame"], world.step([state], np.array([[line["action"]]], np.float32))[0, 0]
+
+
 async def test_a_movie_and_a_log_that_replay_the_session(serve: Serve, tmp_path: Path) -> None:
     async with serve(recordings=tmp_path) as server, server.client() as client:
         driver = await stepper(client)
@@ -130,14 +148,8 @@ async def test_a_movie_and_a_log_that_replay_the_session(serve: Serve, tmp_path:
         seen = picture[::2, ::2].astype(float) - driver.pictures[index]
         assert abs(seen).mean() < 8.0, "and they are the right ones"
 
-    world = ToyWorld()
-    state = world.load((tmp_path / header["state"]).read_bytes())
-    for line in log_of(tmp_path)[1:-1]:
-        if line["type"] == "reset":
-            state = world.start(seed=line["seed"], prompt=line["prompt"])
-        elif line["type"] == "frame":
-            picture = world.step([state], np.array([[line["action"]]], np.float32))[0, 0]
-            assert np.array_equal(picture, driver.pictures[line["frame"]]), "the log replays it to the byte"
+    for index, picture in replayed(tmp_path):
+        assert np.array_equal(picture, driver.pictures[index]), "the log replays it to the byte"
 
 
 async def test_what_a_crash_leaves_plays(serve: Serve, tmp_path: Path) -> None:
@@ -323,9 +335,37 @@ async def test_one_file_while_the_driver_is_away(serve: Serve, tmp_path: Path) -
             await client.send("bye")
         await server.freed()
     assert [line["action"] for line in log_of(tmp_path, "frame")] == driver.rows
-    assert not log_of(tmp_path, "reset"), "the same stream went on"
+    assert [line["frame"] for line in log_of(tmp_path, "reset")] == [0], "the same stream went on"
     assert len(movie_of(tmp_path)) == 16
     assert log_of(tmp_path, "end") == [{"type": "end", "frame": 16, "why": "stopped"}]
+
+
+async def test_an_engine_that_dies_takes_the_world_back_and_the_log_says_so(serve: Serve, tmp_path: Path) -> None:
+    async with serve(recordings=tmp_path, engine="process", snapshot_every=0.2) as server, server.client() as client:
+        await client.hello(video="websocket", format="raw")
+        room = next(iter(server.state.rooms))
+        await server.until(lambda: room.kept is not None)
+        await client.send("record", seq=1, on=True)
+        await client.expect("receipt", seq=1)
+        await client.send("key", seq=2, code="ArrowRight", down=True)
+        await client.expect("receipt", seq=2, status="applied")
+        await server.until(lambda: room.kept is not None and room.next_frame > room.kept.index + 1)
+        kill(server)
+        assert (await client.expect("notice"))["code"] == "engine_lost"
+        seen: dict[int, np.ndarray[Any, Any]] = {}
+        for _ in range(4):
+            header, pixels = unpack_frame(await client.picture())
+            seen[header.index] = np.frombuffer(pixels, np.uint8).reshape(96, 128, 3)
+        await client.send("record", seq=3, on=False)
+        await client.expect("receipt", seq=3)
+    (rewind,) = log_of(tmp_path, "rewind")
+    assert rewind["to"] < rewind["frame"]
+    again = dict(replayed(tmp_path))
+    assert list(again) == sorted(again)
+    assert max(seen) > rewind["frame"]
+    for index, picture in seen.items():
+        assert np.array_equal(again[index], picture)
+    assert log_of(tmp_path, "end")[0]["why"] == "stopped"
 
 
 async def test_an_orphan_that_is_given_up_ends_its_recording(serve: Serve, tmp_path: Path) -> None:

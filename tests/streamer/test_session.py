@@ -159,7 +159,7 @@ def test_a_frame_tells_when_its_controls_were_sampled_and_what_it_cost() -> None
 # Receipts -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_frame_carries_the_row_that_the_world_was_given_and_what_its_stream_started_from() -> None:
+def test_a_frame_carries_the_row_that_the_world_was_given_and_what_its_stream_began_from() -> None:
     driver = Driver()
     driver.post(key(1))
     rows = [driver.step(0)[0], driver.step(PERIOD)[0]]
@@ -170,10 +170,20 @@ def test_a_frame_carries_the_row_that_the_world_was_given_and_what_its_stream_st
     driver.session.read(PERIOD)
     driver.session.restarted("state 1", PERIOD)
     driver.step(2 * PERIOD)
-    before, same, begun = (frame.origin for frame in driver.frames)
-    assert before is same
-    assert begun == before
-    assert begun is not before, "anew from the same seed is anew"
+    assert [frame.origin for frame in driver.frames] == [Origin(seed=1), None, Origin(seed=1)], (
+        "told once for each start"
+    )
+
+
+def test_what_a_stream_began_from_is_told_although_it_was_away_before_its_first_frame() -> None:
+    driver = Driver()
+    past = driver.session.snapshot(b"")
+    driver.step(0)
+    for start, told in ((past, Origin(seed=1)), (driver.session.snapshot(b""), None)):
+        again = Driver()
+        again.session.go_on(start, PERIOD)
+        again.step(PERIOD)
+        assert again.frames[0].origin == told
 
 
 def test_a_control_is_applied_at_the_first_frame_it_shaped() -> None:
