@@ -279,7 +279,7 @@ class Connection:
 
     def _stats(self, viewer: Viewer, room: Room) -> Stats:
         live, recorded = self._server.rooms.live, room.recording is not None
-        return viewer.stats(room.engine.stats(), live, room.watchers, recording=recorded)
+        return viewer.stats(room.engine_stats(), live, room.watchers, recording=recorded)
 
     def _welcome(self, hello: Hello, room: Room, role: Role) -> Welcome:
         records = self._settings.recordings is not None
