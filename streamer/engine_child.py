@@ -145,7 +145,7 @@ class _Sink:
     def frame(self, frame: Frame) -> None:
         picture = self._ring.put(frame.pixels)
         if picture is not None:
-            frame = replace(frame, pixels=NO_PIXELS, origin=None)
+            frame = replace(frame, pixels=NO_PIXELS)
         elif self.session is not None and self.session.mode == "realtime":
             self.unsent += 1  # the parent is far behind: when it is back, a viewer will want newer ones
             if self.unsent == 1:

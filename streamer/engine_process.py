@@ -284,8 +284,8 @@ class EngineProcess(EngineHome):
             session.phase, session.index = view.phase, view.index
             if view.origin is not None:
                 session.origin = view.origin
-        if isinstance(news, Frame):
-            news = replace(news, pixels=news.pixels if pixels is None else pixels, origin=session.origin)
+        if isinstance(news, Frame) and pixels is not None:
+            news = replace(news, pixels=pixels)
         session.told(news)
 
     def _end(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from typing import Any
@@ -182,7 +182,7 @@ class Session:
     def deliver(self, pixels: NDArray[np.uint8], *, step_ns: int, made_ns: int) -> Delivery:
         """Turn a chunk (F, H, W, 3) into frames, and name the controls that shaped it."""
         first = self.index
-        origin = replace(self.origin, image=None) if self._fresh else None
+        origin = self.origin if self._fresh else None
         self._fresh = False
         frames = tuple(
             Frame(
