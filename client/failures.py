@@ -18,5 +18,5 @@ def raised(message: Error) -> WorldloomError:
     """The exception of that code; a plain `WorldloomError` carries a code that this version does not know."""
     kinds = {kind.code: kind for kind in _tree(WorldloomError)}  # of kinds that share a code, the most specific
     error = kinds.get(message.code, WorldloomError)(message.message, seq=message.seq)
-    error.code, error.retryable = message.code, message.retryable
+    error.code, error.retryable, error.retry_after = message.code, message.retryable, message.retry_after
     return error

@@ -2,6 +2,11 @@
 
 const EVERY = 500;
 const TRANSPORTS = { webrtc: 'WebRTC', websocket: 'WebSocket', none: '–' };
+/** What an overloaded server gives up, for people. */
+const REDUCED = {
+  steps: 'The server is busy: it dreams in fewer steps for now.',
+  rate: 'The server is busy: time passes more slowly here for now.',
+};
 const PARTS = ['wait', 'compute', 'encode', 'network', 'display'];
 
 const byId = (id) => document.getElementById(id);
@@ -24,6 +29,9 @@ function draw(world) {
   byId('v-rate').textContent = number(stats.bitrate_kbps, 'kbit/s');
   byId('v-transport').textContent = TRANSPORTS[stats.transport];
   byId('v-size').textContent = `${world.info.width} × ${world.info.height}`;
+  const reduced = REDUCED[stats.server?.reduced] ?? '';
+  byId('reduced').hidden = reduced === '';
+  if (byId('reduced').textContent !== reduced) byId('reduced').textContent = reduced; // said aloud only when it changes
   byId('parts').hidden = p50 === null;
   for (const name of PARTS) {
     const ms = stats.parts_ms[name];

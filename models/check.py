@@ -5,11 +5,11 @@ Knows only the interface. Raises `AssertionError` with a sentence that says whic
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from .spec import Actions, Frames, WorldModel, WorldSpec
+from .spec import Actions, AdjustableWorld, Frames, WorldModel, WorldSpec
 
 
 def check_world(model: WorldModel[Any], *, chunks: int = 4, tolerance: int = 0) -> None:
@@ -32,6 +32,8 @@ def check_world(model: WorldModel[Any], *, chunks: int = 4, tolerance: int = 0) 
     changed = plan[:chunks] + other[chunks:]
     _same(first[:chunks], dream(model, 7, changed)[:chunks], "a later action changed an earlier frame")
     _refuses(model, plan[0])
+    if spec.steps != (0, 0):
+        _adjusts(cast(AdjustableWorld[Any], model), plan[0])
 
 
 def random_actions(spec: WorldSpec, seed: int) -> Actions:
@@ -115,6 +117,22 @@ def _refuses(model: WorldModel[Any], actions: Actions) -> None:
     model.release(state)
     model.release(state)
     _raises(lambda: model.step([state], actions), "step() took a released state")
+
+
+def _adjusts(model: AdjustableWorld[Any], actions: Actions) -> None:
+    fewest, most = model.spec.steps
+
+    def frames(steps: int | None) -> Frames:
+        state = model.start(seed=7)
+        made = model.step([state], actions, steps=steps)
+        model.release(state)
+        return made
+
+    _same([frames(None)], [frames(most)], "all denoising steps gave other frames than no choice of steps")
+    for steps in range(fewest, most + 1):
+        _same([frames(steps)], [frames(steps)], "as many denoising steps gave other frames")
+    _raises(lambda: frames(fewest - 1), "step() took fewer denoising steps than the spec allows")
+    _raises(lambda: frames(most + 1), "step() took more denoising steps than the spec allows")
 
 
 def _raises(call: Any, broken: str) -> None:

@@ -103,6 +103,12 @@ class WorldSpec:
     images: bool = False  # `start` accepts a picture
     title: str = ""  # for people: one line
     help: str = ""  # for people: how to move, one line
+    steps: tuple[int, int] = (0, 0)  # denoising steps: fewest that will do, and what it takes; (0, 0): no choice
+
+    def __post_init__(self) -> None:
+        fewest, most = self.steps
+        if self.steps != (0, 0) and not 1 <= fewest <= most:
+            raise ValueError(f"expected the range of denoising steps to rise from at least 1, got {self.steps}")
 
 
 StateT = TypeVar("StateT")
@@ -148,3 +154,14 @@ class WorldModel(Protocol[StateT]):
 
     def release(self, state: StateT) -> None:
         """Free what the state holds. Releasing twice is allowed; stepping a released state is an error."""
+
+
+class AdjustableWorld(WorldModel[StateT], Protocol):
+    """A world whose `spec.steps` is a range: it can be asked for fewer denoising steps, from call to call."""
+
+    def step(self, states: Sequence[StateT], actions: Actions, *, steps: int | None = None) -> Frames:
+        """As `WorldModel.step`, in so many denoising steps; None: as many as it takes by itself.
+
+        Raises:
+            ValueError: `steps` is outside `spec.steps`, besides what `WorldModel.step` refuses.
+        """

@@ -140,6 +140,7 @@ def spec_from_table(table: dict[str, Any]) -> WorldSpec:
         title=table.get("title", ""),
         help=table.get("help", ""),
         images=table.get("images", False),
+        steps=_range(table.get("steps", (0, 0))),
     )
 
 
@@ -155,6 +156,7 @@ def spec_to_table(spec: WorldSpec) -> dict[str, Any]:
         "title": spec.title,
         "help": spec.help,
         "images": spec.images,
+        "steps": list(spec.steps),
         "actions": {
             "buttons": list(actions.buttons),
             "axes": [vars(axis) for axis in actions.axes],
@@ -162,6 +164,11 @@ def spec_to_table(spec: WorldSpec) -> dict[str, Any]:
             "look": [name or "" for name in actions.look],
         },
     }
+
+
+def _range(numbers: Sequence[int]) -> tuple[int, int]:
+    fewest, most = numbers
+    return fewest, most
 
 
 def _pair(names: Sequence[str]) -> tuple[str | None, str | None]:

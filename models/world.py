@@ -24,7 +24,7 @@ from .dit import CausalDiT
 from .keyframes import Keyframes
 from .kv_cache import CacheConfig, KVCache
 from .memory import CachedMemory
-from .sampler import denoise
+from .sampler import denoise, fewer
 from .spec import Actions, Frames, Image, WorldSpec
 
 START_REPEATS = 4  # times that a start picture enters the memory: a stream that begins at rest
@@ -81,6 +81,8 @@ class DiTWorld:
         self.device, self.dtype = torch.device(device), dtype
         if dit.config.recalls != (keyframes is not None):
             raise ValueError("expected keyframes if and only if the network recalls them")
+        if spec.steps != (0, 0) and spec.steps[1] != len(config.sigmas) - 1:
+            raise ValueError(f"expected at most {len(config.sigmas) - 1} denoising steps, got the range {spec.steps}")
         self.keyframes = keyframes.to(self.device) if keyframes else None
         self.dit = dit.to(self.device, dtype).eval().requires_grad_(False)
         self.autoencoder = autoencoder.to(self.device, dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
@@ -120,11 +122,11 @@ class DiTWorld:
         return state
 
     @torch.inference_mode()
-    def step(self, states: Sequence[DiTState], actions: Actions) -> Frames:
+    def step(self, states: Sequence[DiTState], actions: Actions, *, steps: int | None = None) -> Frames:
         """Advance each stream by one chunk: (B, F, A) actions -> (B, F, H, W, 3) pictures."""
-        rows = self._check(states, actions)
+        rows = self._check(states, actions, steps)
         noise = self._noise(states, purpose=0)
-        latents = self._denoise(states, noise, rows)
+        latents = self._denoise(states, noise, rows, fewer(self.config.sigmas, steps))
         self._commit(states, latents, rows)
         return self._decode(latents)
 
@@ -186,7 +188,7 @@ class DiTWorld:
             draws.append(torch.randn(shape, generator=generator))
         return torch.stack(draws).to(self.device)
 
-    def _denoise(self, states: Sequence[DiTState], noise: Tensor, rows: Tensor) -> Tensor:
+    def _denoise(self, states: Sequence[DiTState], noise: Tensor, rows: Tensor, levels: Sequence[float]) -> Tensor:
         """(B, F, C, h, w) finished latents."""
         memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, self._yaws(states, rows))
         past, told = self._past(states), self._told(states, rows)
@@ -195,7 +197,7 @@ class DiTWorld:
             level = torch.full(x.shape[:2], sigma, device=self.device)
             return self.dit(x, past, level, told, memory)
 
-        return unit_cells(denoise(velocity, noise, self.config.sigmas))
+        return unit_cells(denoise(velocity, noise, levels))
 
     def _commit(self, states: Sequence[DiTState], latents: Tensor, rows: Tensor) -> None:
         """One pass over the finished chunk leaves its keys and values in the caches; the streams move on."""
@@ -223,7 +225,9 @@ class DiTWorld:
 
     # -- what the calls need -------------------------------------------------------------------------------------
 
-    def _check(self, states: Sequence[DiTState], actions: Actions) -> Tensor:
+    def _check(self, states: Sequence[DiTState], actions: Actions, steps: int | None) -> Tensor:
+        if steps is not None and not self.spec.steps[0] <= steps <= self.spec.steps[1]:
+            raise ValueError(f"expected denoising steps within {self.spec.steps}, got {steps}")
         want = (len(states), self.spec.chunk, len(self.spec.actions.columns))
         if actions.shape != want:
             raise ValueError(f"expected actions of shape {want}, got {actions.shape}")

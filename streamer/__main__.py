@@ -50,7 +50,7 @@ def serve(
     world: Annotated[list[str] | None, typer.Option(help="a world to serve; give it again for more")] = None,
     host: Annotated[str | None, typer.Option(help="address to listen on; 127.0.0.1 by default")] = None,
     port: Annotated[int | None, typer.Option(help="0: any free one; 8000 by default")] = None,
-    max_sessions: Annotated[int | None, typer.Option(help="open at once on each world")] = None,
+    max_sessions: Annotated[int | None, typer.Option(help="at most on each world; 0: as many as fit")] = None,
     config: Annotated[Path | None, typer.Option(help="settings, a TOML file like configs/server.toml")] = None,
     log: Annotated[LogStyle, typer.Option("--log-format", "--log", help="style of the log")] = LogStyle.TEXT,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
@@ -182,6 +182,7 @@ def evaluate(
 def engine(
     world: Annotated[str, typer.Option(help="which world")],
     seconds: Annotated[float, typer.Option(min=1.0, help="of measurement, after a warm-up")] = 20.0,
+    sessions: Annotated[int, typer.Option(min=0, help="at once; 0: as many as fit")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """How fast a world steps, paced by its own clock."""
@@ -189,7 +190,7 @@ def engine(
     from .errors import WorldloomError
 
     try:
-        _report(bench_engine(world, seconds), as_json)
+        _report(bench_engine(world, seconds, sessions=sessions), as_json)
     except (ValueError, WorldloomError) as error:
         raise _refuse(str(error)) from error
 

@@ -45,27 +45,37 @@ class _Stopwatch:
         self.error = error
 
 
-def bench_engine(world: str, seconds: float, *, seed: int = 1, warm_up: float = WARM_UP_S) -> dict[str, Any]:
-    """Play `world` for so many seconds and measure.
+def bench_engine(
+    world: str, seconds: float, *, sessions: int = 1, seed: int = 1, warm_up: float = WARM_UP_S
+) -> dict[str, Any]:
+    """Play `world` for so many seconds and measure; in so many realtime sessions at once, 0: as many as fit.
 
     Raises:
+        Busy: fewer fit.
         ValueError: no such world.
         WorldloomError: the world failed.
     """
     model = open_world(world)
     spec = model.spec
     period_ms = 1000.0 * float(spec.chunk / spec.fps)
-    watch = _Stopwatch()
     with Engine(model) as engine:
+        engine.measure().result()
+        capacity = engine.capacity()
+        watches = [_Stopwatch() for _ in range(sessions or capacity.places.count)]
+        watch, *others = watches
         session = engine.open(watch, Origin(seed))
+        for number, other in enumerate(others, 1):
+            engine.open(other, Origin(seed + number))
         play(session, spec.actions, warm_up, seed=seed)
         begun, stalls = time.monotonic_ns(), engine.stats().stalls
+        frames = [one.frames for one in watches]
         play(session, spec.actions, seconds, seed=seed + 1)
         spent = (time.monotonic_ns() - begun) / 1e9
-        stalls = engine.stats().stalls - stalls
-        if watch.error is not None:
-            raise watch.error
-        engine.close(session).result(timeout=10)
+        slowest = min(one.frames - before for one, before in zip(watches, frames, strict=True))
+        stalls, level = engine.stats().stalls - stalls, engine.stats().level
+        for one in watches:
+            if one.error is not None:
+                raise one.error
     steps = [ns / 1e6 for at, ns in watch.steps.items() if at >= begun]
     p50, p95 = np.percentile(steps, (50, 95))
     return {
@@ -73,13 +83,17 @@ def bench_engine(world: str, seconds: float, *, seed: int = 1, warm_up: float = 
         "hardware": hardware(),
         **_torch(),
         "seconds": round(spent, 2),
+        "sessions": len(watches),
+        "places": {"count": capacity.places.count, "limit": capacity.places.limit},
+        "step_ms_by_batch": capacity.table()["step_ms"],
         "steps": len(steps),
         "step_ms": {"p50": round(float(p50), 2), "p95": round(float(p95), 2)},
         "period_ms": round(period_ms, 2),
         "realtime_factor": round(period_ms / float(p50), 2),
         "world_fps": float(spec.fps),
-        "fps": round(len(steps) * spec.chunk / spent, 2),
+        "fps": round(slowest / spent, 2),
         "stalls": stalls,
+        "overload_level": level,
         "peak_rss_mb": round(peak_rss_mb(), 1),
     }
 

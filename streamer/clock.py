@@ -67,6 +67,10 @@ class FrameClock:
         self.forgiven_ns += late_ns
         return late_ns
 
+    def stretch(self, frames: int, times: Fraction) -> None:
+        """The last `frames` frames are shown `times` as long as the rate says; all that follow move by that."""
+        self.forgiven_ns += int((times - 1) * self._nominal_ns(frames))
+
     def due(self, index: int) -> int:
         """When frame `index` is due, in the caller's nanoseconds.
 

@@ -28,7 +28,8 @@ class ServerSettings(BaseSettings):
     host: str = "127.0.0.1"  # address to listen on; anything but loop-back serves strangers
     port: int = Field(default=8000, ge=0, le=65535)  # 0: any free one
     worlds: tuple[str, ...] = ()  # names to serve, the first is the default; empty: all that ship, or "toy"
-    max_sessions: int = Field(default=4, ge=1, le=1024)  # open at once on each world; the next one is told "busy"
+    max_sessions: int = Field(default=0, ge=0, le=1024)  # at most, on each world; 0: as many as fit, up to 64
+    step_share: float = Field(default=0.85, gt=0, le=1)  # of a frame's time that a step of all sessions may take
     max_connections: int = Field(default=64, ge=1, le=4096)  # open WebSockets, with or without a session
 
     auth: Literal["auto", "on", "off"] = "auto"  # ask for tokens: auto does unless only this machine can reach us

@@ -278,7 +278,8 @@ class Connection:
             self._outbox.put(encode(self._stats(viewer, room)), news=True)
 
     def _stats(self, viewer: Viewer, room: Room) -> Stats:
-        return viewer.stats(room.engine.stats(), self._server.rooms.live, room.watchers, room.recording is not None)
+        live, recorded = self._server.rooms.live, room.recording is not None
+        return viewer.stats(room.engine_stats(), live, room.watchers, recording=recorded)
 
     def _welcome(self, hello: Hello, room: Room, role: Role) -> Welcome:
         records = self._settings.recordings is not None

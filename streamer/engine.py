@@ -11,12 +11,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from worldloom.models.spec import WorldModel, WorldSpec
 
-from .errors import Busy, EngineLost, SessionClosed, WorldloomError
+from .capacity import Capacity
+from .errors import EngineLost, SessionClosed, WorldloomError
+from .hardware import available_memory
 from .home import EngineHome, LiveSession
 from .protocol import Mode
 from .scheduler import EngineConfig as EngineConfig
@@ -37,6 +39,11 @@ class _Opening:
     mode: Mode
     answer: Future[LiveSession]
 
+    @property
+    def paced(self) -> bool:
+        """Whether the clock will pace it."""
+        return (self.start.mode if isinstance(self.start, Snapshot) else self.mode) == "realtime"
+
 
 @dataclass(frozen=True, eq=False)
 class _Saving:
@@ -51,6 +58,7 @@ class Engine(EngineHome):
     """One world on one device, and the sessions that share it.
 
     `start` runs it on a thread of its own. A test drives it without one, by `submit` and `turn`, under its own clock.
+    `free_bytes` tells the memory that nobody uses.
     """
 
     def __init__(
@@ -59,17 +67,21 @@ class Engine(EngineHome):
         config: EngineConfig | None = None,
         *,
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        free_bytes: Callable[[], int | None] | None = None,
     ) -> None:
         self.model = model
         self.config = config or EngineConfig()
         self.over: Future[None] = Future()
         self.over.set_running_or_notify_cancel()  # whoever waits for it may be cancelled, it may not
+        self.others = lambda: 0.0
+        self._free_bytes = free_bytes or (lambda: available_memory(str(getattr(model, "device", "cpu"))))
         self._clock_ns = clock_ns
         self._bell = threading.Condition()  # guards the requests, and wakes the loop
         self._woken = False
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._requests: deque[_Opening] = deque()  # bounded: `max_sessions` counts them
+        self._measuring: deque[Future[None]] = deque()  # bounded: the warm-up asks once
         self._savings: deque[_Saving] = deque()  # bounded: a session has one keeper, which waits for each
         self._scheduler = Scheduler(model, self.config, clock_ns=clock_ns, wake=self._wake)
 
@@ -109,15 +121,14 @@ class Engine(EngineHome):
 
     def submit(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> Future[LiveSession]:
         """See `EngineHome`."""
-        answer: Future[LiveSession] = Future()
+        opening = _Opening(sink, start, mode, Future())
         with self._bell:
             if self._stopping:
                 raise SessionClosed("the engine has stopped; no session can be opened")
-            if len(self._scheduler) + len(self._requests) >= self.config.max_sessions:
-                raise Busy(f"all {self.config.max_sessions} sessions are taken; try again later")
-            self._requests.append(_Opening(sink, start, mode, answer))
+            self._with_requests().check(paced=opening.paced)
+            self._requests.append(opening)
         self._wake()
-        return answer
+        return opening.answer
 
     def open(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> LiveSession:
         """As `submit`, and wait for it. Not on an event loop."""
@@ -137,11 +148,30 @@ class Engine(EngineHome):
         return answer
 
     def stats(self) -> EngineStats:
-        """Counters and percentiles."""
-        return self._scheduler.stats()
+        """See `EngineHome`."""
+        return replace(self._scheduler.stats(), free_bytes=self._free_bytes())
+
+    def measure(self) -> Future[None]:
+        """See `EngineHome`."""
+        answer: Future[None] = Future()
+        with self._bell:
+            if self._stopping:
+                answer.set_exception(SessionClosed("the engine has stopped"))
+                return answer
+            self._measuring.append(answer)
+        self._wake()
+        return answer
+
+    def _with_requests(self) -> Capacity:
+        """Whoever waits for a session counts like those who have one."""
+        stats, paced = self.stats(), [one.paced for one in self._requests]
+        stats = replace(stats, sessions=stats.sessions + len(paced), realtime=stats.realtime + sum(paced))
+        return self.capacity(stats)
 
     def turn(self) -> int | None:
         """One pass of the loop; returns when the next step is due. For the engine's thread, or a test without one."""
+        while self._measuring:
+            self._measure_next()
         while self._savings:  # first: what they end makes room for what opens
             self._save_next()
         while self._requests:
@@ -185,6 +215,17 @@ class Engine(EngineHome):
         if session is not None:
             request.answer.set_result(session)
 
+    def _measure_next(self) -> None:
+        answer = self._measuring.popleft()
+        if not answer.set_running_or_notify_cancel():
+            return
+        try:
+            self._scheduler.pace.measure()
+        except Exception as error:
+            answer.set_exception(error)
+        else:
+            answer.set_result(None)
+
     def _save_next(self) -> None:
         request = self._savings.popleft()
         if not request.answer.set_running_or_notify_cancel():
@@ -201,9 +242,10 @@ class Engine(EngineHome):
         stopped = why or SessionClosed("the engine has stopped")
         with self._bell:
             self._stopping = True  # also when the loop died of itself: nobody may wait for it
-            requests: list[_Opening | _Saving] = [*self._requests, *self._savings]
-            self._requests, self._savings = deque(), deque()
-        for request in requests:
-            if request.answer.set_running_or_notify_cancel():
-                request.answer.set_exception(stopped)
+            answers: list[Future[Any]] = [opening.answer for opening in self._requests]
+            answers += [*(saving.answer for saving in self._savings), *self._measuring]
+            self._requests, self._savings, self._measuring = deque(), deque(), deque()
+        for answer in answers:
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(stopped)
         self._scheduler.end_all(stopped)

@@ -68,6 +68,14 @@ class Open:
     call: int
     start: Origin | Snapshot
     mode: Mode
+    others: float  # load of other engines on this machine
+
+
+@dataclass(frozen=True)
+class Measure:
+    """It is to be known how many sessions fit."""
+
+    call: int
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,7 @@ class Answer:
     """To a call."""
 
     call: int
-    result: View | Snapshot | Exception
+    result: View | Snapshot | Exception | None
 
 
 @dataclass(frozen=True)
@@ -171,10 +179,12 @@ class _Desk:
         self._engine, self._ring, self._send = engine, ring, send
         self._sinks: dict[int, _Sink] = {}  # of sessions that have not ended; bounded: the engine counts them
 
-    def obey(self, message: Open | Save | Post | Ask) -> None:
+    def obey(self, message: Open | Measure | Save | Post | Ask) -> None:
         match message:
             case Open():
                 self._open(message)
+            case Measure(call=call):
+                self._engine.measure().add_done_callback(lambda done: self._send(Answer(call, _result(done))))
             case Save():
                 self._save(message)
             case Post() | Ask():
@@ -192,6 +202,7 @@ class _Desk:
                 result = sink.view()
             self._send(Answer(message.call, result))
 
+        self._engine.others = lambda: message.others
         try:
             self._engine.submit(sink, message.start, message.mode).add_done_callback(opened)
         except WorldloomError as error:

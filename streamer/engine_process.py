@@ -21,7 +21,7 @@ from typing import Any
 from worldloom.models.spec import WorldSpec
 
 from .controls import ControlState
-from .engine_child import Answer, Ask, Job, Open, Post, Ring, Save, Told, View, main
+from .engine_child import Answer, Ask, Job, Measure, Open, Post, Ring, Save, Told, View, main
 from .errors import EngineLost, ModelFault, RateLimited, SessionClosed, WorldloomError
 from .frame_ring import FrameRing
 from .frames import Frame
@@ -111,6 +111,7 @@ class EngineProcess(EngineHome):
         self.config = job.config
         self.over: Future[None] = Future()
         self.over.set_running_or_notify_cancel()  # whoever waits for it may be cancelled, it may not
+        self.others = lambda: 0.0
         self._job = job
         self._spec: WorldSpec | None = None
         self._stats = NOTHING
@@ -192,7 +193,7 @@ class EngineProcess(EngineHome):
                 self._sessions[number] = session
             return session
 
-        return self._call(number, Open(number, start, mode), opened)
+        return self._call(number, Open(number, start, mode, self.others()), opened)
 
     def snapshot(self, session: LiveSession, *, end: bool = False) -> Future[Snapshot]:
         """See `EngineHome`."""
@@ -205,11 +206,16 @@ class EngineProcess(EngineHome):
             answer.set_exception(error)
             return answer
 
+    def measure(self) -> Future[None]:
+        """See `EngineHome`."""
+        number = next(self._numbers)
+        return self._call(number, Measure(number), lambda _: None)
+
     def stats(self) -> EngineStats:
         """What the child said last; it says so four times a second."""
         with self._lock:
             sessions = list(self._sessions.values())
-        stats = self._stats if not self._gone else replace(self._stats, sessions=0, states=0)
+        stats = self._stats if not self._gone else replace(self._stats, sessions=0, states=0, realtime=0)
         return replace(stats, refused=stats.refused + sum(session.refused for session in sessions))
 
     def send(self, message: Any) -> None:

@@ -42,10 +42,12 @@ class WorldloomError(Exception):
         code: stable, snake_case, safe to switch on; it is what crosses the wire.
         retryable: the same request may succeed later.
         seq: the message that caused it, where one is known.
+        retry_after: seconds after which the same request is worth trying again, where that can be told.
     """
 
     code = "internal_error"
     retryable = False
+    retry_after: float | None = None
 
     def __init__(self, message: str, *, seq: int | None = None) -> None:
         super().__init__(message)
@@ -141,6 +143,7 @@ class Busy(WorldloomError):
 
     code = "busy"
     retryable = True
+    retry_after: float = 5.0
 
 
 class Draining(WorldloomError):

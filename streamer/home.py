@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol, Self
 
 from worldloom.models.spec import WorldSpec
 
+from .capacity import Capacity, capacity_of
 from .origin import Origin, Restart, Snapshot
 from .protocol import Control, Mode
 from .scheduler import EngineConfig, EngineStats, SessionSink
@@ -44,6 +46,7 @@ class EngineHome(ABC):
 
     config: EngineConfig
     over: Future[None]  # done when the engine runs no more, asked for or not
+    others: Callable[[], float]  # load of other engines that share the machine, for admission
 
     @property
     @abstractmethod
@@ -84,8 +87,31 @@ class EngineHome(ABC):
         """
 
     @abstractmethod
+    def measure(self) -> Future[None]:
+        """Ask for steps for nobody, to know how many sessions fit. The future fails as the world does."""
+
+    @abstractmethod
     def stats(self) -> EngineStats:
-        """Counters and percentiles."""
+        """Counters and percentiles, and what was measured."""
+
+    @property
+    def load(self) -> float:
+        """Share of a chunk's duration that one step of all realtime sessions takes."""
+        stats = self.stats()
+        return stats.measured.load(stats.realtime)
+
+    def capacity(self, stats: EngineStats | None = None) -> Capacity:
+        """What there is, is taken and is left; by these figures, or the latest."""
+        stats = stats or self.stats()
+        return capacity_of(
+            stats.measured,
+            sessions=stats.sessions,
+            realtime=stats.realtime,
+            setting=self.config.max_sessions,
+            share=self.config.share,
+            others=self.others(),
+            free_bytes=stats.free_bytes,
+        )
 
     async def open_async(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> LiveSession:
         """As `submit`, and await it. A caller that is cancelled meanwhile leaves no session behind."""

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from worldloom.models.catalog import open_world, shipped_worlds
 from worldloom.models.spec import WorldModel
 
+from .capacity import Capacity
 from .engine import Engine, EngineConfig, EngineStats
 from .engine_child import Job
 from .engine_process import EngineProcess
@@ -36,10 +37,12 @@ PATIENCE = 30.0  # seconds, the longest such wait: it doubles while engines die 
 class HostedWorld:
     """One world of this server."""
 
-    def __init__(self, name: str, make: Make) -> None:
+    def __init__(self, name: str, make: Make, beside: Callable[[HostedWorld], float] = lambda _: 0.0) -> None:
+        """`beside` tells the load of the other worlds on this machine."""
         self.source = name  # what it is loaded from: a name of the catalog, a path, or module:Class
         self.trouble = ""  # why it is closed; empty while all is well
         self._make = make
+        self._beside = beside
         self._engine: EngineHome | None = None
         self._ending = False
         self._loaded = asyncio.Event()  # the engine is there, or never will be
@@ -69,6 +72,15 @@ class HostedWorld:
     def stats(self) -> EngineStats | None:
         """What the engine did and holds; None before there is one."""
         return self._engine.stats() if self._engine else None
+
+    @property
+    def load(self) -> float:
+        """Share of a frame's time that a step of its realtime sessions takes."""
+        return self._engine.load if self._engine else 0.0
+
+    def capacity(self) -> Capacity | None:
+        """How many sessions it takes; None before there is an engine."""
+        return self._engine.capacity() if self._engine else None
 
     async def entrance(self) -> EngineHome:
         """The engine, once the world is proven.
@@ -131,6 +143,7 @@ class HostedWorld:
     def _start(self) -> None:
         """Start an engine. Whoever waits for this may be cancelled: an engine that comes too late ends here."""
         engine = self._make(self.source)
+        engine.others = lambda: self._beside(self)
         engine.start()
         self._engine = engine
         if self._ending:
@@ -154,10 +167,14 @@ class HostedWorlds:
         chosen = tuple(names) or shipped_worlds() or ("toy",)
         if len(set(chosen)) != len(chosen):
             raise ValueError(f"expected distinct worlds, got {chosen}")
-        self._worlds = tuple(HostedWorld(name, make) for name in chosen)
+        self._worlds = tuple(HostedWorld(name, make, self._load_beside) for name in chosen)
 
     def __iter__(self) -> Iterator[HostedWorld]:
         return iter(self._worlds)
+
+    def _load_beside(self, world: HostedWorld) -> float:
+        """They share the machine: what the others take is not there for this one."""
+        return sum(other.load for other in self._worlds if other is not world)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from . import errors
+from .capacity import LIMITS, Capacity
 from .transports.tally import Departure
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -27,6 +28,9 @@ class Metrics:
         self.states = self._gauge("states", "model states held", "world")
         self.phases = self._gauge("sessions_by_phase", "sessions, orphans among them", "phase")
         self.ready = self._gauge("ready", "1 when a warm-up session has run through the whole path", "world")
+        self.places = self._gauge("places", "sessions that each limit alone allows", "world", "limit")
+        self.load = self._gauge("load", "share of a chunk's duration that one realtime step takes", "world")
+        self.overload = self._gauge("overload_level", "0: nothing is given up for speed", "world")
         self.opened = self._counter("sessions_opened", "sessions since the start", "world", "video")
         self.frames = self._counter("frames", "frames that left", "world", "video")
         self.octets = self._counter("video_bytes", "bytes of pictures that left", "world", "video")
@@ -57,6 +61,17 @@ class Metrics:
     def error(self, code: str) -> None:
         """An error was told to a client."""
         self.errors.labels(code if code in CODES else "other").inc()
+
+    def capacity(self, world: str, capacity: Capacity | None) -> None:
+        """How many sessions a world takes."""
+        if capacity is None:
+            return
+        for limit in LIMITS:
+            places: int | None = getattr(capacity.places, limit)
+            if places is not None:
+                self.places.labels(world, limit).set(places)
+        self.load.labels(world).set(capacity.load)
+        self.overload.labels(world).set(capacity.measured.level)
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""

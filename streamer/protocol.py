@@ -44,6 +44,7 @@ Mode: TypeAlias = Literal["realtime", "lockstep"]
 Video: TypeAlias = Literal["webrtc", "websocket", "none"]
 Role: TypeAlias = Literal["drive", "watch"]
 Status: TypeAlias = Literal["applied", "superseded", "expired", "rejected"]
+Reduced: TypeAlias = Literal["", "steps", "rate"]
 
 Seq = Annotated[int, Field(ge=1, le=MAX_INT, description="chosen by the client; the receipt names it")]
 Seed = Annotated[int, Field(ge=0, le=MAX_INT, description="of the world's random numbers")]
@@ -318,6 +319,8 @@ class Stats(Message):
     sessions: Count = Field(default=0, description="open on this server")
     watchers: Count = Field(default=0, description="spectators of this session")
     recording: bool = Field(default=False, description="this session is being recorded")
+    reduced: Reduced = Field(default="", description="what an overloaded server gives up: denoising steps, or the rate")
+    level: Count = Field(default=0, description="how much it gives up: 0 nothing, 1 the least")
 
 
 class Pong(Message):
@@ -335,6 +338,9 @@ class Error(Message):
     message: Text = Field(description="for people")
     seq: Seq | None = Field(default=None, description="the message that caused it, where one is known")
     retryable: bool = Field(default=False, description="the same request may succeed later")
+    retry_after: Annotated[float, Field(ge=0.0, le=1e9)] | None = Field(
+        default=None, description="seconds after which that is worth trying"
+    )
 
 
 # Text to message and back ---------------------------------------------------------------------------------------------
@@ -373,7 +379,13 @@ def encode(message: Message) -> str:
 
 def refusal(error: WorldloomError) -> tuple[Error | Receipt, ...]:
     """What to send for an error: the error and, where its control is known, the receipt `rejected`."""
-    told = Error(code=error.code, message=str(error)[:2048], seq=error.seq, retryable=error.retryable)
+    told = Error(
+        code=error.code,
+        message=str(error)[:2048],
+        seq=error.seq,
+        retryable=error.retryable,
+        retry_after=error.retry_after,
+    )
     return (told,) if error.seq is None else (told, Receipt(seq=error.seq, status="rejected"))
 
 

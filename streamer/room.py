@@ -26,6 +26,7 @@ from .home import EngineHome, LiveSession
 from .metrics import Metrics
 from .protocol import Mode, Receipt, Role
 from .recording import Recording
+from .scheduler import EngineStats
 from .session import Origin, Phase, SessionConfig, Snapshot
 from .transports.broadcast import Broadcast
 
@@ -113,6 +114,11 @@ class Room:
     def watchers(self) -> int:
         """Spectators."""
         return len(self._watchers)
+
+    def engine_stats(self) -> EngineStats:
+        """The engine's figures, as far as they concern this session: nothing is given up where no clock paces."""
+        stats = self.engine.stats()
+        return stats if self.mode == "realtime" else replace(stats, level=0, reduced="")
 
     # The engine's thread: a SessionSink ------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ class Rooms:
         """Who waits for a world. Raises `UnknownWorld`."""
         name = self._worlds.named(world).name
         if name not in self._lines:
-            self._lines[name] = WaitingLine(limit=self._settings.max_waiting, places=self._settings.max_sessions)
+            self._lines[name] = WaitingLine(limit=self._settings.max_waiting, places=lambda: self._places(name))
         return self._lines[name]
 
     async def admit(self, hello: Hello, tokens: Tokens, place: Place | None = None) -> tuple[Room, Role]:
@@ -87,8 +87,13 @@ class Rooms:
             return self.named(claims.session), "watch"
         if tokens.read(hello.token, "drive").world not in (None, hello.world):
             raise Unauthorized(f"expected hello to ask for the world {claims.world!r}, which this token is for")
-        self.line(hello.world).check_turn(place)
-        return await self._create(hello), "drive"
+        line = self.line(hello.world)
+        try:
+            line.check_turn(place)
+            return await self._create(hello), "drive"
+        except Busy as busy:
+            busy.retry_after = line.retry_after_s()
+            raise
 
     def watched(self, token: str) -> Room:
         """The room that a watch token opens. Raises `UnknownSession`."""
@@ -196,6 +201,10 @@ class Rooms:
         if self._settings.snapshot_every:
             self.spawn(self._keep_snapshot(room))
         return room
+
+    def _places(self, world: str) -> int:
+        capacity = self._worlds.named(world).capacity()
+        return capacity.places.count if capacity else 1
 
     async def _resume(self, token: str) -> Room:
         room = self._find(token, "resume")

@@ -19,11 +19,14 @@ import numpy as np
 
 from worldloom.models.spec import Actions, Frames, WorldModel
 
-from .clock import FrameClock
+from .capacity import Measured
+from .due import Dues, batch_of, beat_of, dues_of
 from .errors import ModelFault, SessionClosed, Unsupported, WorldloomError
 from .frames import Frame
-from .protocol import Mode, Receipt
-from .session import Origin, Session, SessionConfig, Snapshot
+from .overload import Rung
+from .pace import Pace
+from .protocol import Mode, Receipt, Reduced
+from .session import FULL, Origin, Session, SessionConfig, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +48,9 @@ class SessionSink(Protocol):
 class EngineConfig:
     """Limits of one engine."""
 
-    max_sessions: int = 8  # further ones are refused as `busy`
-    max_batch: int = 8  # streams in one step
+    max_sessions: int = 64  # at most; fewer where fewer were measured to fit. Further ones are refused as `busy`
+    max_batch: int = 64  # streams in one step
+    share: float = 0.85  # of a chunk's duration that one step of all realtime sessions may take, to admit another
     gather: Fraction = Fraction(1, 4)  # of a chunk's duration: sessions due this soon join a step that is made anyway
     history: int = 512  # steps that the percentiles of `stats` look back on
     session: SessionConfig = field(default_factory=SessionConfig)
@@ -66,6 +70,11 @@ class EngineStats:
     refused: int  # controls that found a full inbox
     step_ms_p50: float  # of the last steps, milliseconds
     step_ms_p95: float
+    level: int = 0  # of overload, for realtime sessions; 0: none
+    reduced: Reduced = ""  # what is given up for it
+    realtime: int = 0  # sessions that the clock paces
+    measured: Measured = Measured()
+    free_bytes: int | None = None  # memory that nobody uses
 
 
 class Scheduler:
@@ -78,7 +87,8 @@ class Scheduler:
         self._config = config
         self._clock_ns = clock_ns
         self._wake = wake
-        self._gather_ns = int(FrameClock(model.spec.fps).span_ns(model.spec.chunk) * config.gather)
+        self.pace = Pace(model, most=config.max_batch, share=config.share, clock_ns=clock_ns)
+        self._gather_ns = int(self.pace.span_ns * config.gather)
         self._lock = threading.Lock()  # guards what `stats` reads
         self._seats: dict[Session, SessionSink] = {}
         self._steps_ns: deque[int] = deque(maxlen=config.history)
@@ -104,6 +114,10 @@ class Scheduler:
             refused=self._past_refused + sum(session.refused for session in sessions),
             step_ms_p50=float(p50),
             step_ms_p95=float(p95),
+            level=self.pace.level,
+            reduced=self.pace.rung.reduced,
+            realtime=sum(session.mode == "realtime" for session in sessions),
+            measured=self.pace.measured(),
         )
 
     def open(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode) -> Session:
@@ -122,15 +136,17 @@ class Scheduler:
             raise Unsupported(f"the world refused to start: {error}"[:256]) from error
         except Exception as error:
             raise _fault_of(error) from error
+        ident = past.ident if past else secrets.token_urlsafe(12)
         session = Session(
             self._model.spec,
             state,
             origin,
-            ident=past.ident if past else secrets.token_urlsafe(12),
+            ident=ident,
             now_ns=self._clock_ns(),
             mode=past.mode if past else mode,
             config=self._config.session,
             wake=self._wake,
+            beat=lambda now: beat_of((one for one in self._seats if one.ident != ident), now),
         )
         if past is not None:
             session.go_on(past, self._clock_ns())
@@ -161,14 +177,15 @@ class Scheduler:
         for session in list(self._seats):
             self._attend(session)
         now = self._clock_ns()
-        batch = self._due_batch(now)
+        most, apart = self._config.max_batch, self.pace.level > 0
+        batch = batch_of(self._dues(now), now, gather_ns=self._gather_ns, most=most, apart=apart)
         if batch:
             self._advance(batch, now)
         for session in batch:  # behind the `step` that was just made, another may have waited unread
             if session.mode == "lockstep" and session in self._seats:
                 self._attend(session)
-        dues = [due for session in self._seats if (due := session.due()) is not None]
-        return min(dues, default=None)
+        dues = self._dues(self._clock_ns())
+        return dues[0][0] if dues else None
 
     def end_all(self, error: WorldloomError) -> None:
         """End every session; those that nobody closed are told `error`."""
@@ -203,19 +220,15 @@ class Scheduler:
 
     # Stepping ---------------------------------------------------------------------------------------------------------
 
-    def _due_batch(self, now: int) -> list[Session]:
-        """Sessions to step now, the longest due first; empty if none is due."""
-        due = [(at, session) for session in self._seats if not session.closing and (at := session.due()) is not None]
-        due.sort(key=lambda pair: pair[0])
-        if not due or due[0][0] > now:
-            return []
-        return [session for at, session in due if at <= now + self._gather_ns][: self._config.max_batch]
+    def _dues(self, now: int) -> Dues:
+        return dues_of(self._seats, now, span_ns=self.pace.span_ns, step_ns=self.pace.expected_ns)
 
     def _advance(self, batch: Sequence[Session], now: int) -> None:
         """Sample the controls of a batch, step the world once, deliver."""
+        stalls = sum(session.stalls for session in batch)
         actions = np.stack([session.sample(now) for session in batch])
         try:
-            self._step(batch, actions)
+            self._step(batch, actions, sum(session.stalls for session in batch) - stalls)
         except Exception as error:
             if len(batch) == 1:
                 self._fail(batch[0], error)
@@ -228,10 +241,12 @@ class Scheduler:
                 except Exception as own_error:
                     self._fail(session, own_error)
 
-    def _step(self, batch: Sequence[Session], actions: Actions) -> None:
+    def _step(self, batch: Sequence[Session], actions: Actions, stalls: int = 0) -> None:
         """One call of the world, and its pictures to their sinks. Raises only what the world raised."""
+        paced = any(session.mode == "realtime" for session in batch)
+        rung = self.pace.rung if paced else Rung()  # what no clock paces gives up nothing
         begun = self._clock_ns()
-        pictures = self._model.step([session.state for session in batch], actions)
+        pictures = self.pace.make([session.state for session in batch], actions, rung)
         made = self._clock_ns()
         self._check(pictures, len(batch))
         with self._lock:
@@ -240,8 +255,10 @@ class Scheduler:
         for session, chunk in zip(batch, pictures, strict=True):
             if session.closing:
                 continue  # closed during the step: nobody wants these; the next pass frees the state
-            delivery = session.deliver(chunk, step_ns=made - begun, made_ns=made)
+            slow = rung.slow if session.mode == "realtime" else FULL
+            delivery = session.deliver(chunk, step_ns=made - begun, made_ns=made, slow=slow)
             self._send(session, delivery.receipts, delivery.frames)
+        self.pace.took(len(batch), made - begun, rung, paced=paced, stalls=stalls)
 
     def _check(self, pictures: Frames, batch: int) -> None:
         spec = self._model.spec
@@ -299,6 +316,8 @@ class Scheduler:
             self._release(state)
             with self._lock:
                 del self._seats[session]
+            if self.pace.level and not any(other.mode == "realtime" for other in self._seats):
+                self.pace.rest()
             self._past_stalls += session.stalls
             self._past_refused += session.refused
             session.ended.set_result(None)

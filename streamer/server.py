@@ -6,6 +6,7 @@
     /v1/sessions for administrators     /whep      players that speak WHEP
     /v1/sessions/SESSION/recording      begin and end a recording, for administrators
     /v1/images   pictures to start from
+    /v1/capacity how many fit
 
 Knows who does the work; does none itself.
 """
@@ -55,7 +56,8 @@ def create_app(
     """The ASGI app. `load` turns a name into a world; tests hand in their own."""
     chosen = settings or ServerSettings()
     app = FastAPI(title="Worldloom", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
-    config = EngineConfig(max_sessions=chosen.max_sessions, max_batch=chosen.max_sessions)
+    most = chosen.max_sessions or EngineConfig.max_sessions
+    config = EngineConfig(max_sessions=most, max_batch=most, share=chosen.step_share)
     pool = ThreadPoolExecutor(chosen.encode_threads, thread_name_prefix="worldloom-encode")
     worlds, metrics = HostedWorlds(chosen.worlds, engines(chosen.engine, config, load=load)), Metrics()
     images = Images(chosen.images, metrics)
@@ -140,6 +142,14 @@ async def list_worlds(request: Request) -> JSONResponse:
     return JSONResponse({"worlds": [info.model_dump(mode="json") for info in infos]})
 
 
+@router.get("/v1/capacity")
+def capacity(request: Request) -> dict[str, Any]:
+    """How many sessions each world takes, what limits them, and the measurements that say so."""
+    server: ServerState = request.app.state.server
+    worlds = {world.name: found.table() for world in server.worlds if (found := world.capacity()) is not None}
+    return {"worlds": worlds}
+
+
 @router.get("/v1/sessions", responses=NOT_ADMIN)
 def list_sessions(request: Request, authorization: Annotated[str, Header()] = "") -> Response:
     """Every session, for an administrator: phase, world, frames so far, who is there."""
@@ -172,6 +182,7 @@ def scrape(request: Request, authorization: Annotated[str, Header()] = "") -> Re
         server.metrics.sessions.labels(world.name).set(stats.sessions if stats else 0)
         server.metrics.states.labels(world.name).set(stats.states if stats else 0)
         server.metrics.ready.labels(world.name).set(world.ready)
+        server.metrics.capacity(world.name, world.capacity())
     for phase in Phase:
         server.metrics.phases.labels(phase.value).set(server.rooms.count(phase))
     return Response(server.metrics.text(), media_type=metrics_module.CONTENT_TYPE)

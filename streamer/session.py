@@ -29,6 +29,8 @@ from .origin import Restart
 from .origin import Snapshot as Snapshot
 from .protocol import Control, Mode, Pause, Prompt, Receipt, Reset, Resume, Status, Step
 
+FULL = Fraction(1)  # frames last as long as the world says
+
 
 class Phase(Enum):
     """Where a session is in its life."""
@@ -69,7 +71,9 @@ class Session:
         mode: Mode = "realtime",
         config: SessionConfig | None = None,
         wake: Callable[[], None] = lambda: None,
+        beat: Callable[[int], int] = lambda now_ns: now_ns,
     ) -> None:
+        """`beat` says when a schedule that begins now has its first frame due."""
         self.ident = ident
         self.spec = spec
         self.state = state  # the world's memory of this stream; opaque here
@@ -83,11 +87,12 @@ class Session:
         self.restart: tuple[int, Origin] | None = None  # a reset's seq and what to start from; the engine's to do
         self._config = config or SessionConfig()
         self._wake = wake
+        self._beat = beat
         self._inbox = Inbox(self._config.inbox)
         self._controls = ControlState(spec.actions, spec.chunk)
         span_ns = FrameClock(spec.fps).span_ns(spec.chunk)
         self._clock = FrameClock(spec.fps, grace_ns=int(span_ns * self._config.grace))
-        self._clock.anchor(0, now_ns)
+        self._clock.anchor(0, beat(now_ns) if mode == "realtime" else now_ns)
         self._step: Step | None = None  # lockstep: the request to answer next
         self._step_ns = 0  # when that request was read
         self._let_go = False  # nobody is at the controls any more, and the engine has not heard of it
@@ -179,31 +184,35 @@ class Session:
         self._rows = rows
         return rows
 
-    def deliver(self, pixels: NDArray[np.uint8], *, step_ns: int, made_ns: int) -> Delivery:
-        """Turn a chunk (F, H, W, 3) into frames, and name the controls that shaped it."""
+    def deliver(self, pixels: NDArray[np.uint8], *, step_ns: int, made_ns: int, slow: Fraction = FULL) -> Delivery:
+        """Turn a chunk (F, H, W, 3) into frames, and name the controls that shaped it. Each frame lasts `slow` times
+        as long as the world says.
+        """
         first = self.index
         origin = self.origin if self._fresh else None
         self._fresh = False
-        frames = tuple(
-            Frame(
-                index=first + offset,
-                pts=self._clock.pts(first + offset),
-                pixels=picture,
-                applied=self._applied,
-                step_ns=step_ns,
-                sampled_ns=self._sampled_ns,
-                made_ns=made_ns,
-                show_ns=made_ns + self._clock.span_ns(offset) if self.mode == "realtime" else 0,
-                actions=self._rows[offset],
-                origin=origin if offset == 0 else None,
+        frames = []
+        for offset, picture in enumerate(pixels):
+            frames.append(
+                Frame(
+                    index=self.index,
+                    pts=self._clock.pts(self.index),
+                    pixels=picture,
+                    applied=self._applied,
+                    step_ns=step_ns,
+                    sampled_ns=self._sampled_ns,
+                    made_ns=made_ns,
+                    show_ns=made_ns + int(slow * self._clock.span_ns(offset)) if self.mode == "realtime" else 0,
+                    actions=self._rows[offset],
+                    origin=origin if offset == 0 else None,
+                )
             )
-            for offset, picture in enumerate(pixels)
-        )
-        self.index += len(frames)
+            self.index += 1
+            self._clock.stretch(1, slow)
         for seq in self._shaping:
             self._answer(seq, "applied", first)
         self._shaping.clear()
-        return Delivery(self.take_receipts(), frames)
+        return Delivery(self.take_receipts(), tuple(frames))
 
     def restarted(self, state: Any, now_ns: int) -> Any:
         """Go on with the state that was started for `restart`; returns the old one, to be released."""
@@ -310,7 +319,7 @@ class Session:
     def _anchor(self, now_ns: int) -> None:
         """The next chunk is due now; what was missed is forgotten. Lockstep knows no lateness."""
         if self.mode == "realtime":
-            self._clock.anchor(self.index, now_ns)
+            self._clock.anchor(self.index, self._beat(now_ns))
 
     def _settle(self, status: Status) -> None:
         self._controls.settle(status)

@@ -170,6 +170,8 @@ class Viewer:
             sessions=sessions,
             watchers=watchers,
             recording=recording,
+            reduced=engine.reduced,
+            level=engine.level,
         )
 
     def _measure(self, departure: Departure) -> None:

@@ -6,7 +6,7 @@ Knows order and durations, and the time that it is told; no rooms, no sockets.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from .errors import Busy
@@ -34,9 +34,9 @@ class Place:
 class WaitingLine:
     """Those who wait for one world."""
 
-    def __init__(self, *, limit: int, places: int) -> None:
+    def __init__(self, *, limit: int, places: Callable[[], int]) -> None:
         self._limit = limit  # who may wait
-        self._places = places  # sessions at once
+        self._places = places  # sessions at once, as things are now
         self._waiting: list[Place] = []
         self._stays_s: deque[float] = deque(maxlen=REMEMBERED)
 
@@ -80,4 +80,9 @@ class WaitingLine:
         """Seconds until that position is served, if stays go on as long as they did."""
         if not self._stays_s:
             return None
-        return position * sum(self._stays_s) / len(self._stays_s) / self._places
+        return position * sum(self._stays_s) / len(self._stays_s) / self._places()
+
+    def retry_after_s(self) -> float:
+        """Seconds after which somebody who does not wait in line may try again."""
+        estimate = self.estimate_s(len(self._waiting) + 1)
+        return Busy.retry_after if estimate is None else max(1.0, estimate)

@@ -76,6 +76,7 @@ class WarmUp:
             finally:
                 visitor.broadcast.close()
                 await asyncio.wrap_future(engine.close(session))
+            await asyncio.wrap_future(engine.measure())
 
     async def _watch(self, visitor: _Visitor, spec: WorldSpec) -> None:
         """Packets of every kind that a viewer may ask for."""

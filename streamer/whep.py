@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import time
 from collections.abc import Iterator
@@ -236,7 +237,7 @@ async def _body(request: Request, kind: str) -> str:
 
 def _refused(error: WorldloomError) -> JSONResponse:
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 400)
-    headers = {"retry-after": "5"} if error.retryable else {}
+    headers = {"retry-after": str(math.ceil(error.retry_after or 5))} if error.retryable else {}
     return JSONResponse({"code": error.code, "message": str(error)}, status, headers)
 
 

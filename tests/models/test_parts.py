@@ -12,7 +12,7 @@ from worldloom.models.autoencoder import Autoencoder, AutoencoderConfig, to_pict
 from worldloom.models.dit import DiTConfig
 from worldloom.models.kv_cache import CacheConfig, KVCache
 from worldloom.models.rope import RopeConfig, column_positions, rotary, rotate
-from worldloom.models.sampler import denoise, sigmas
+from worldloom.models.sampler import denoise, fewer, sigmas
 from worldloom.models.spec import ActionSpec, Axis, Key
 
 ROPE = RopeConfig(head_dim=16, rows=2, columns=3)
@@ -98,6 +98,15 @@ class TestSampler:
     def test_levels(self) -> None:
         assert sigmas(4) == (1.0, 0.75, 0.5, 0.25, 0.0)
         assert sigmas(2, shift=3.0) == (1.0, 0.75, 0.0)
+
+    def test_fewer_levels_are_some_of_them_and_the_ends(self) -> None:
+        levels = (1.0, 0.6, 0.2, 0.05, 0.0)
+        assert [fewer(levels, steps) for steps in (1, 2, None)] == [(1.0, 0.0), (1.0, 0.2, 0.0), levels]
+        assert fewer(levels, 4) == levels
+        assert set(fewer(levels, 3)) < set(levels)
+        for steps in (0, 5):
+            with pytest.raises(ValueError, match="1 to 4"):
+                fewer(levels, steps)
 
     def test_straight_flow_is_exact_in_any_number_of_steps(self) -> None:
         picture, noise = torch.randn(2, 4, 4, generator=torch.Generator().manual_seed(0))

@@ -23,6 +23,40 @@ def test_a_world_that_recalls_keeps_every_promise(chunk: int) -> None:
     check_world(tiny_world(chunk, keyframes=5), chunks=6, tolerance=1)
 
 
+def test_a_world_with_a_choice_of_denoising_steps_keeps_every_promise() -> None:
+    check_world(tiny_world(steps=(1, 2)), chunks=4, tolerance=1)
+
+
+def test_fewer_denoising_steps_are_fewer_passes_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = tiny_world(steps=(1, 2))
+    state, twin = world.start(seed=1), world.start(seed=1)
+    rows = random_actions(world.spec, 1)
+    levels: list[float] = []
+    forward = world.dit.forward
+
+    def watched(x: torch.Tensor, past: torch.Tensor, sigma: torch.Tensor, *rest: object, **more: object) -> object:
+        levels.append(float(sigma.flatten()[0]))
+        return forward(x, past, sigma, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(world.dit, "forward", watched)
+    one, two = world.step([state], rows, steps=1), world.step([twin], rows)
+    assert levels == [1.0, 1.0, 0.5]
+    assert not np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("steps", [(0, 2), (2, 1), (1, 3)])
+def test_a_range_of_denoising_steps_fits_the_sampler(steps: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="denoising steps"):
+        tiny_world(steps=steps)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_a_world_without_a_choice_of_denoising_steps_refuses_one(steps: int) -> None:
+    world = tiny_world()
+    with pytest.raises(ValueError, match="denoising steps"):
+        world.step([world.start(seed=0)], random_actions(world.spec, 0), steps=steps)
+
+
 def test_every_frame_is_shown_the_keyframe_nearest_to_the_last() -> None:
     world = tiny_world(keyframes=5)
     state = world.start(seed=0)

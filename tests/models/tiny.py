@@ -42,8 +42,10 @@ def tiny_dit(fov: float = 0.0, *, recalls: bool = False) -> CausalDiT:
     return dit.eval()
 
 
-def tiny_world(chunk: int = 1, sink: int = 0, azimuth: str = "", *, keyframes: int = 0) -> DiTWorld:
-    spec = WorldSpec("tiny", 32, 48, Fraction(20), chunk, TINY_ACTIONS, images=True)
+def tiny_world(
+    chunk: int = 1, sink: int = 0, azimuth: str = "", *, keyframes: int = 0, steps: tuple[int, int] = (0, 0)
+) -> DiTWorld:
+    spec = WorldSpec("tiny", 32, 48, Fraction(20), chunk, TINY_ACTIONS, images=True, steps=steps)
     autoencoder = Autoencoder(AutoencoderConfig(32, 48, 4, (8, 8, 16), position=True))
     randomise(autoencoder, 1, 0.0)
     generator = torch.Generator().manual_seed(2)

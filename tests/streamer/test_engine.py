@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -115,17 +114,30 @@ def test_a_batch_has_a_limit_and_the_longest_due_go_first() -> None:
     assert desk.model.batches == [2, 1]
 
 
-def test_sessions_due_soon_join_and_sessions_due_later_do_not() -> None:
-    desk = Desk(gather=Fraction(1, 4))
+def test_realtime_sessions_share_a_beat() -> None:
+    desk = Desk()
     desk.open(1, "realtime")
-    desk.now = 10 * MS  # within a quarter of the period behind the first
-    desk.open(2, "realtime")
-    desk.now = 30 * MS
-    desk.open(3, "realtime")
+    sinks = []
+    for at in (10 * MS, 30 * MS):
+        desk.now = at
+        sinks.append(desk.open(2, "realtime")[1])
     desk.model.batches.clear()
-    assert desk.turn(PERIOD) == 30 * MS + PERIOD
-    assert desk.turn(30 * MS + PERIOD) == 2 * PERIOD
-    assert desk.model.batches == [2, 1]
+    assert desk.turn(PERIOD) == 2 * PERIOD
+    assert desk.turn(2 * PERIOD) == 3 * PERIOD
+    assert desk.model.batches == [3, 3]
+    assert [[frame.pts for frame in sink.take(2)] for sink in sinks] == [[0, 4500]] * 2
+
+
+def test_a_session_that_goes_on_finds_the_beat_of_the_others() -> None:
+    desk = Desk()
+    (paused, _), _ = desk.open(1, "realtime"), desk.open(2, "realtime")
+    paused.post(Pause(seq=1))
+    desk.turn(PERIOD)
+    paused.post(Resume(seq=2))
+    desk.model.batches.clear()
+    assert desk.turn(PERIOD + 30 * MS) == 2 * PERIOD
+    desk.turn(2 * PERIOD)
+    assert desk.model.batches == [2]
 
 
 def test_realtime_pacing_sleeps_until_due_and_forgets_a_stall() -> None:
@@ -351,7 +363,7 @@ def test_a_paused_session_makes_nothing_while_others_run() -> None:
         desk.turn(n * PERIOD)
     paused.post(Resume(seq=2))
     desk.turn(4 * PERIOD)
-    assert [frame.index for frame in running_sink.take(5)] == [0, 1, 2, 3, 4]
+    assert [frame.index for frame in running_sink.take(4)] == [0, 1, 2, 3]  # its first came with the other's second
     assert [frame.pts for frame in paused_sink.take(2)] == [0, 4 * 4500]
 
 

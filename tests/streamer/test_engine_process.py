@@ -184,3 +184,24 @@ def test_killed_it_tells_everybody_and_leaves_nothing() -> None:
     with pytest.raises(FileNotFoundError):
         SharedMemory(memory)
     engine.stop()
+
+
+def test_what_the_child_measures_is_known_here_and_decides_there(child: EngineProcess) -> None:
+    child.measure().result(WITHIN)
+    deadline = time.monotonic() + WITHIN
+    while child.capacity().measured.state_bytes is None:  # told with the next figures
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    capacity = child.capacity()
+    assert {1, 2} <= capacity.measured.step_ms.keys()
+    assert capacity.free_bytes
+    assert (capacity.places.setting, capacity.places.count) == (3, 3)
+    child.others = lambda: 2.0  # other worlds leave nothing: one place, as always
+    session, _ = opened(child, Origin(1), "realtime")
+    with pytest.raises(Busy, match="step time") as caught:
+        opened(child, Origin(2), "realtime")
+    assert caught.value.retry_after
+    child.others = lambda: 0.0
+    other, _ = opened(child, Origin(2), "realtime")
+    for one in (session, other):
+        child.close(one).result(WITHIN)

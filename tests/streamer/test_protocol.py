@@ -171,7 +171,7 @@ def test_a_message_above_the_limit_is_refused_before_it_is_read() -> None:
 
 def test_a_refusal_is_an_error_and_for_a_control_also_a_receipt() -> None:
     (told,) = protocol.refusal(errors.Busy("later"))
-    assert told == protocol.Error(code="busy", message="later", retryable=True)
+    assert told == protocol.Error(code="busy", message="later", retryable=True, retry_after=5.0)
     told, receipt = protocol.refusal(errors.UnknownKey("no such key", seq=4))
     assert told == protocol.Error(code="unknown_key", message="no such key", seq=4)
     assert receipt == protocol.Receipt(seq=4, status="rejected")

@@ -14,7 +14,7 @@ from .conftest import Serve
 
 
 def test_first_come_first_served() -> None:
-    line = WaitingLine(limit=2, places=2)
+    line = WaitingLine(limit=2, places=lambda: 2)
     with line.join() as first, line.join() as second:
         assert (first.position, second.position, len(line)) == (1, 2, 2)
         line.check_turn(first)
