@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +48,9 @@ def test_a_start_picture_is_kept_beside_the_log(tmp_path: Path) -> None:
 
 def test_a_log_with_a_hole_ends(tmp_path: Path) -> None:
     files = begun(tmp_path)
-    files.write([row(3)], None)
+    files.write([replace(row(3), steps=1)], None)
     with pytest.raises(RecordingFailed, match="expected frame 4, got 5"):
         files.write([row(5)], None)
     files.end([row(6)], "recording_failed")
     assert [line.get("frame") for line in log_of(tmp_path)] == [3, 3, 4]
+    assert log_of(tmp_path)[1]["steps"] == 1
