@@ -1,4 +1,4 @@
-"""One recording on the disk: NAME.mp4, NAME.jsonl and NAME.state, in a folder that may hold so much and no more.
+"""One recording on the disk: NAME.mp4, NAME.jsonl and what else replays it, in a folder that may hold so much.
 
 What is written is written whole or not at all, so that after a full disk, a full folder or a crash every file ends
 complete. Runs on the thread that writes, and blocks; knows no event loop, session or client.
@@ -6,15 +6,17 @@ complete. Runs on the thread that writes, and blocks; knows no event loop, sessi
 The log has one JSON object a line, each with a `type`:
 
     recording  the first line: what was recorded, by which versions, from which frame and state
-    frame      every frame that was made: its number, its time, the action row that the world was given for it
+    frame      every frame that was made: its number, its time, the action row that the world was given for it, and
+               its denoising steps where overload has taken some away
     movie      the movie begins with this frame, its time 0 is this `pts`; it may be of the chunk before the log
-    reset      the world began, or began anew, before this frame, from this seed and prompt
+    reset      the world began, or began anew, before this frame, from this seed, prompt and picture (NAME.FRAME.png)
     rewind     its engine had died: before this frame the world is as it was before frame `to`
     end        the last line: why; absent after a crash
 """
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +26,9 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from .errors import RecordingFailed, RecordingFull
 from .frames import Frame
@@ -46,11 +50,12 @@ class Row:
     applied: int  # seq of the last control that shaped it
     actions: NDArray[Any] | None
     origin: Origin | None  # what the stream began from, just before
+    steps: int = 0  # denoising steps; 0: as many as the world takes by itself
 
     @classmethod
     def of(cls, frame: Frame) -> Row:
         """What the log says of a frame."""
-        return cls(frame.index, frame.pts, frame.applied, frame.actions, frame.origin)
+        return cls(frame.index, frame.pts, frame.applied, frame.actions, frame.origin, frame.steps)
 
 
 @dataclass(frozen=True)
@@ -197,10 +202,26 @@ class RecordingFiles:
                 continue
             if row.frame != expected:
                 raise RecordingFailed(f"expected frame {expected}, got {row.frame}: the server is too slow")
-            lines += _told(row)
+            lines += self._told(row)
             expected += isinstance(row, Row)
         self._append(self._log, _lines(lines))
         self._next = expected
+
+    def _told(self, row: Row | Rewind) -> Iterator[dict[str, Any]]:
+        """What the log says of it."""
+        if isinstance(row, Rewind):
+            yield {"type": "rewind", "frame": row.frame, "to": row.to}
+            return
+        if (origin := row.origin) is not None:
+            line = {"type": "reset", "frame": row.frame, "seed": origin.seed, "prompt": origin.prompt, "image": None}
+            if origin.image is not None:
+                picture = self._create(f".{row.frame}.png")
+                self._append(picture, _png(origin.image))
+                line["image"] = picture.path.name
+            yield line
+        action = None if row.actions is None else row.actions.tolist()
+        steps = {"steps": row.steps} if row.steps else {}
+        yield {"type": "frame", "frame": row.frame, "pts": row.pts, "applied": row.applied, "action": action, **steps}
 
     def _append(self, file: WholePieces, data: bytes) -> None:
         self._cut = True  # unless all goes well
@@ -232,12 +253,7 @@ def _lines(objects: Iterable[Mapping[str, Any]]) -> bytes:
     return b"".join(json.dumps(one, separators=(",", ":")).encode() + b"\n" for one in objects)
 
 
-def _told(row: Row | Rewind) -> Iterator[dict[str, Any]]:
-    """What the log says of it."""
-    if isinstance(row, Rewind):
-        yield {"type": "rewind", "frame": row.frame, "to": row.to}
-        return
-    if row.origin is not None:
-        yield {"type": "reset", "frame": row.frame, "seed": row.origin.seed, "prompt": row.origin.prompt}
-    action = None if row.actions is None else row.actions.tolist()
-    yield {"type": "frame", "frame": row.frame, "pts": row.pts, "applied": row.applied, "action": action}
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from typing import Any
@@ -184,12 +184,14 @@ class Session:
         self._rows = rows
         return rows
 
-    def deliver(self, pixels: NDArray[np.uint8], *, step_ns: int, made_ns: int, slow: Fraction = FULL) -> Delivery:
+    def deliver(
+        self, pixels: NDArray[np.uint8], *, step_ns: int, made_ns: int, slow: Fraction = FULL, steps: int = 0
+    ) -> Delivery:
         """Turn a chunk (F, H, W, 3) into frames, and name the controls that shaped it. Each frame lasts `slow` times
         as long as the world says.
         """
         first = self.index
-        origin = replace(self.origin, image=None) if self._fresh else None
+        origin = self.origin if self._fresh else None
         self._fresh = False
         frames = []
         for offset, picture in enumerate(pixels):
@@ -204,6 +206,7 @@ class Session:
                     made_ns=made_ns,
                     show_ns=made_ns + int(slow * self._clock.span_ns(offset)) if self.mode == "realtime" else 0,
                     actions=self._rows[offset],
+                    steps=steps,
                     origin=origin if offset == 0 else None,
                 )
             )

@@ -163,7 +163,8 @@ def test_an_engine_gives_up_steps_then_rate_and_recovers() -> None:
     slope.model.each = 80 * MS
     slope.go(6 * WINDOW)
     assert (slope.engine.stats().level, slope.engine.stats().reduced) == (5, "rate")
-    sink.take(len(slope.model.asked) - 3)
+    earlier = sink.take(len(slope.model.asked) - 3)
+    assert [frame.steps for frame in earlier] == [steps or 0 for _, steps in slope.model.asked[:-3]]
     slope.go(3)
     pts = [frame.pts for frame in sink.take(3)]
     assert {b - a for a, b in zip(pts, pts[1:], strict=False)} == {9000}, "every frame lasts two periods"

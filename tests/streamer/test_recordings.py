@@ -136,7 +136,7 @@ async def test_a_movie_and_a_log_that_replay_the_session(serve: Serve, tmp_path:
     frames = log_of(tmp_path, "frame")
     assert [line["frame"] for line in frames] == list(range(5, 45))
     assert [line["action"] for line in frames] == driver.rows[5:45]
-    assert log_of(tmp_path, "reset") == [{"type": "reset", "frame": 35, "seed": 9, "prompt": None}]
+    assert log_of(tmp_path, "reset") == [{"type": "reset", "frame": 35, "seed": 9, "prompt": None, "image": None}]
 
     (begins,) = log_of(tmp_path, "movie")
     movie = movie_of(tmp_path)
@@ -358,6 +358,7 @@ async def test_an_engine_that_dies_takes_the_world_back_and_the_log_says_so(serv
             seen[header.index] = np.frombuffer(pixels, np.uint8).reshape(96, 128, 3)
         await client.send("record", seq=3, on=False)
         await client.expect("receipt", seq=3)
+    assert not log_of(tmp_path, "reset"), "it began before the recording, and never anew"
     (rewind,) = log_of(tmp_path, "rewind")
     assert rewind["to"] < rewind["frame"]
     again = dict(replayed(tmp_path))
