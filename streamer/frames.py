@@ -33,6 +33,7 @@ class Frame:
     show_ns: int = 0  # not to be shown before; later frames of a chunk wait for their turn
     actions: NDArray[np.float32] | None = None  # (A,) the row that the world was given for it; nobody writes to it
     origin: Origin | None = None  # with the first frame of a stream: what it started from, but for a picture
+    steps: int = 0  # denoising steps, where it was made in fewer than the world takes by itself
 
 
 class FrameSlot:

@@ -6,7 +6,8 @@ complete. Runs on the thread that writes, and blocks; knows no event loop, sessi
 The log has one JSON object a line, each with a `type`:
 
     recording  the first line: what was recorded, by which versions, from which frame and state
-    frame      every frame that was made: its number, its time, the action row that the world was given for it
+    frame      every frame that was made: its number, its time, the action row that the world was given for it; and
+               in how many denoising steps, where an overloaded engine made fewer than usual
     movie      the movie begins with this frame, its time 0 is this `pts`; it may be of the chunk before the log
     reset      the world began, or began anew, before this frame, from this seed and prompt
     rewind     its engine had died: before this frame the world is as it was before frame `to`
@@ -46,11 +47,12 @@ class Row:
     applied: int  # seq of the last control that shaped it
     actions: NDArray[Any] | None
     origin: Origin | None  # what the stream began from, just before
+    steps: int  # denoising steps, where they were fewer than the world takes by itself
 
     @classmethod
     def of(cls, frame: Frame) -> Row:
         """What the log says of a frame."""
-        return cls(frame.index, frame.pts, frame.applied, frame.actions, frame.origin)
+        return cls(frame.index, frame.pts, frame.applied, frame.actions, frame.origin, frame.steps)
 
 
 @dataclass(frozen=True)
@@ -240,4 +242,5 @@ def _told(row: Row | Rewind) -> Iterator[dict[str, Any]]:
     if row.origin is not None:
         yield {"type": "reset", "frame": row.frame, "seed": row.origin.seed, "prompt": row.origin.prompt}
     action = None if row.actions is None else row.actions.tolist()
-    yield {"type": "frame", "frame": row.frame, "pts": row.pts, "applied": row.applied, "action": action}
+    line = {"type": "frame", "frame": row.frame, "pts": row.pts, "applied": row.applied, "action": action}
+    yield line | ({"steps": row.steps} if row.steps else {})

@@ -256,7 +256,7 @@ class Scheduler:
             if session.closing:
                 continue  # closed during the step: nobody wants these; the next pass frees the state
             slow = rung.slow if session.mode == "realtime" else FULL
-            delivery = session.deliver(chunk, step_ns=made - begun, made_ns=made, slow=slow)
+            delivery = session.deliver(chunk, step_ns=made - begun, made_ns=made, slow=slow, steps=rung.steps)
             self._send(session, delivery.receipts, delivery.frames)
         self.pace.took(len(batch), made - begun, rung, paced=paced, stalls=stalls)
 
