@@ -9,7 +9,7 @@ Whoever calls brings a token of the role admin: `Authorization: Bearer TOKEN`. K
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
@@ -36,6 +36,14 @@ STATUS: dict[type[WorldloomError], int] = {
     RateLimited: 429,
     RecordingFull: 507,
 }  # anything else: 500
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    401: {"description": "No token, or not an administrator's."},
+    404: {"description": "No such session, or it has ended."},
+    409: {"description": "This server records nothing."},
+    429: {"description": "The recording begins or ends just now."},
+    500: {"description": "The disk refused."},
+    507: {"description": "The folder is full."},
+}
 
 
 def not_admin(server: ServerState, authorization: str) -> Response | None:
@@ -48,14 +56,14 @@ def not_admin(server: ServerState, authorization: str) -> Response | None:
     return None
 
 
-@router.post("/{session}/recording")
+@router.post("/{session}/recording", responses=RESPONSES)
 async def begin(session: str, request: Request, authorization: Annotated[str, Header()] = "") -> Response:
     """Record a session."""
     server: ServerState = request.app.state.server
     return await _change(server, session, authorization, server.recordings.start)
 
 
-@router.delete("/{session}/recording")
+@router.delete("/{session}/recording", responses=RESPONSES)
 async def end(session: str, request: Request, authorization: Annotated[str, Header()] = "") -> Response:
     """Stop."""
     server: ServerState = request.app.state.server

@@ -187,7 +187,7 @@ def _refusal(message: ServerMessage) -> Failed:
         return Failed(f"expected welcome, got {message.type}", "Is it a Worldloom server of this version?")
     remedy = {
         "unauthorized": "Give a token: `worldloom doctor URL --token $(worldloom token)`.",
-        "busy": "Every place is taken: try again in a moment, or raise `max_sessions`.",
+        "busy": "Every place is taken, and by what is said here: try again in a moment; `/v1/capacity` says more.",
         "unknown_world": "Give one of its worlds as --world.",
     }
     return Failed(f"{message.code}: {message.message}", remedy.get(message.code, "The server's log says more."))

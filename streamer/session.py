@@ -188,7 +188,7 @@ class Session:
         self, pixels: NDArray[np.uint8], *, step_ns: int, made_ns: int, slow: Fraction = FULL, steps: int = 0
     ) -> Delivery:
         """Turn a chunk (F, H, W, 3) into frames, and name the controls that shaped it. Each frame lasts `slow` times
-        as long as the world says.
+        as long as the world says; `steps`: denoising steps, where they were fewer than usual.
         """
         first = self.index
         origin = self.origin if self._fresh else None
@@ -206,8 +206,8 @@ class Session:
                     made_ns=made_ns,
                     show_ns=made_ns + int(slow * self._clock.span_ns(offset)) if self.mode == "realtime" else 0,
                     actions=self._rows[offset],
-                    steps=steps,
                     origin=origin if offset == 0 else None,
+                    steps=steps,
                 )
             )
             self.index += 1

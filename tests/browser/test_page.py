@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -171,6 +172,37 @@ def test_a_full_server_has_a_line_to_wait_in(
     finally:
         first.close()
         second.close()
+
+
+OVERLOADED_WORLD = '''
+import time
+from worldloom.models.toy import ToyWorld
+
+class OverloadedWorld(ToyWorld):
+    """Cannot keep its rate."""
+
+    def step(self, states, actions):
+        time.sleep(0.06)
+        return super().step(states, actions)
+'''
+
+
+def test_an_overloaded_server_says_what_it_gives_up(
+    browser: Browser, start_server: ServerMaker, until: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("worlds")
+    (folder / "overloaded_world.py").write_text(OVERLOADED_WORLD)
+    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    server = start_server("--world", "overloaded_world:OverloadedWorld", PYTHONPATH=path)
+    server.wait_until_ready()
+    page = browser.new_page()
+    try:
+        page.goto(f"{server.url}/")
+        until(page, "window.worldloom?.stats()?.server?.reduced === 'rate'")
+        until(page, "!document.getElementById('reduced').hidden")
+        assert "server is busy" in page.locator("#reduced").inner_text()
+    finally:
+        page.close()
 
 
 def test_a_full_line_is_said_to_be_full(

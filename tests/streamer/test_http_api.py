@@ -85,6 +85,7 @@ def fuzz_one(operation: Any, url: str, examples: int, aims: dict[str, str], toke
     return statuses
 
 
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")  # schemathesis draws by `random`
 @pytest.mark.parametrize("examples", EXAMPLES)
 @pytest.mark.parametrize("auth", ["off", "on"])
 async def test_every_answer_is_one_that_the_description_names(serve: Serve, auth: str, examples: int) -> None:

@@ -159,6 +159,9 @@ def test_an_engine_gives_up_steps_then_rate_and_recovers() -> None:
     slope.model.each = 20 * MS  # 60 of 50 ms
     slope.go(2 * WINDOW)
     assert slope.model.asked[-1:] == [(1, 2)]
+    told = [frame.steps for frame in sink.take(len(slope.model.asked))]
+    assert told == [steps or 0 for _, steps in slope.model.asked], "or nobody could dream them again"
+    slope.model.asked.clear()
     assert (slope.engine.stats().level, slope.engine.stats().reduced) == (1, "steps")
     slope.model.each = 80 * MS
     slope.go(6 * WINDOW)
