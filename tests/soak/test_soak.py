@@ -113,6 +113,12 @@ class Visitor:
                     await asyncio.sleep(0.3)
                 self.controls += 1
 
+    def state(self) -> str:
+        """For the message of a failure."""
+        world = self.world
+        told = f"{self.name}: {len(self.indices)} pictures, the last is {self.indices[-1]}, {self.silent_s:.1f} s ago"
+        return f"{told}; reconnected {world.reconnected} times; {world.stats}; ended: {world._ended} {world._fault}"
+
     @property
     def silent_s(self) -> float:
         """Seconds since the last picture."""
@@ -147,9 +153,9 @@ async def test_minutes_of_ordinary_use(server: Server) -> None:
     async with (
         visiting(server.url, "driver, WebRTC", "webrtc") as one,
         visiting(server.url, "driver, WebSocket", "websocket") as two,
-        visiting(server.url, "spectator, WebRTC", "webrtc", watch=one.world.watch_token) as three,
-        visiting(server.url, "spectator, WebSocket", "websocket", watch=one.world.watch_token) as four,
-        visiting(server.url, "spectator, WebSocket", "websocket", watch=two.world.watch_token) as five,
+        visiting(server.url, "spectator of the first, WebRTC", "webrtc", watch=one.world.watch_token) as three,
+        visiting(server.url, "spectator of the first, WebSocket", "websocket", watch=one.world.watch_token) as four,
+        visiting(server.url, "spectator of the second, WebSocket", "websocket", watch=two.world.watch_token) as five,
         asyncio.TaskGroup() as tasks,
     ):
         visitors = {one: one, two: two, three: one, four: one, five: two}  # who drives what they see
@@ -166,8 +172,8 @@ async def test_minutes_of_ordinary_use(server: Server) -> None:
             minutes.append(time.monotonic() / 60)
             memory.append(server.memory_mb())
             await asyncio.sleep(1.0)
-            stopped = [visitor.name for visitor in visitors if visitor.silent_s > SILENT_S]
-            assert not stopped, f"no pictures for {SILENT_S:g} s: {stopped}"
+            stopped = [visitor for visitor in visitors if visitor.silent_s > SILENT_S]
+            assert not stopped, "\n".join(visitor.state() for visitor in visitors) + server.get("/v1/sessions")
         missing = {visitor: visitor.missing(since[visitor]) for visitor in visitors}
         await asyncio.sleep(TOLD_S)
         for task in (*running, *driving):
