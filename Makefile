@@ -40,7 +40,7 @@ serve: .venv/.server ## Run the server and open a world in the browser (WORLD=na
 test: test-fast test-browser ## The fast suite, then the suite that drives Chromium
 
 test-fast: .venv/.dev
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist worksteal
 
 test-browser: .venv/.dev
 	@sh tests/browser/chromium.sh
