@@ -24,7 +24,9 @@ import numpy as np
 import pytest
 
 from worldloom.client.connection import RemoteWorld, connect
-from worldloom.streamer.protocol import Video
+from worldloom.client.pictures import PictureQueue
+from worldloom.client.webrtc import Receiver
+from worldloom.streamer.protocol import FrameInfo, Video
 
 MINUTES = float(os.environ.get("WORLDLOOM_SOAK_MINUTES", "5"))
 WARM_UP_S = max(10.0, 12.0 * MINUTES)  # a fifth: pools and caches grow to their size
@@ -97,6 +99,8 @@ class Visitor:
     pts_ms: list[float] = field(default_factory=list)
     received_ms: list[float] = field(default_factory=list)
     controls: int = 0  # answered
+    left: set[int] = field(default_factory=set)  # numbers that the server says have left for here, over WebRTC
+    packets_lost: int = 0  # of them, as this end counts
 
     async def watch(self) -> None:
         async for picture in self.world.pictures():
@@ -131,8 +135,17 @@ class Visitor:
         return self.world.dropped + (stats.dropped if stats else 0) + (receiver.unnamed if receiver else 0)
 
     def missing(self, since: int) -> int:
-        seen = [index for index in self.indices if index >= since]
-        return seen[-1] - seen[0] + 1 - len(seen)
+        """Pictures that should be here and are not; but for those that left, where the line has lost packets."""
+        seen = {index for index in self.indices if index >= since}
+        absent = set(range(min(seen), max(seen))) - seen
+        return len(absent - self.left) if self.packets_lost else len(absent)
+
+    async def count_packets(self) -> None:
+        """Those that were lost so far."""
+        if self.world._receiver is not None:
+            report = await self.world._receiver._peer.getStats()
+            lost = sum(one.packetsLost for one in report.values() if one.type == "inbound-rtp")
+            self.packets_lost = max(self.packets_lost, lost)
 
     def drift(self, since: int) -> float:
         """How many ms the clock of the pictures gains or loses on ours in a minute, by the quickest of each window."""
@@ -146,7 +159,22 @@ class Visitor:
 @asynccontextmanager
 async def visiting(url: str, name: str, video: Video, **options: Any) -> AsyncIterator[Visitor]:
     async with connect(url.replace("http", "ws"), video=video, buffer=256, **options) as world:
-        yield Visitor(name, world)
+        yield Visitor(name, world, left=LEFT.setdefault(world._pictures, set()))
+
+
+LEFT: dict[PictureQueue, set[int]] = {}  # by the queue of a visitor
+
+
+@pytest.fixture(autouse=True)
+def departures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps what the server says about frames that leave over WebRTC."""
+    hear = Receiver.facts
+
+    def keep(receiver: Receiver, info: FrameInfo) -> None:
+        LEFT.setdefault(receiver._deliver.__self__, set()).add(info.index)  # type: ignore[attr-defined]
+        hear(receiver, info)
+
+    monkeypatch.setattr(Receiver, "facts", keep)
 
 
 async def test_minutes_of_ordinary_use(server: Server) -> None:
@@ -172,6 +200,8 @@ async def test_minutes_of_ordinary_use(server: Server) -> None:
             minutes.append(time.monotonic() / 60)
             memory.append(server.memory_mb())
             await asyncio.sleep(1.0)
+            for visitor in visitors:
+                await visitor.count_packets()
             stopped = [visitor for visitor in visitors if visitor.silent_s > SILENT_S]
             assert not stopped, "\n".join(visitor.state() for visitor in visitors) + server.get("/v1/sessions")
         missing = {visitor: visitor.missing(since[visitor]) for visitor in visitors}
@@ -185,6 +215,7 @@ async def test_minutes_of_ordinary_use(server: Server) -> None:
         told = f"{visitor.name}: {len(visitor.indices)} pictures, {visitor.world.reconnected} times reconnected"
         explained = causes[visitor] + (causes[driver] if driver is not visitor else 0)  # nobody sees what its slot lost
         drift = visitor.drift(since[visitor])
+        told += f", {visitor.packets_lost} packets lost"
         print(f"{told}, {missing[visitor]} missing, {explained} explained, {drift:+.2f} ms/min")
         assert missing[visitor] <= explained, visitor.name
         assert abs(drift) < MS_PER_MINUTE, visitor.name
