@@ -212,11 +212,12 @@ class EngineProcess(EngineHome):
         return self._call(number, Measure(number), lambda _: None)
 
     def stats(self) -> EngineStats:
-        """What the child said last; it says so four times a second."""
+        """What the child said last, four times a second; only the sessions are counted here and now."""
         with self._lock:
             sessions = list(self._sessions.values())
-        stats = self._stats if not self._gone else replace(self._stats, sessions=0, states=0, realtime=0)
-        return replace(stats, refused=stats.refused + sum(session.refused for session in sessions))
+        stats = self._stats if not self._gone else replace(self._stats, states=0, realtime=0)
+        refused = stats.refused + sum(session.refused for session in sessions)
+        return replace(stats, sessions=len(sessions), refused=refused)
 
     def send(self, message: Any) -> None:
         """To the child, soon."""

@@ -55,10 +55,10 @@ def kill_socket(server: ServerProcess, world: str, number: int) -> None:
             welcome = json.loads(receive(wire))
             if welcome.get("code") == "busy":  # the ones before are still being cleared away: that is an answer too
                 time.sleep(0.2)
-            else:
-                assert welcome["type"] == "welcome"
-                wire.send(json.dumps({"type": "reset" if mode == "realtime" else "step", "seq": 1}))
-                receive(wire)
+                return  # and the server has closed the wire itself
+            assert welcome["type"] == "welcome"
+            wire.send(json.dumps({"type": "reset" if mode == "realtime" else "step", "seq": 1}))
+            receive(wire)
         wire.socket.shutdown(socket.SHUT_RDWR)  # no close frame, no goodbye
 
 
