@@ -1,0 +1,185 @@
+"""MotionNet: where every pixel of the next picture was in the last one, when a camera moves through a still world.
+
+- A turn needs no depth: it is a fixed map from directions to directions, exact, for the world says how far it turns.
+- A step shifts a pixel by translation over depth. The network looks at the last picture, turned to where the camera
+  will look, and says the inverse depth of every pixel; and from the camera's momentum, the latest actions and what is
+  in the way, one translation for all (structure from motion as in Zhou et al., arXiv 1704.07813).
+- Who walks, bobs. Where in its swing the camera is cannot be seen, so it is told, like the time of a clock.
+- The last picture is then sampled backward at those places (spatial transformer, arXiv 1506.02025).
+
+What comes out is a picture of what was seen before, moved; what was out of sight is not in it, and whoever uses it has
+to fill that in. Pictures are (B, 3, H, W) in [-1, 1], places are `grid_sample` coordinates. Knows nothing about latents,
+streams or time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CELL = 4
+"""Pixels that one position of the finest features spans, each way."""
+
+LEAST = 0.05
+"""Nothing is taken to be nearer to the camera's plane than this share of its depth."""
+
+
+@dataclass(frozen=True)
+class MotionConfig:
+    """Shape of a MotionNet and its camera."""
+
+    height: int  # pixels, a multiple of 16
+    width: int  # pixels, a multiple of 16
+    actions: int  # columns of an action row
+    history: int  # action rows that the network is told: the one that leads to the picture and those before it
+    turn: int  # column of the action row that turns the camera, right is positive
+    degrees: float  # how far a value of one in that column turns it, for rows are brought to about [-1, 1]
+    fov: float  # degrees across the picture
+    gait: float = 0.0  # frames in which a walking camera swings up and down once, 0 when it does not
+    widths: tuple[int, int, int] = (24, 48, 64)  # features at 1/4, 1/8 and 1/16 of the picture
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How the camera moves to the next picture, and what it will then see."""
+
+    turn: Tensor  # (B,) degrees to the right
+    step: Tensor  # (B, 3) translation right, down, forward as seen before the turn; over the unit of the depth
+    near: Tensor  # (B, 1, H, W) inverse depth of what the next picture shows
+    doubt: Tensor  # (B, 1, H / 4, W / 4) logarithm of the expected absolute error of the moved picture
+
+    @property
+    def momentum(self) -> Tensor:
+        """(B, 2) the step right and forward as seen after the turn: what the next step is told."""
+        return turned(self.step[:, ::2], self.turn)
+
+
+class Mixer(nn.Module):
+    """Two convolutions beside a straight path, scaled and shifted by a condition."""
+
+    def __init__(self, channels: int, condition: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.film = nn.Linear(condition, 2 * channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.film.weight)
+        nn.init.zeros_(self.film.bias)
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """(B, C, h, w) under (B, D) -> the same shape."""
+        scale, shift = self.film(condition)[:, :, None, None].chunk(2, 1)
+        return x + self.conv2(F.silu(torch.addcmul(shift, self.conv1(F.silu(x)), 1 + scale)))
+
+
+class MotionNet(nn.Module):
+    """The next picture's inverse depth and the camera's step."""
+
+    def __init__(self, config: MotionConfig) -> None:
+        super().__init__()
+        self.config = config
+        a, b, c = config.widths
+        h, w = config.height // 16, config.width // 16
+        self.told = nn.Sequential(
+            nn.Linear(config.history * config.actions + 4, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU()
+        )
+        self.enter = nn.Conv2d(4 * CELL**2, a, 3, padding=1)
+        self.place = nn.Parameter(torch.zeros(a, 4 * h, 4 * w))
+        self.fine = Mixer(a, 64)
+        self.shrink = nn.Conv2d(a, b, 2, stride=2)
+        self.middle = Mixer(b, 64)
+        self.shrink_again = nn.Conv2d(b, c, 2, stride=2)
+        self.coarse = nn.ModuleList([Mixer(c, 64) for _ in range(2)])
+        self.grow = nn.Conv2d(c, 4 * b, 1)
+        self.middle_out = Mixer(b, 64)
+        self.grow_again = nn.Conv2d(b, 4 * a, 1)
+        self.fine_out = Mixer(a, 64)
+        self.leave = nn.Conv2d(a, 2, 3, padding=1)
+        self.squeeze = nn.Conv2d(c, 8, 1)
+        self.stride = nn.Sequential(nn.Linear(8 * h * w + 64, 128), nn.SiLU(), nn.Linear(128, 3))
+        for layer in (self.leave, self.stride[2]):
+            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, last: Tensor, momentum: Tensor, actions: Tensor, frame: Tensor) -> Motion:
+        """What comes next.
+
+        Args:
+            last: (B, 3, H, W) the last picture.
+            momentum: (B, 2) the step that led to it, see `Motion.momentum`.
+            actions: (B, history, A) the row that leads to the next picture and those before it, about [-1, 1].
+            frame: (B,) float64 number of the next picture, counted from when the camera set out.
+        """
+        dtype = self.enter.weight.dtype
+        turn = actions[:, 0, self.config.turn].float() * self.config.degrees
+        places = places_of(self.config, turn)
+        seen = torch.cat([moved_to(last, places), inside(places).float()], 1).to(dtype)
+        told = self.told(torch.cat([4.0 * momentum, self._swing(frame), actions.flatten(1)], 1).to(dtype))
+        fine = self.fine(self.enter(F.pixel_unshuffle(seen, CELL)) + self.place, told)
+        middle = self.middle(self.shrink(fine), told)
+        coarse = self.shrink_again(middle)
+        for block in self.coarse:
+            coarse = block(coarse, told)
+        push = self.stride(torch.cat([self.squeeze(coarse).flatten(1), told], 1)).float()
+        middle = self.middle_out(middle + F.pixel_shuffle(self.grow(coarse), 2), told)
+        fine = self.fine_out(fine + F.pixel_shuffle(self.grow_again(middle), 2), told)
+        near, doubt = self.leave(F.silu(fine)).float().split(1, 1)
+        near = F.interpolate(F.softplus(near).contiguous(), scale_factor=CELL, mode="bilinear", align_corners=False)
+        kept = torch.stack([momentum[:, 0], torch.zeros_like(momentum[:, 0]), momentum[:, 1]], 1)
+        return Motion(turn, kept + 0.1 * push, near, doubt.clamp(-6.0, 2.0))
+
+    def _swing(self, frame: Tensor) -> Tensor:
+        """(B, 2) cosine and sine of where a walking camera is in its swing."""
+        if not self.config.gait:
+            return frame.new_zeros(len(frame), 2, dtype=torch.float32)
+        phase = (frame / self.config.gait).remainder(1.0) * (2.0 * math.pi)
+        return torch.stack([phase.cos(), phase.sin()], 1).float()
+
+
+def turned(step: Tensor, turn: Tensor) -> Tensor:
+    """(B, 2) a translation right and forward, as seen after a turn (B,) of degrees to the right."""
+    angle = torch.deg2rad(turn.float())
+    sin, cos = angle.sin(), angle.cos()
+    return torch.stack([step[:, 0] * cos - step[:, 1] * sin, step[:, 0] * sin + step[:, 1] * cos], 1)
+
+
+def places_of(config: MotionConfig, turn: Tensor, step: Tensor | None = None, near: Tensor | None = None) -> Tensor:
+    """(B, H, W, 2) where each pixel of the picture after a motion was in the picture before it.
+
+    Args:
+        config: the camera.
+        turn: (B,) degrees to the right.
+        step: (B, 3) as in `Motion`; without it the camera only turns.
+        near: (B, 1, H, W) inverse depth, with `step`.
+    """
+    across = math.tan(math.radians(config.fov / 2.0))
+    x = _centres(config.width, turn.device) * across
+    y = _centres(config.height, turn.device)[:, None]  # an upright camera: how tall its pixels are does not matter
+    angle = torch.deg2rad(turn.float())[:, None, None]
+    sin, cos = angle.sin(), angle.cos()
+    right, ahead = x * cos + sin, cos - x * sin  # (B, 1, W)
+    if step is not None and near is not None:
+        by = step[:, :, None, None] * near  # (B, 3, H, W)
+        right, y, ahead = right + by[:, 0], y + by[:, 1], ahead + by[:, 2]
+    scale = ahead.clamp(min=LEAST).reciprocal()
+    shape = (len(turn), config.height, config.width)
+    return torch.stack([(right * scale / across).expand(shape), (y * scale).expand(shape)], -1)
+
+
+def _centres(count: int, device: torch.device) -> Tensor:
+    """Pixel centres from -1 to 1."""
+    return (torch.arange(count, device=device) + 0.5) / count * 2.0 - 1.0
+
+
+def moved_to(picture: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
+    """(B, C, H, W) sampled at `places`, float32; what was out of sight repeats the border."""
+    return F.grid_sample(picture.float(), places, mode=mode, padding_mode="border", align_corners=False)
+
+
+def inside(places: Tensor) -> Tensor:
+    """(B, 1, H, W) True where a place lies in the picture."""
+    return (places.abs() <= 1.0).all(-1)[:, None]
