@@ -1,8 +1,9 @@
 """CausalDiT: a diffusion transformer that makes a video chunk by chunk, each seeing only what came before.
 
 - Input: noisy latent cells beside the last finished frame and its change from the one before, which shows what is in
-  motion; one token a cell, which also sees the eight cells around it, with a learned place on the picture. When a
-  camera turns, a cell's next content is mostly what its neighbours held.
+  motion. Where a world knows how its camera moves: the last frame moved, and what moving changed. One token a cell,
+  which also sees the eight cells around it, with a learned place on the picture. When a camera turns, a cell's next
+  content is mostly what its neighbours held.
 - Every frame has its own noise level and its own actions, the latest few, for bodies have inertia; both, added, shift,
   scale and gate the blocks (adaLN-single: one projection shared by all blocks, one table of offsets a block; DiT,
   PixArt-alpha).
@@ -45,6 +46,7 @@ class DiTConfig:
     heads: int = 4
     ffn: int = 3  # feed-forward width over `width`
     history: int = 1  # action rows that a frame is told: the one that leads to it and those before it
+    moves: bool = False  # the last frame is shown as its camera's motion leaves it, beside itself (see view.py)
     recalls: bool = False  # a frame is also shown the keyframe nearest to the one before it (see keyframes.py)
     fov: float = 0.0  # degrees across the picture when the camera turns (see rope.py), 0 when it stands still
 
@@ -152,7 +154,8 @@ class CausalDiT(nn.Module):
         Args:
             x: (B, F, C, h, w) noisy latents.
             past: (B, F, 2 or 3, C, h, w) for each frame, the last finished frame before its chunk, the one before that,
-                and where the network recalls, the keyframe nearest to the last.
+                and where the network recalls, the keyframe nearest to the last. Where it moves, instead of the first
+                two the last frame moved, and the last frame.
             sigma: (B, F) noise level of each frame, 0 clean to 1 pure noise.
             actions: (B, F, history, A) the action that leads to each frame and those before it, newest first.
             memory: what attention may look at.

@@ -8,8 +8,8 @@
 - The last picture is then sampled backward at those places (spatial transformer, arXiv 1506.02025).
 
 What comes out is a picture of what was seen before, moved; what was out of sight is not in it, and whoever uses it has
-to fill that in. Pictures are (B, 3, H, W) in [-1, 1], places are `grid_sample` coordinates. Knows nothing about latents,
-streams or time.
+to fill that in. Pictures are (B, 3, H, W) in [-1, 1], places are `grid_sample` coordinates. Knows nothing about
+latents or streams.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class MotionConfig:
     turn: int  # column of the action row that turns the camera, right is positive
     degrees: float  # how far a value of one in that column turns it, for rows are brought to about [-1, 1]
     fov: float  # degrees across the picture
+    unit: float = 1.0  # of the engine's lengths in one unit of depth
     gait: float = 0.0  # frames in which a walking camera swings up and down once, 0 when it does not
     widths: tuple[int, int, int] = (24, 48, 64)  # features at 1/4, 1/8 and 1/16 of the picture
 

@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from .autoencoder import Autoencoder, AutoencoderConfig
 from .dit import CausalDiT, DiTConfig
 from .keyframes import Keyframes
+from .motion import MotionConfig, MotionNet
 from .spec import ActionSpec, Axis, Key, WorldSpec
-from .world import DiTWorld, DreamConfig, StartScene, native_dtype
+from .state import StartScene
+from .world import DiTWorld, DreamConfig, native_dtype
 
 FORMAT = 1
 
@@ -40,6 +42,10 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
     for k, scene in enumerate(world.scenes):
         tensors[f"scene.{k}.latents"] = scene.latents.half()
         tensors[f"scene.{k}.actions"] = scene.actions.float()
+        if scene.momenta is not None:
+            tensors[f"scene.{k}.momenta"] = scene.momenta.float()
+    if world.outlook:
+        tensors |= {f"motion.{k}": v.to(dtype) for k, v in world.outlook.motion.state_dict().items()}
     if world.keyframes:
         tensors["keyframes"] = world.keyframes.packed()
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -52,6 +58,8 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
         "scenes": len(world.scenes),
         **about,
     }
+    if world.outlook:
+        table["motion"] = asdict(world.outlook.motion.config)
     save_file(tensors, path)
     path.chmod(0o644)  # safetensors writes files that only their owner may read
     path.with_suffix(".json").write_text(json.dumps(table, indent=1) + "\n")
@@ -72,12 +80,20 @@ def load_world(path: Path, *, device: str | torch.device = "", dtype: torch.dtyp
     fill(dit, _under(tensors, "dit."), f"{path}: dit")
     fill(autoencoder, _under(tensors, "autoencoder."), f"{path}: autoencoder")
     scenes = [
-        StartScene(tensors[f"scene.{k}.latents"].float(), tensors[f"scene.{k}.actions"]) for k in range(table["scenes"])
+        StartScene(
+            tensors[f"scene.{k}.latents"].float(), tensors[f"scene.{k}.actions"], tensors.get(f"scene.{k}.momenta")
+        )
+        for k in range(table["scenes"])
     ]
     dream = DreamConfig(**(table["dream"] | {"sigmas": tuple(table["dream"]["sigmas"])}))
     spec = spec_from_table(table["world"])
     keyframes = Keyframes.unpacked(tensors["keyframes"]) if "keyframes" in tensors else None
-    return DiTWorld(spec, dit, autoencoder, dream, scenes, keyframes, device=place, dtype=dtype or native_dtype(place))
+    motion = None
+    if "motion" in table:
+        motion = MotionNet(MotionConfig(**(table["motion"] | {"widths": tuple(table["motion"]["widths"])})))
+        fill(motion, _under(tensors, "motion."), f"{path}: motion")
+    dtype = dtype or native_dtype(place)
+    return DiTWorld(spec, dit, autoencoder, dream, scenes, keyframes, motion, device=place, dtype=dtype)
 
 
 def read_table(path: Path) -> dict[str, Any]:

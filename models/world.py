@@ -1,6 +1,6 @@
 """DiTWorld: a trained autoencoder and a CausalDiT as a world. Its `step` reads as its four calls:
 
-noise -> denoise -> commit -> decode.
+noise -> denoise -> commit -> decode. Where the camera's motion is known, the last picture is moved before (view.py).
 
 Weights are shared and never written; everything that a stream changes is in its `DiTState`. Noise comes from the
 stream's seed and frame index, so the same seed and actions give the same frames, and a fork dreams the same future.
@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from .autoencoder import Autoencoder, to_pictures, to_signed, unit_cells
@@ -24,8 +22,11 @@ from .dit import CausalDiT
 from .keyframes import Keyframes
 from .kv_cache import CacheConfig, KVCache
 from .memory import CachedMemory
+from .motion import MotionNet
 from .sampler import denoise, fewer
 from .spec import Actions, Frames, Image, WorldSpec
+from .state import DiTState, StartScene, packed, unpacked
+from .view import Outlook, View
 
 START_REPEATS = 4  # times that a start picture enters the memory: a stream that begins at rest
 
@@ -41,27 +42,6 @@ class DreamConfig:
     azimuth: str = ""  # axis that turns the camera, in degrees a frame; "" when it stands still
 
 
-@dataclass
-class DiTState:
-    """One stream: its memory, its seed and the last latents."""
-
-    cache: KVCache
-    seed: int
-    past: Tensor  # (2, C, h, w) float32, the last finished frame as it entered the memory, and the one before it
-    recent: Tensor  # (history, A) float32, the latest action rows, newest first, brought to about [-1, 1]
-    yaw: float = 0.0  # degrees turned so far
-    frame: int = 0  # frames committed so far, context included
-    released: bool = False
-
-
-@dataclass(frozen=True)
-class StartScene:
-    """A few real frames that a stream can begin with."""
-
-    latents: Tensor  # (K, C, h, w) float32
-    actions: Tensor  # (K, A) float32 action that led to each frame, in the units of the world
-
-
 class DiTWorld:
     """A world dreamed by a CausalDiT; see `worldloom.models.spec.WorldModel` for the calls."""
 
@@ -73,6 +53,7 @@ class DiTWorld:
         config: DreamConfig,
         scenes: Sequence[StartScene] = (),
         keyframes: Keyframes | None = None,
+        motion: MotionNet | None = None,
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -81,12 +62,20 @@ class DiTWorld:
         self.device, self.dtype = torch.device(device), dtype
         if dit.config.recalls != (keyframes is not None):
             raise ValueError("expected keyframes if and only if the network recalls them")
+        if dit.config.moves != (motion is not None):
+            raise ValueError("expected a motion network if and only if the network is shown moved frames")
+        if motion and spec.chunk != 1:
+            raise ValueError(f"a world that moves its pictures makes one frame at a time, got chunks of {spec.chunk}")
         if spec.steps != (0, 0) and spec.steps[1] != len(config.sigmas) - 1:
             raise ValueError(f"expected at most {len(config.sigmas) - 1} denoising steps, got the range {spec.steps}")
         self.keyframes = keyframes.to(self.device) if keyframes else None
         self.dit = dit.to(self.device, dtype).eval().requires_grad_(False)
         self.autoencoder = autoencoder.to(self.device, dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.autoencoder.requires_grad_(False)
+        self.outlook: Outlook | None = None
+        if motion:
+            motion = motion.to(self.device, dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+            self.outlook = Outlook(motion.requires_grad_(False), self.autoencoder)
         columns = spec.actions
         self._scale = torch.from_numpy(np.maximum(np.abs(columns.low), np.abs(columns.high)))
         self._turn = columns.columns.index(config.azimuth) if config.azimuth else None
@@ -118,7 +107,12 @@ class DiTWorld:
         state = DiTState(cache, seed, past, torch.zeros(config.history, config.actions, device=self.device))
         for k in range(0, len(scene.latents), self.spec.chunk):
             rows = scene.actions[None, k : k + self.spec.chunk]
-            self._commit([state], scene.latents[None, k : k + self.spec.chunk].to(self.device), rows)
+            latents = scene.latents[None, k : k + self.spec.chunk].to(self.device)
+            shown, momenta = self._shown([state], rows)
+            self._commit([state], latents, rows, shown)
+            if self.outlook:
+                momentum = momenta[0] if scene.momenta is None else scene.momenta[k].to(self.device)
+                state.view = View(self._decode(latents)[0, -1], momentum, scene.clock + state.frame)
         return state
 
     @torch.inference_mode()
@@ -126,9 +120,13 @@ class DiTWorld:
         """Advance each stream by one chunk: (B, F, A) actions -> (B, F, H, W, 3) pictures."""
         rows = self._check(states, actions, steps)
         noise = self._noise(states, purpose=0)
-        latents = self._denoise(states, noise, rows, fewer(self.config.sigmas, steps))
-        self._commit(states, latents, rows)
-        return self._decode(latents)
+        shown, momenta = self._shown(states, rows)
+        latents = self._denoise(states, noise, rows, shown, fewer(self.config.sigmas, steps))
+        self._commit(states, latents, rows, shown)
+        pictures = self._decode(latents)
+        for b, state in enumerate(states):
+            state.view = state.view and View(pictures[b, -1].clone(), momenta[b], state.view.clock + 1)
+        return to_pictures(pictures).cpu().numpy()
 
     def fork(self, state: DiTState) -> DiTState:
         """An independent copy; it dreams the same future under the same actions."""
@@ -136,42 +134,19 @@ class DiTWorld:
 
     def save(self, state: DiTState) -> bytes:
         """The stream as safetensors bytes."""
-        cache = state.cache
-        tensors = {
-            "keys": cache.keys,
-            "values": cache.values,
-            "sinks": cache.sinks,
-            "past": state.past,
-            "recent": state.recent,
-        }
-        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        tensors["sink_yaw"] = torch.tensor(cache.sink_yaw, dtype=torch.float64)
-        tensors["yaw"] = torch.tensor(state.yaw, dtype=torch.float64)
-        tensors["numbers"] = torch.tensor([state.seed, state.frame])
-        return save_tensors(tensors, {"world": self.spec.name})
+        return packed(state, self.spec.name)
 
     def load(self, blob: bytes) -> DiTState:
         """The stream that `save` wrote, for this world."""
         try:
-            tensors = load_tensors(blob)
-            seed, frame = (int(n) for n in tensors["numbers"])
             cache = KVCache.allocate(self._cache_config, self.device, self.dtype)
-            for name in ("keys", "values", "sinks"):
-                kept, saved = getattr(cache, name), tensors[name]
-                if saved.shape != kept.shape or saved.dtype != kept.dtype:
-                    raise ValueError(
-                        f"{name}: expected {tuple(kept.shape)} {kept.dtype}, got {tuple(saved.shape)} {saved.dtype}"
-                    )
-                kept.copy_(saved)
-            cache.frame, cache.sink_yaw = frame, tensors["sink_yaw"].tolist()
-            past, recent = (tensors[name].to(self.device) for name in ("past", "recent"))
-            return DiTState(cache, seed, past, recent, float(tensors["yaw"]), frame)
+            return unpacked(blob, cache, views=self.outlook is not None)
         except Exception as error:  # safetensors raises its own kinds for damaged bytes
             raise ValueError(f"expected a saved state of the world {self.spec.name!r}: {error}") from error
 
     def release(self, state: DiTState) -> None:
         """Give the memory back."""
-        state.released = True
+        state.released, state.view = True, None
         empty = state.cache.keys.new_empty(0)
         state.cache = replace(state.cache, keys=empty, values=empty, sinks=empty)
 
@@ -188,18 +163,20 @@ class DiTWorld:
             draws.append(torch.randn(shape, generator=generator))
         return torch.stack(draws).to(self.device)
 
-    def _denoise(self, states: Sequence[DiTState], noise: Tensor, rows: Tensor, levels: Sequence[float]) -> Tensor:
+    def _denoise(
+        self, states: Sequence[DiTState], noise: Tensor, rows: Tensor, shown: Tensor, levels: Sequence[float]
+    ) -> Tensor:
         """(B, F, C, h, w) finished latents."""
         memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, self._yaws(states, rows))
-        past, told = self._past(states), self._told(states, rows)
+        told = self._told(states, rows)
 
         def velocity(x: Tensor, sigma: float) -> Tensor:
             level = torch.full(x.shape[:2], sigma, device=self.device)
-            return self.dit(x, past, level, told, memory)
+            return self.dit(x, shown, level, told, memory)
 
         return unit_cells(denoise(velocity, noise, levels))
 
-    def _commit(self, states: Sequence[DiTState], latents: Tensor, rows: Tensor) -> None:
+    def _commit(self, states: Sequence[DiTState], latents: Tensor, rows: Tensor, shown: Tensor) -> None:
         """One pass over the finished chunk leaves its keys and values in the caches; the streams move on."""
         sigma = self.config.context_sigma
         kept = latents
@@ -209,19 +186,17 @@ class DiTWorld:
         memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, yaws)
         level = torch.full(kept.shape[:2], sigma, device=self.device)
         told = self._told(states, rows)
-        self.dit.commit(kept, self._past(states), level, told, memory)
+        self.dit.commit(kept, shown, level, told, memory)
         for b, state in enumerate(states):
             state.cache.advance(yaws[b].tolist())
             state.yaw = float(yaws[b, -1])
             state.past, state.recent = self._followed(state, kept[b]), told[b, -1]
             state.frame += self.spec.chunk
 
-    def _decode(self, latents: Tensor) -> Frames:
-        """(B, F, C, h, w) latents -> (B, F, H, W, 3) uint8."""
-        B, frames = latents.shape[:2]
+    def _decode(self, latents: Tensor) -> Tensor:
+        """(B, F, C, h, w) latents -> (B, F, 3, H, W) pictures in [-1, 1]."""
         flat = latents.flatten(0, 1).to(self.dtype, memory_format=torch.channels_last)
-        pictures = to_pictures(self.autoencoder.decode(flat))
-        return pictures.view(B, frames, *pictures.shape[1:]).cpu().numpy()
+        return self.autoencoder.decode(flat).clamp(-1.0, 1.0).unflatten(0, latents.shape[:2])
 
     # -- what the calls need -------------------------------------------------------------------------------------
 
@@ -250,13 +225,21 @@ class DiTWorld:
         )
         return start + turns.cumsum(1)
 
-    def _past(self, states: Sequence[DiTState]) -> Tensor:
-        """(B, F, 2 or 3, C, h, w) what every frame of the chunk is shown of finished frames and keyframes."""
-        past = torch.stack([s.past for s in states])
+    def _shown(self, states: Sequence[DiTState], rows: Tensor) -> tuple[Tensor, Tensor]:
+        """What every frame of the chunk is shown of finished frames and keyframes, and the cameras' momenta after it.
+
+        Returns:
+            (B, F, 2 or 3, C, h, w) as `CausalDiT.forward` wants it, and (B, 2); zeros where nothing is moved.
+        """
+        past, momenta = torch.stack([s.past for s in states]), torch.zeros(len(states), 2, device=self.device)
+        views = [s.view for s in states if s.view]
+        if self.outlook and views:  # a stream's very first frame has nothing before it
+            moved, momenta = self.outlook.ahead(views, self._told(states, rows)[:, 0])
+            past = torch.stack([moved, past[:, 0]], 1)
         if self.keyframes:
-            recalled = torch.stack([self.keyframes.recall(s.past[0]) for s in states])
+            recalled = torch.stack([self.keyframes.recall(p[0]) for p in past])
             past = torch.cat([past, recalled[:, None]], 1)
-        return past[:, None].expand(-1, self.spec.chunk, -1, -1, -1, -1)
+        return past[:, None].expand(-1, self.spec.chunk, -1, -1, -1, -1), momenta
 
     @staticmethod
     def _followed(state: DiTState, chunk: Tensor) -> Tensor:

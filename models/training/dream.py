@@ -6,6 +6,7 @@ Knows a DiTWorld and recordings; measures nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 
 from ..autoencoder import to_pictures
 from ..spec import Actions
-from ..world import DiTWorld, StartScene
+from ..state import StartScene
+from ..world import DiTWorld
 from .clips import Clips
 from .metrics import Pictures
+from .walks import walked
 
 
 def context_frames(world: DiTWorld) -> int:
@@ -35,15 +38,17 @@ def spread(starts: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return starts[np.unique(np.linspace(0, len(starts) - 1, count).astype(np.int64))]
 
 
-def scene_at(world: DiTWorld, frames: Pictures, leading: NDArray[np.float32]) -> StartScene:
-    """A start scene from real frames (K, H, W, 3) and the actions (K, A) that led to each."""
-    return StartScene(world.encode(frames), torch.from_numpy(np.ascontiguousarray(leading)))
-
-
 def scenes_at(world: DiTWorld, clips: Clips, starts: NDArray[np.int64], frames: int) -> list[StartScene]:
     """Scenes of `frames` recorded frames that begin at each of `starts`."""
     spans = [np.arange(start, start + frames) for start in starts]
-    return [scene_at(world, clips.take(span), clips.leading[span]) for span in spans]
+    scenes = [StartScene(world.encode(clips.take(span)), torch.from_numpy(clips.leading[span])) for span in spans]
+    if world.outlook:  # recordings are entered in the middle of a walk
+        _, momenta, clocks = walked(clips, world.outlook.motion.config)
+        scenes = [
+            replace(scene, momenta=momenta[span], clock=int(clocks[span[0]]))
+            for scene, span in zip(scenes, spans, strict=True)
+        ]
+    return scenes
 
 
 def dream(world: DiTWorld, scenes: Sequence[StartScene], rows: Actions, seed: int = 0) -> Iterator[Pictures]:

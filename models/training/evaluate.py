@@ -27,7 +27,7 @@ from ..world import DiTWorld
 from .clips import Clips
 from .collect import CONTEXT, HELD, collect
 from .directions import accuracy, batteries, open_reader
-from .dream import context_frames, dream, reconstruct, scene_at, scenes_at, spread
+from .dream import context_frames, dream, reconstruct, scenes_at, spread
 from .drift import drift, drift_floor, summary
 from .metrics import appearance, change, psnr
 from .probe import FRAMES as PROBE_FRAMES
@@ -160,8 +160,7 @@ def directions(world: DiTWorld, recipe: Recipe, folder: Path, counts: Counts) ->
     dreamed, real, amounts = {}, {}, {}
     for battery in batteries(recipe, clips, counts.starts):
         truth = clips.take(battery.span.ravel()).reshape(*battery.span.shape, *clips.frame(0).shape)
-        spans = battery.begin[:, None] + np.arange(1 - known, 1)
-        scenes = [scene_at(world, clips.take(span), clips.leading[span]) for span in spans]
+        scenes = scenes_at(world, clips, battery.begin + 1 - known, known)
         made = np.stack(list(dream(world, scenes, clips.leading[battery.span[:, 1:]])), 1)
         # A dream begins in its own look, or the reader would see the autoencoder's blur as motion.
         made = np.concatenate([reconstruct(world, truth[:, 0])[:, None], made], 1)

@@ -25,6 +25,7 @@ from ..rope import rotary
 from .budget import Budget
 from .latents import Batch, ClipSource
 from .loop import run_steps, set_rate, write_checkpoint
+from .moved import Mover
 from .muon import Muon
 from .recipe import Recipe
 from .rollouts import Rollouts
@@ -45,6 +46,7 @@ def dit_config(recipe: Recipe) -> DiTConfig:
         layers=r.layers,
         heads=r.heads,
         history=r.history,
+        moves=recipe.motion is not None,
         recalls=r.keyframes > 0,
         fov=r.fov if r.azimuth else 0.0,
     )
@@ -145,6 +147,8 @@ def past_of(batch: Batch) -> Tensor:
     """(B, T, 2 or 3, C, h, w) finished frames before each frame of the clips and the keyframe, as when streaming."""
     frames = torch.cat([batch.lead, batch.context], 1)  # frames -2..T-2
     last, before = frames[:, 1:], frames[:, :-1]
+    if batch.moved.shape[2]:
+        return torch.cat([batch.moved, last[:, :, None], batch.recalled], 2)
     # At the beginning of a stream there is nothing before frame 0, and frame 0 counts as its own past.
     begins = batch.begins[:, None, None, None]
     before = torch.cat([before[:, :1], torch.where(begins, last[:, 1], before[:, 1])[:, None], before[:, 2:]], 1)
@@ -228,7 +232,8 @@ def fit_dynamics(recipe: Recipe, folder: Path, device: torch.device) -> None:
     model: Any = torch.compile(trainee.model) if r.compile else trainee.model
     budget = trainee.budget
     rng = np.random.default_rng((recipe.data.seed, budget.done))
-    rollouts = Rollouts(source, r.window, r.rollout_frames, rng, r.rollout_beyond)
+    mover = Mover(recipe, folder, "train", device) if recipe.motion else None
+    rollouts = Rollouts(source, r.window, r.rollout_frames, rng, r.rollout_beyond, mover)
 
     def step() -> dict[str, float]:
         frames, count = clip_shape(recipe, budget.progress)

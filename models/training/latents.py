@@ -36,6 +36,7 @@ class Batch:
     dreamed: Tensor  # (B,) True where the network made the context itself
     faded: Tensor  # (B,) True where the context is partly washed out (see `ClipSource.fade`)
     begins: Tensor  # (B,) True where the clip begins a stream
+    moved: Tensor  # (B, T, 0 or 1, C, h, w) where worlds move, the frame before each as its camera's motion leaves it
     recalled: Tensor  # (B, T, 0 or 1, C, h, w) where worlds recall, the keyframe nearest to the frame before each
 
     def to(self, device: torch.device) -> Batch:
@@ -65,6 +66,7 @@ class ClipSource:
         clips = Clips.open(folder / "data" / name)
         self.latents = np.load(folder / f"latents-{name}.npy", mmap_mode="r")
         self.actions = normal_actions(recipe, clips.leading)
+        self.moved = np.load(folder / f"moved-{name}.npy", mmap_mode="r") if recipe.motion else None
         self.clips = clips
         turn = recipe.dynamics.azimuth
         column = recipe.spec.actions.columns.index(turn) if turn else -1
@@ -81,14 +83,20 @@ class ClipSource:
             self._episode_of_keyframe = torch.from_numpy(clips.episodes[chosen].astype(np.int64))
 
     def change(self) -> float:
-        """Root-mean-square change of a latent number from one frame to the next."""
+        """Root-mean-square change of a latent number from one frame, moved where worlds move, to the next."""
         starts = self.clips.windows(2)
         at = starts[np.linspace(0, len(starts) - 1, min(2_000, len(starts))).astype(np.int64)]
-        return float((self.frames(at + 1) - self.frames(at)).square().mean().sqrt())
+        before = self.frames(at) if self.moved is None else self.moved_frames(at + 1)
+        return float((self.frames(at + 1) - before).square().mean().sqrt())
 
     def frames(self, at: NDArray[np.int64]) -> Tensor:
         """(..., C, h, w) float32 latents of the recorded frames (...)."""
         return torch.from_numpy(self.latents[at].astype(np.float32))
+
+    def moved_frames(self, at: NDArray[np.int64]) -> Tensor:
+        """(..., C, h, w) float32 latents of the frames before the recorded frames (...), moved towards these."""
+        assert self.moved is not None
+        return torch.from_numpy(self.moved[at].astype(np.float32))
 
     def draw(self, step: int, batch: int, frames: int) -> Batch:
         """`batch` clips of `frames` true frames."""
@@ -106,7 +114,7 @@ class ClipSource:
         """
         if not self.keyframes:
             return clips
-        before = torch.cat([clips.lead[:, 1:], clips.context], 1)
+        before = torch.cat([clips.lead[:, 1:], clips.context], 1) if self.moved is None else clips.moved[:, :, 0]
         own = torch.from_numpy(self.clips.episodes[at].astype(np.int64))[:, None] == self._episode_of_keyframe
         found = self.keyframes.nearest(before.flatten(0, 1), own.repeat_interleave(before.shape[1], 0))
         return replace(clips, recalled=self.keyframes.frames[found].float().view_as(before)[:, :, None])
@@ -118,7 +126,7 @@ class ClipSource:
         towards the mean of their cell over all recordings, half towards the mean of the cells around.
         """
         B, _, _, h, w = clips.context.shape
-        seen = torch.cat([clips.lead, clips.context], 1)
+        seen = torch.cat([clips.lead, clips.context, clips.moved[:, :, :1].flatten(1, 2)], 1)
         around = F.avg_pool2d(F.pad(seen.flatten(0, 1), (1, 1, 1, 1), mode="replicate"), 3, 1).view_as(seen)
         local = torch.from_numpy(rng.random((B, 1, 1, 1, 1)) < 0.5)
         patches = torch.from_numpy(rng.random((B, 1, 3, 3)).astype(np.float32))
@@ -126,8 +134,11 @@ class ClipSource:
         washed = unit_cells(torch.lerp(seen, torch.where(local, around, self.mean), strength))
         faded = torch.from_numpy(rng.random(B) < self.fade_share)
         seen = torch.where(faded[:, None, None, None, None], washed, seen)
-        lead = seen[:, :2] * ~clips.begins[:, None, None, None, None]
-        return replace(clips, lead=lead, context=seen[:, 2:], faded=faded)
+        known = 2 + clips.context.shape[1]
+        moved = seen[:, known:, None].view_as(clips.moved).clone()
+        goes_on = ~clips.begins[:, None, None, None, None]
+        moved[:, :1] *= goes_on
+        return replace(clips, lead=seen[:, :2] * goes_on, context=seen[:, 2:known], moved=moved, faded=faded)
 
     def at(self, at: NDArray[np.int64], *, begins: NDArray[np.bool_], still: NDArray[np.bool_]) -> Batch:
         """The clips of the recorded frames (B, T), with the two frames before them unless they begin a stream.
@@ -138,7 +149,13 @@ class ClipSource:
         around[still] = at[still, :1]
         at = around[:, 2:]
         z = self.frames(around)
-        z[:, :2] *= torch.from_numpy(~begins)[:, None, None, None, None]
+        goes_on = torch.from_numpy(~begins)[:, None, None, None, None]
+        z[:, :2] *= goes_on
+        moved = z[:, 1:-1, None][:, :, :0]
+        if self.moved is not None:
+            moved = torch.where(torch.from_numpy(still)[:, None, None, None, None], z[:, 2:], self.moved_frames(at))
+            moved = moved[:, :, None].clone()
+            moved[:, 0] *= goes_on
         return Batch(
             lead=z[:, :2],
             context=z[:, 2:-1],
@@ -149,6 +166,7 @@ class ClipSource:
             dreamed=torch.zeros(len(at), dtype=torch.bool),
             faded=torch.zeros(len(at), dtype=torch.bool),
             begins=torch.from_numpy(begins),
+            moved=moved,
             recalled=z[:, 1:-1, None][:, :, :0],
         )
 

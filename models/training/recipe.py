@@ -64,6 +64,16 @@ class DecoderRecipe(PictureRecipe):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MotionRecipe(FitRecipe):
+    """The network that moves the last picture as the camera moves, for worlds with an `azimuth` (see motion.py)."""
+
+    lr: float  # peak learning rate of AdamW
+    widths: tuple[int, int, int]  # feature widths at 1/4, 1/8 and 1/16 of the picture
+    unit: float  # of the engine's lengths in one unit of depth: about as far as things are
+    gait: float = 0.0  # frames in which a walking camera swings up and down once, 0 when it does not
+
+
+@dataclass(frozen=True, kw_only=True)
 class DynamicsRecipe(FitRecipe):
     """The diffusion transformer, its cache and its training."""
 
@@ -101,6 +111,7 @@ class Recipe:
     autoencoder: AutoencoderRecipe
     decoder: DecoderRecipe
     dynamics: DynamicsRecipe
+    motion: MotionRecipe | None  # None where the last picture is shown as it was
     notices: tuple[str, ...]  # whose pictures these are, and under which licence
     digest: str  # SHA-256 of the file
 
@@ -126,8 +137,13 @@ def load_recipe(name: str) -> Recipe:
             autoencoder=AutoencoderRecipe(**autoencoder),
             decoder=DecoderRecipe(**table["decoder"]),
             dynamics=DynamicsRecipe(**dynamics),
+            motion=_motion(table.get("motion")),
             notices=tuple(table["notices"]),
             digest=hashlib.sha256(text).hexdigest(),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _motion(table: dict[str, Any] | None) -> MotionRecipe | None:
+    return MotionRecipe(**(table | {"widths": tuple(table["widths"])})) if table else None

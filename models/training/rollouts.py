@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ..keyframes import Keyframes
 from .latents import Batch, ClipSource
+from .moved import Mover
 
 STILL_LONGER = 4  # times the horizon that a rollout may last in which nothing moves
 POOL = 20  # rollouts in the pool: more than a step draws, so that neighbouring frames are not in neighbouring steps
@@ -38,8 +39,10 @@ class Rollouts:
     horizon: int  # longest rollout towards true frames
     rng: np.random.Generator
     beyond: int = 0  # frames that every other rollout goes on after that, towards recorded frames that are near
+    mover: Mover | None = None  # where worlds move, what moves a dreamed frame
     latents: Tensor = field(init=False)  # (POOL, window + 2, C, h, w): context, and the two frames before it
     wanted: Tensor = field(init=False)  # the same frames as they should have been
+    moved: Tensor = field(init=False)  # (POOL, window + 1, 0 or 1, C, h, w) the frame before each, moved, up to `end`
     end: NDArray[np.int64] = field(init=False)  # (POOL,) index of the frame that comes next
     age: NDArray[np.int64] = field(init=False)  # (POOL,) frames since the slot began
     left: NDArray[np.int64] = field(init=False)  # (POOL,) frames until the slot begins anew
@@ -52,6 +55,7 @@ class Rollouts:
         self._recordings = Keyframes(torch.from_numpy(np.array(self.source.latents))) if self.beyond else None
         self.latents = torch.zeros(POOL, self._kept, *self.source.latents.shape[1:])
         self.wanted = self.latents.clone()
+        self.moved = self.latents[:, 1:, None][:, :, : int(self.mover is not None)].clone()
         self.end, self.age, self.left = np.zeros((3, POOL), np.int64)
         self.still, self.drawn = np.zeros(POOL, bool), np.arange(POOL)
         self._begin(self.drawn)
@@ -68,7 +72,13 @@ class Rollouts:
         counts = clips.counts.clone()
         counts[:, -1] *= ~lost  # the frame that is being dreamed: nothing is near to it yet
         dreams = replace(
-            clips, lead=own[:, :2], context=own[:, 2:], target=target, counts=counts, dreamed=~clips.dreamed
+            clips,
+            lead=own[:, :2],
+            context=own[:, 2:],
+            moved=self.moved[self.drawn, -frames:],
+            target=target,
+            counts=counts,
+            dreamed=~clips.dreamed,
         )
         return self.source.recalling(dreams, self.end[self.drawn] - 1)
 
@@ -87,7 +97,15 @@ class Rollouts:
         episodes = self.source.clips.episodes
         last = np.minimum(self.end[slots], len(episodes) - 1)
         over = (self.end[slots] >= len(episodes)) | (episodes[last] != episodes[self.end[slots] - 1])
-        self._begin(slots[over & ~self.still[slots] | (self.left[slots] <= 0)])
+        over = over & ~self.still[slots] | (self.left[slots] <= 0)
+        self._begin(slots[over])
+        self._move(slots[~over])
+
+    def _move(self, slots: NDArray[np.int64]) -> None:
+        """Move the latest frames of some slots towards the frame that comes next."""
+        if self.mover and len(slots):
+            moved = self.mover.towards(self.end[slots], self.latents[slots, -1], self.still[slots])
+            self.moved[slots] = torch.cat([self.moved[slots, 1:], moved[:, None, None]], 1)
 
     def _lost(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether slots are beyond the horizon."""
@@ -106,6 +124,10 @@ class Rollouts:
         at = starts[:, None] + np.arange(self._kept) * ~still[:, None]
         self.latents[slots] = self.source.frames(at)
         self.wanted[slots] = self.latents[slots]
+        if self.mover:
+            ahead = self.source.moved_frames(starts[:, None] + np.arange(2, self._kept + 1))
+            stands = torch.from_numpy(still)[:, None, None, None, None]
+            self.moved[slots] = torch.where(stands, self.latents[slots, 1:], ahead)[:, :, None]
         self.still[slots], self.end[slots], self.age[slots] = still, starts + self._kept * ~still, 0
         longest = np.where(still, STILL_LONGER * self.horizon, self.horizon + self.beyond * (slots % 2))
         self.left[slots] = self.rng.integers(1, longest + 1)

@@ -1,8 +1,8 @@
 """`worldloom train NAME`: the stages of a recipe in order, each resumable and each re-runnable alone.
 
-collect -> autoencoder -> dynamics -> decoder -> evaluate. Everything lands under one folder (default `runs/NAME`):
-recordings, checkpoints, the world (`NAME.safetensors` + `.json`), a contact sheet and an MP4 of dream beside truth.
-Knows the order of the stages and what each leaves behind; nothing about how any of them works.
+collect -> autoencoder -> decoder -> motion -> dynamics -> evaluate. Everything lands under one folder (default
+`runs/NAME`): recordings, checkpoints, the world (`NAME.safetensors` + `.json`), a contact sheet and an MP4 of dream
+beside truth. Knows the order of the stages and what each leaves behind; nothing about how any of them works.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..state import StartScene
 from ..weights import load_world, save_world
-from ..world import DiTWorld, DreamConfig, StartScene
+from ..world import DiTWorld, DreamConfig
 from .clips import Clips
 from .collect import collect
 from .dream import spread
@@ -27,12 +28,14 @@ from .evaluate import evaluate
 from .fit_autoencoder import encode_recordings, fit_autoencoder, load_autoencoder
 from .fit_decoder import fit_decoder
 from .fit_dynamics import fit_dynamics, load_dynamics
+from .fit_motion import fit_motion, load_motion
 from .latents import ClipSource
 from .metrics import luma
+from .moved import move_recordings
 from .recipe import Recipe, load_recipe
 from .report import write_report
 
-STAGES = ("collect", "autoencoder", "dynamics", "decoder", "evaluate")
+STAGES = ("collect", "autoencoder", "decoder", "motion", "dynamics", "evaluate")
 SCENES = 12  # start scenes that a world carries
 CANDIDATES = 8  # openings that are looked at for each of them
 
@@ -68,6 +71,7 @@ def train(
             autoencoder=replace(recipe.autoencoder, minutes=minutes),
             decoder=replace(recipe.decoder, minutes=minutes),
             dynamics=replace(recipe.dynamics, minutes=minutes),
+            motion=replace(recipe.motion, minutes=minutes) if recipe.motion else None,
         )
     folder = folder or Path("runs") / recipe.spec.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,10 +82,14 @@ def train(
     if "autoencoder" in stages:
         fit_autoencoder(recipe, folder, device)
         encode_recordings(recipe, folder, device)
-    if "dynamics" in stages:
-        fit_dynamics(recipe, folder, device)
     if "decoder" in stages:
         fit_decoder(recipe, folder, device)
+    if "motion" in stages and recipe.motion:
+        fit_motion(recipe, folder, device)
+    if "dynamics" in stages:
+        if recipe.motion:
+            move_recordings(recipe, folder, device)
+        fit_dynamics(recipe, folder, device)
     path = folder / f"{recipe.spec.name}.safetensors"
     if "evaluate" in stages:
         save_world(path, assemble(recipe, folder), about(recipe, folder, {}))
@@ -99,7 +107,9 @@ def assemble(recipe: Recipe, folder: Path, *, dtype: torch.dtype = torch.float32
     autoencoder = load_autoencoder(recipe, folder, torch.device("cpu"))
     dream = DreamConfig(r.sigmas, r.context_sigma, r.window, r.sink, r.azimuth)
     keyframes = ClipSource(recipe, folder, "train").keyframes
-    world = DiTWorld(recipe.spec, load_dynamics(recipe, folder), autoencoder, dream, keyframes=keyframes, dtype=dtype)
+    motion = load_motion(recipe, folder) if recipe.motion else None
+    dit = load_dynamics(recipe, folder)
+    world = DiTWorld(recipe.spec, dit, autoencoder, dream, keyframes=keyframes, motion=motion, dtype=dtype)
     world.scenes = start_scenes(world, Clips.open(folder / "data" / "train"))
     return world
 
@@ -126,7 +136,7 @@ def about(recipe: Recipe, folder: Path, metrics: dict[str, Any]) -> dict[str, An
     """What goes into a world's `.json` beside its shapes."""
     checkpoints = {
         stage: torch.load(folder / f"{stage}.pt", map_location="cpu", weights_only=True)
-        for stage in ("autoencoder", "dynamics", "decoder")
+        for stage in ("autoencoder", "decoder", "motion", "dynamics")
         if (folder / f"{stage}.pt").exists()
     }
     return {

@@ -10,8 +10,10 @@ from torch import nn
 from worldloom.models.autoencoder import Autoencoder, AutoencoderConfig
 from worldloom.models.dit import CausalDiT, DiTConfig
 from worldloom.models.keyframes import Keyframes
+from worldloom.models.motion import MotionConfig, MotionNet
 from worldloom.models.spec import ActionSpec, Axis, Key, WorldSpec
-from worldloom.models.world import DiTWorld, DreamConfig, StartScene
+from worldloom.models.state import StartScene
+from worldloom.models.world import DiTWorld, DreamConfig
 
 TINY_ACTIONS = ActionSpec(
     buttons=("forward",),
@@ -31,10 +33,20 @@ def randomise(module: nn.Module, seed: int, scale: float = 0.25) -> None:
             parameter.copy_(mean + torch.randn(parameter.shape, generator=generator) * max(scale, fan**-0.5))
 
 
-def tiny_dit(fov: float = 0.0, *, recalls: bool = False) -> CausalDiT:
+def tiny_dit(fov: float = 0.0, *, recalls: bool = False, moves: bool = False) -> CausalDiT:
     dit = CausalDiT(
         DiTConfig(
-            channels=4, rows=2, columns=3, actions=3, width=32, layers=2, heads=2, recalls=recalls, fov=fov, history=2
+            channels=4,
+            rows=2,
+            columns=3,
+            actions=3,
+            width=32,
+            layers=2,
+            heads=2,
+            moves=moves,
+            recalls=recalls,
+            fov=fov,
+            history=2,
         )
     )
     randomise(dit, 0, 0.15)
@@ -42,19 +54,38 @@ def tiny_dit(fov: float = 0.0, *, recalls: bool = False) -> CausalDiT:
     return dit.eval()
 
 
+def tiny_motion() -> MotionNet:
+    """Turns by six degrees, and things are about a unit away."""
+    motion = MotionNet(MotionConfig(32, 48, 3, 2, turn=1, degrees=6.0, fov=90.0, gait=10.0, widths=(8, 8, 8)))
+    randomise(motion, 4, 0.1)
+    return motion.eval()
+
+
 def tiny_world(
-    chunk: int = 1, sink: int = 0, azimuth: str = "", *, keyframes: int = 0, steps: tuple[int, int] = (0, 0)
+    chunk: int = 1,
+    sink: int = 0,
+    azimuth: str = "",
+    *,
+    keyframes: int = 0,
+    steps: tuple[int, int] = (0, 0),
+    moves: bool = False,
 ) -> DiTWorld:
     spec = WorldSpec("tiny", 32, 48, Fraction(20), chunk, TINY_ACTIONS, images=True, steps=steps)
     autoencoder = Autoencoder(AutoencoderConfig(32, 48, 4, (8, 8, 16), position=True))
     randomise(autoencoder, 1, 0.0)
+    if moves:  # pictures come back as latents, and a random loop would make a storm of every rounding
+        with torch.no_grad():
+            last = [p for n, p in autoencoder.encoder.named_parameters()][-2:]
+            last[0].mul_(0.03)
+            last[1].fill_(1.0)
     generator = torch.Generator().manual_seed(2)
     scenes = [
         StartScene(torch.randn(3, 4, 2, 3, generator=generator).half().float(), torch.zeros(3, 3)) for _ in range(2)
     ]
     config = DreamConfig((1.0, 0.5, 0.0), 0.1, window=2 * chunk, sink=sink, azimuth=azimuth)
-    dit = tiny_dit(90.0 if azimuth else 0.0, recalls=keyframes > 0)
-    return DiTWorld(spec, dit, autoencoder, config, scenes, tiny_keyframes(keyframes) if keyframes else None)
+    dit = tiny_dit(90.0 if azimuth else 0.0, recalls=keyframes > 0, moves=moves)
+    recalled = tiny_keyframes(keyframes) if keyframes else None
+    return DiTWorld(spec, dit, autoencoder, config, scenes, recalled, tiny_motion() if moves else None)
 
 
 def tiny_keyframes(count: int) -> Keyframes:

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from worldloom.models.autoencoder import to_pictures, to_signed
 from worldloom.models.spec import Actions, Frames, WorldSpec
+from worldloom.models.state import StartScene
 from worldloom.models.training.clips import Clips
-from worldloom.models.world import StartScene
 
 
 @dataclass

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from worldloom.models.state import DiTState, StartScene
 from worldloom.models.training.dream import context_frames, dream, reconstruct, spread
-from worldloom.models.world import DiTState, DiTWorld, StartScene
+from worldloom.models.world import DiTWorld
 
 from ..tiny import tiny_world
 

@@ -14,6 +14,7 @@ from worldloom.models.dit import DiTConfig
 from worldloom.models.kv_cache import CacheConfig, KVCache
 from worldloom.models.memory import CachedMemory, FullMemory, TwoStreamMemory
 from worldloom.models.rope import RopeConfig, rotary
+from worldloom.models.state import DiTState
 from worldloom.models.training.budget import Budget
 from worldloom.models.training.fit_dynamics import (
     Trainee,
@@ -26,7 +27,7 @@ from worldloom.models.training.fit_dynamics import (
 from worldloom.models.training.latents import Batch
 from worldloom.models.training.muon import Muon, orthogonal
 from worldloom.models.training.recipe import Recipe, load_recipe
-from worldloom.models.world import DiTState, DiTWorld
+from worldloom.models.world import DiTWorld
 
 from ..tiny import tiny_dit
 

@@ -1,0 +1,88 @@
+"""What belongs to one stream of a DiTWorld: its state, how that is written as bytes, and what it can begin with.
+
+Knows tensors and their shapes; nothing about networks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from .kv_cache import KVCache
+from .view import View
+
+
+@dataclass
+class DiTState:
+    """One stream: its memory, its seed and the last latents."""
+
+    cache: KVCache
+    seed: int
+    past: Tensor  # (2, C, h, w) float32, the last finished frame as it entered the memory, and the one before it
+    recent: Tensor  # (history, A) float32, the latest action rows, newest first, brought to about [-1, 1]
+    view: View | None = None  # the last picture, in worlds that move it
+    yaw: float = 0.0  # degrees turned so far
+    frame: int = 0  # frames committed so far, context included
+    released: bool = False
+
+
+@dataclass(frozen=True)
+class StartScene:
+    """A few real frames that a stream can begin with."""
+
+    latents: Tensor  # (K, C, h, w) float32
+    actions: Tensor  # (K, A) float32 action that led to each frame, in the units of the world
+    momenta: Tensor | None = None  # (K, 2) how the camera came to each frame (see motion.py); None from rest
+    clock: int = 0  # frames since the camera set out, before the first of these
+
+
+def packed(state: DiTState, world: str) -> bytes:
+    """A stream of the world of that name as safetensors bytes."""
+    cache, view = state.cache, state.view
+    tensors = {
+        "keys": cache.keys,
+        "values": cache.values,
+        "sinks": cache.sinks,
+        "past": state.past,
+        "recent": state.recent,
+    }
+    if view:
+        tensors |= {"picture": view.picture, "momentum": view.momentum, "clock": torch.tensor(view.clock)}
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    tensors["sink_yaw"] = torch.tensor(cache.sink_yaw, dtype=torch.float64)
+    tensors["yaw"] = torch.tensor(state.yaw, dtype=torch.float64)
+    tensors["numbers"] = torch.tensor([state.seed, state.frame])
+    return save_tensors(tensors, {"world": world})
+
+
+def unpacked(blob: bytes, cache: KVCache, *, views: bool) -> DiTState:
+    """The stream that `packed` wrote.
+
+    Args:
+        blob: what it wrote.
+        cache: a new one of the world's shape, to be filled.
+        views: the world moves its pictures.
+
+    Raises:
+        ValueError, KeyError: it is a stream of another shape.
+        Exception: of safetensors, for damaged bytes.
+    """
+    tensors, device = load_tensors(blob), cache.keys.device
+    seed, frame = (int(n) for n in tensors["numbers"])
+    for name in ("keys", "values", "sinks"):
+        kept, saved = getattr(cache, name), tensors[name]
+        if saved.shape != kept.shape or saved.dtype != kept.dtype:
+            raise ValueError(
+                f"{name}: expected {tuple(kept.shape)} {kept.dtype}, got {tuple(saved.shape)} {saved.dtype}"
+            )
+        kept.copy_(saved)
+    cache.frame, cache.sink_yaw = frame, tensors["sink_yaw"].tolist()
+    past, recent = (tensors[name].to(device) for name in ("past", "recent"))
+    view = None
+    if views:
+        view = View(tensors["picture"].to(device), tensors["momentum"].to(device), int(tensors["clock"]))
+    return DiTState(cache, seed, past, recent, view, float(tensors["yaw"]), frame)
