@@ -137,7 +137,7 @@ class ClipSource:
         known = 2 + clips.context.shape[1]
         moved = seen[:, known:, None].view_as(clips.moved).clone()
         goes_on = ~clips.begins[:, None, None, None, None]
-        moved[:, :1] *= goes_on
+        moved[:, 0] *= goes_on
         return replace(clips, lead=seen[:, :2] * goes_on, context=seen[:, 2:known], moved=moved, faded=faded)
 
     def at(self, at: NDArray[np.int64], *, begins: NDArray[np.bool_], still: NDArray[np.bool_]) -> Batch:

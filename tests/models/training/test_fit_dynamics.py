@@ -52,6 +52,7 @@ def some_batch(c: DiTConfig, frames: int, *, begins: bool = False, turning: bool
         dreamed=torch.tensor([False, True]),
         faded=torch.tensor([False, False]),
         begins=torch.full((2,), begins),
+        moved=torch.randn(2, frames, int(c.moves), c.channels, c.rows, c.columns, generator=g),
         recalled=torch.randn(2, frames, int(c.recalls), c.channels, c.rows, c.columns, generator=g),
     )
 
@@ -71,10 +72,13 @@ def test_two_streams_equal_the_mask_that_they_stand_for() -> None:
     torch.testing.assert_close(TwoStreamMemory(phases, n).attend(0, torch.stack([q, k]), v), want, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("begins", "recalls"), [(True, False), (False, False), (False, True)])
-def test_what_is_trained_is_what_streams(begins: bool, recalls: bool) -> None:
+@pytest.mark.parametrize(
+    ("begins", "recalls", "moves"),
+    [(True, False, False), (False, False, False), (False, True, False), (False, True, True)],
+)
+def test_what_is_trained_is_what_streams(begins: bool, recalls: bool, moves: bool) -> None:
     """The velocity of a target in the two-stream layout equals the streaming one after committing the same context."""
-    dit = tiny_dit(90.0, recalls=recalls)
+    dit = tiny_dit(90.0, recalls=recalls, moves=moves)
     c, T = dit.config, 4
     batch = some_batch(c, T, begins=begins, turning=True)
     noisy = torch.randn(batch.target.shape, generator=torch.Generator().manual_seed(1))
@@ -98,6 +102,8 @@ def test_what_is_trained_is_what_streams(begins: bool, recalls: bool) -> None:
         for k in range(T):
             actions, yaw = batch.actions[:, k : k + 1], batch.yaw[:, k : k + 1]
             finished = torch.stack([state.past for state in states])
+            if moves:
+                finished = torch.cat([batch.moved[:, k], finished[:, :1]], 1)
             streamed_past = torch.cat([finished, batch.recalled[:, k]], 1)[:, None]
             memory = CachedMemory.of([state.cache for state in states], c.rope, yaw)
             if k:
