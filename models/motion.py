@@ -15,14 +15,23 @@ latents or streams.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CELL = 4
-"""Pixels that one position of the finest features spans, each way."""
+HALF = 2
+"""The network looks at pictures of half the size: depth needs no grain."""
+
+FOLD = 2
+"""Pixels of these that one position of the finest features spans, each way."""
+
+CELL = HALF * FOLD
+"""Pixels of the whole picture that it spans."""
+
+STILL = 0.01
+"""Steps shorter than this, in units of depth, are none: a tenth of a usual one, and half of the first from rest."""
 
 LEAST = 0.05
 """Nothing is taken to be nearer to the camera's plane than this share of its depth."""
@@ -51,30 +60,31 @@ class Motion:
     turn: Tensor  # (B,) degrees to the right
     step: Tensor  # (B, 3) translation right, down, forward as seen before the turn; over the unit of the depth
     near: Tensor  # (B, 1, H, W) inverse depth of what the next picture shows
-    doubt: Tensor  # (B, 1, H / 4, W / 4) logarithm of the expected absolute error of the moved picture
 
     @property
     def momentum(self) -> Tensor:
         """(B, 2) the step right and forward as seen after the turn: what the next step is told."""
         return turned(self.step[:, ::2], self.turn)
 
+    @property
+    def settled(self) -> Motion:
+        """The same, where who all but stands stands: a camera at rest would creep otherwise."""
+        walks = self.step[:, ::2].norm(dim=1, keepdim=True) >= STILL
+        return replace(self, step=self.step * walks)
+
 
 class Mixer(nn.Module):
-    """Two convolutions beside a straight path, scaled and shifted by a condition."""
+    """Two convolutions beside a straight path."""
 
-    def __init__(self, channels: int, condition: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.film = nn.Linear(condition, 2 * channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.film.weight)
-        nn.init.zeros_(self.film.bias)
         nn.init.zeros_(self.conv2.weight)
 
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """(B, C, h, w) under (B, D) -> the same shape."""
-        scale, shift = self.film(condition)[:, :, None, None].chunk(2, 1)
-        return x + self.conv2(F.silu(torch.addcmul(shift, self.conv1(F.silu(x)), 1 + scale)))
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same shape."""
+        return x + self.conv2(F.silu(self.conv1(F.silu(x))))
 
 
 class MotionNet(nn.Module):
@@ -88,21 +98,22 @@ class MotionNet(nn.Module):
         self.told = nn.Sequential(
             nn.Linear(config.history * config.actions + 4, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU()
         )
-        self.enter = nn.Conv2d(4 * CELL**2, a, 3, padding=1)
+        self.enter = nn.Conv2d(4 * FOLD**2, a, 3, padding=1)
         self.place = nn.Parameter(torch.zeros(a, 4 * h, 4 * w))
-        self.fine = Mixer(a, 64)
+        self.fine = Mixer(a)
         self.shrink = nn.Conv2d(a, b, 2, stride=2)
-        self.middle = Mixer(b, 64)
+        self.middle = Mixer(b)
+        self.inform = nn.Linear(64, c)
         self.shrink_again = nn.Conv2d(b, c, 2, stride=2)
-        self.coarse = nn.ModuleList([Mixer(c, 64) for _ in range(2)])
+        self.coarse = nn.Sequential(Mixer(c), Mixer(c))
         self.grow = nn.Conv2d(c, 4 * b, 1)
-        self.middle_out = Mixer(b, 64)
+        self.middle_out = Mixer(b)
         self.grow_again = nn.Conv2d(b, 4 * a, 1)
-        self.fine_out = Mixer(a, 64)
-        self.leave = nn.Conv2d(a, 2, 3, padding=1)
+        self.fine_out = Mixer(a)
+        self.leave = nn.Conv2d(a, 1, 3, padding=1)
         self.squeeze = nn.Conv2d(c, 8, 1)
         self.stride = nn.Sequential(nn.Linear(8 * h * w + 64, 128), nn.SiLU(), nn.Linear(128, 3))
-        for layer in (self.leave, self.stride[2]):
+        for layer in (self.leave, self.stride[2], self.inform):
             nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
@@ -117,21 +128,23 @@ class MotionNet(nn.Module):
         """
         dtype = self.enter.weight.dtype
         turn = actions[:, 0, self.config.turn].float() * self.config.degrees
-        places = places_of(self.config, turn)
-        seen = torch.cat([moved_to(last, places), inside(places).float()], 1).to(dtype)
+        seen = self._facing(F.avg_pool2d(last.float(), HALF), turn).to(dtype)
         told = self.told(torch.cat([4.0 * momentum, self._swing(frame), actions.flatten(1)], 1).to(dtype))
-        fine = self.fine(self.enter(F.pixel_unshuffle(seen, CELL)) + self.place, told)
-        middle = self.middle(self.shrink(fine), told)
-        coarse = self.shrink_again(middle)
-        for block in self.coarse:
-            coarse = block(coarse, told)
+        fine = self.fine(self.enter(F.pixel_unshuffle(seen, FOLD)) + self.place)
+        middle = self.middle(self.shrink(fine))
+        coarse = self.coarse(self.shrink_again(middle) + self.inform(told)[:, :, None, None])
         push = self.stride(torch.cat([self.squeeze(coarse).flatten(1), told], 1)).float()
-        middle = self.middle_out(middle + F.pixel_shuffle(self.grow(coarse), 2), told)
-        fine = self.fine_out(fine + F.pixel_shuffle(self.grow_again(middle), 2), told)
-        near, doubt = self.leave(F.silu(fine)).float().split(1, 1)
-        near = F.interpolate(F.softplus(near).contiguous(), scale_factor=CELL, mode="bilinear", align_corners=False)
+        middle = self.middle_out(middle + F.pixel_shuffle(self.grow(coarse), 2))
+        fine = self.fine_out(fine + F.pixel_shuffle(self.grow_again(middle), 2))
+        near = F.softplus(self.leave(F.silu(fine)).float())
+        near = F.interpolate(near, scale_factor=CELL, mode="bilinear", align_corners=False)
         kept = torch.stack([momentum[:, 0], torch.zeros_like(momentum[:, 0]), momentum[:, 1]], 1)
-        return Motion(turn, kept + 0.1 * push, near, doubt.clamp(-6.0, 2.0))
+        return Motion(turn, kept + 0.1 * push, near)
+
+    def _facing(self, picture: Tensor, turn: Tensor) -> Tensor:
+        """(B, 4, h, w) a picture as seen after a turn, and where it was seen at all."""
+        places = places_of(self.config, turn, size=(picture.shape[-2], picture.shape[-1]))
+        return torch.cat([moved_to(picture, places), inside(places).float()], 1)
 
     def _swing(self, frame: Tensor) -> Tensor:
         """(B, 2) cosine and sine of where a walking camera is in its swing."""
@@ -148,7 +161,14 @@ def turned(step: Tensor, turn: Tensor) -> Tensor:
     return torch.stack([step[:, 0] * cos - step[:, 1] * sin, step[:, 0] * sin + step[:, 1] * cos], 1)
 
 
-def places_of(config: MotionConfig, turn: Tensor, step: Tensor | None = None, near: Tensor | None = None) -> Tensor:
+def places_of(
+    config: MotionConfig,
+    turn: Tensor,
+    step: Tensor | None = None,
+    near: Tensor | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+) -> Tensor:
     """(B, H, W, 2) where each pixel of the picture after a motion was in the picture before it.
 
     Args:
@@ -156,10 +176,12 @@ def places_of(config: MotionConfig, turn: Tensor, step: Tensor | None = None, ne
         turn: (B,) degrees to the right.
         step: (B, 3) as in `Motion`; without it the camera only turns.
         near: (B, 1, H, W) inverse depth, with `step`.
+        size: (H, W) of the picture when it is not the world's.
     """
+    height, width = size or (config.height, config.width)
     across = math.tan(math.radians(config.fov / 2.0))
-    x = _centres(config.width, turn.device) * across
-    y = _centres(config.height, turn.device)[:, None]  # an upright camera: how tall its pixels are does not matter
+    x = _centres(width, turn.device) * across
+    y = _centres(height, turn.device)[:, None]  # an upright camera: how tall its pixels are does not matter
     angle = torch.deg2rad(turn.float())[:, None, None]
     sin, cos = angle.sin(), angle.cos()
     right, ahead = x * cos + sin, cos - x * sin  # (B, 1, W)
@@ -167,7 +189,7 @@ def places_of(config: MotionConfig, turn: Tensor, step: Tensor | None = None, ne
         by = step[:, :, None, None] * near  # (B, 3, H, W)
         right, y, ahead = right + by[:, 0], y + by[:, 1], ahead + by[:, 2]
     scale = ahead.clamp(min=LEAST).reciprocal()
-    shape = (len(turn), config.height, config.width)
+    shape = (len(turn), height, width)
     return torch.stack([(right * scale / across).expand(shape), (y * scale).expand(shape)], -1)
 
 

@@ -44,7 +44,7 @@ class Outlook:
         """
         pictures, momenta = (torch.stack([getattr(v, name) for v in views]) for name in ("picture", "momentum"))
         clocks = torch.tensor([v.clock for v in views], dtype=torch.float64, device=pictures.device)
-        motion = self.motion(pictures, momenta, actions, clocks)
+        motion = self.motion(pictures, momenta, actions, clocks).settled
         return self.moved(pictures, motion), motion.momentum
 
     def moved(self, pictures: Tensor, motion: Motion) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..motion import CELL, Motion, MotionNet, inside, moved_to, places_of
+from ..motion import Motion, MotionNet, inside, moved_to, places_of
 from .budget import Budget
 from .loop import run_steps, set_rate, write_checkpoint
 from .recipe import Recipe
@@ -24,7 +24,7 @@ from .walks import Walks, motion_config
 MOVING_SHARE = 0.8  # share of the frames of a batch whose camera took a step
 SOFT_SHARE = 0.35  # share of the batches that are shown blurred or noisy
 EMA = 0.998  # decay of the averaged weights
-STEP_WEIGHT, SMOOTH_WEIGHT, DOUBT_WEIGHT = 4.0, 0.01, 0.005
+STEP_WEIGHT, SMOOTH_WEIGHT = 4.0, 0.01
 MOMENTUM_NOISE = 0.004  # units of depth: dreams do not keep their momentum as exactly as the engine
 
 
@@ -84,12 +84,10 @@ def _losses(
     true_step = torch.stack([steps[:, 0], motion.step[:, 1], steps[:, 1]], 1)
     places = places_of(model.config, motion.turn, true_step, motion.near)
     moved, seen = moved_to(last, places), inside(places).float()
-    error = F.avg_pool2d((moved - truth).detach().abs().mean(1, keepdim=True), CELL) + 0.005
     return {
         "picture": likeness(moved, truth, seen),
         "step": STEP_WEIGHT * (motion.step[:, ::2] - steps).abs().mean(),
         "smooth": SMOOTH_WEIGHT * roughness(motion.near, truth),
-        "doubt": DOUBT_WEIGHT * (error * torch.exp(-motion.doubt) + motion.doubt).mean(),
     }
 
 

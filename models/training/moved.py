@@ -62,7 +62,7 @@ def move_recordings(recipe: Recipe, folder: Path, device: torch.device) -> None:
 
     Skips what is newer than the motion network and the latents.
     """
-    for name in ("train", "holdout"):
+    for name in ("train",):
         source, path = folder / f"latents-{name}.npy", folder / f"moved-{name}.npy"
         parts = [folder / "motion.pt", source, *(p for p in (folder / "decoder.pt",) if p.exists())]
         if path.exists() and path.stat().st_mtime > max(part.stat().st_mtime for part in parts):
