@@ -184,9 +184,9 @@ def test_the_clock_is_honest_at_half_the_rate() -> None:
     slope = Slope(Sampled())
     _, sink = slope.open(1, "realtime")
     slope.model.each = 90 * MS  # one step does not fit a period and a half: two
-    slope.go(20 * WINDOW)
+    slope.go(8 * WINDOW)
     stalls = slope.engine.stats().stalls
-    sink.take(20 * WINDOW)
+    sink.take(8 * WINDOW)
     slope.go(20)
     frames = sink.take(20)
     elapsed = frames[-1].sampled_ns - frames[0].sampled_ns
