@@ -14,12 +14,14 @@ import numpy as np
 from worldloom.models.catalog import open_world
 from worldloom.models.spec import ActionSpec
 
+from .client_messages import Key, Look
 from .engine import Engine
 from .errors import WorldloomError
 from .frames import Frame
 from .hardware import hardware, peak_rss_mb
 from .home import LiveSession
-from .protocol import Control, Key, Look, Receipt
+from .protocol import Control
+from .server_messages import Receipt
 from .session import Origin
 
 WARM_UP_S = 3.0  # seconds before anything counts

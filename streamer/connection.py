@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket
 
 from .admission import admitted, watch_limits
 from .auth import TokenBucket
+from .client_messages import Bye, Candidate, Hello, Offer, Ping, Record, Report, View
 from .errors import (
     BadMessage,
     Busy,
@@ -30,38 +31,18 @@ from .errors import (
     VersionMismatch,
     WorldloomError,
 )
+from .fields import Role
 from .outbox import Outbox
 from .peer import Gone, Peer, decode_text
-from .protocol import (
-    MAX_MESSAGE_BYTES,
-    NORMAL_CLOSE,
-    PROTOCOL,
-    Answer,
-    Bye,
-    Candidate,
-    ClientMessage,
-    Control,
-    Hello,
-    Limits,
-    Offer,
-    Ping,
-    Pong,
-    Record,
-    Report,
-    Role,
-    Stats,
-    View,
-    Welcome,
-    WorldInfo,
-    close_code,
-    encode,
-    refusal,
-)
+from .protocol import MAX_MESSAGE_BYTES, PROTOCOL, ClientMessage, Control, encode, refusal
 from .room import Room
+from .server_messages import Answer, Limits, Pong, Stats, Welcome
 from .session import SessionConfig
 from .state import ServerState
 from .transports.ice import for_viewer
 from .viewer import Viewer
+from .wire import NORMAL_CLOSE, close_code
+from .world_info import WorldInfo
 
 log = logging.getLogger(__name__)
 

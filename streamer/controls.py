@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from worldloom.models.spec import ActionSpec
 
+from .client_messages import Action, Axes, Key, Look
 from .errors import BadAction, UnknownKey, Unsupported
-from .protocol import Action, Axes, Key, Look, Status
+from .fields import Status
 
 Event: TypeAlias = Key | Look | Axes | Action
 

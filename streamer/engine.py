@@ -18,9 +18,9 @@ from worldloom.models.spec import WorldModel, WorldSpec
 
 from .capacity import Capacity
 from .errors import EngineLost, SessionClosed, WorldloomError
+from .fields import Mode
 from .hardware import available_memory
 from .home import EngineHome, LiveSession
-from .protocol import Mode
 from .scheduler import EngineConfig as EngineConfig
 from .scheduler import EngineStats as EngineStats
 from .scheduler import Scheduler

@@ -16,8 +16,9 @@ from typing import Protocol, Self
 from worldloom.models.spec import WorldSpec
 
 from .capacity import Capacity, capacity_of
+from .fields import Mode
 from .origin import Origin, Restart, Snapshot
-from .protocol import Control, Mode
+from .protocol import Control
 from .scheduler import EngineConfig, EngineStats, SessionSink
 from .session import Phase
 

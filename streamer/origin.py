@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from worldloom.models.spec import Image
 
 from .clock import ClockState
-from .protocol import Mode
+from .fields import Mode
 
 
 @dataclass(frozen=True)

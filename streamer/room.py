@@ -21,12 +21,13 @@ from worldloom.models.spec import WorldSpec
 
 from .config import ServerSettings
 from .errors import EngineLost, SessionClosed, TakenOver, WorldloomError
+from .fields import Mode, Role
 from .frames import Frame
 from .home import EngineHome, LiveSession
 from .metrics import Metrics
-from .protocol import Mode, Receipt, Role
 from .recording import Recording
 from .scheduler import EngineStats
+from .server_messages import Receipt
 from .session import Origin, Phase, SessionConfig, Snapshot
 from .transports.broadcast import Broadcast
 

@@ -13,12 +13,13 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
 
+from .client_messages import Hello
 from .config import ServerSettings
 from .errors import Busy, Draining, SessionClosed, Unauthorized, UnknownSession, WorldloomError
+from .fields import Role
 from .hosting import HostedWorld, HostedWorlds
 from .images import Images
 from .metrics import Metrics
-from .protocol import Hello, Role
 from .room import Guest, Room, broadcast_of
 from .session import Origin, Phase
 from .tokens import Tokens

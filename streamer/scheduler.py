@@ -22,10 +22,11 @@ from worldloom.models.spec import Actions, Frames, WorldModel
 from .capacity import Measured
 from .due import Dues, batch_of, beat_of, dues_of
 from .errors import ModelFault, SessionClosed, Unsupported, WorldloomError
+from .fields import Mode, Reduced
 from .frames import Frame
 from .overload import Rung
 from .pace import Pace
-from .protocol import Mode, Receipt, Reduced
+from .server_messages import Receipt
 from .session import FULL, Origin, Session, SessionConfig, Snapshot
 
 log = logging.getLogger(__name__)

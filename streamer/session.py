@@ -19,15 +19,18 @@ from numpy.typing import NDArray
 
 from worldloom.models.spec import WorldSpec
 
+from .client_messages import Pause, Prompt, Reset, Resume, Step
 from .clock import FrameClock
 from .controls import ControlState
 from .errors import UnknownImage, Unsupported
+from .fields import Mode, Status
 from .frames import Frame
 from .inbox import Inbox
 from .origin import Origin as Origin
 from .origin import Restart
 from .origin import Snapshot as Snapshot
-from .protocol import Control, Mode, Pause, Prompt, Receipt, Reset, Resume, Status, Step
+from .protocol import Control
+from .server_messages import Receipt
 
 FULL = Fraction(1)  # frames last as long as the world says
 

@@ -16,8 +16,8 @@ from .config import ServerSettings
 from .errors import SessionClosed, WorldloomError
 from .frames import Frame
 from .hosting import HostedWorld
-from .protocol import Receipt
 from .room import broadcast_of
+from .server_messages import Receipt
 from .session import Origin
 from .transports.broadcast import Broadcast, Kind
 from .transports.loopback import first_picture

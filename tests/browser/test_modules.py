@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from worldloom.streamer.protocol import HEADER_BYTES, FrameHeader, pack_frame
+from worldloom.streamer.wire import HEADER_BYTES, FrameHeader, pack_frame
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -26,7 +26,8 @@ import pytest
 from worldloom.client.connection import RemoteWorld, connect
 from worldloom.client.pictures import PictureQueue
 from worldloom.client.webrtc import Receiver
-from worldloom.streamer.protocol import FrameInfo, Video
+from worldloom.streamer.fields import Video
+from worldloom.streamer.server_messages import FrameInfo
 
 MINUTES = float(os.environ.get("WORLDLOOM_SOAK_MINUTES", "5"))
 WARM_UP_S = max(10.0, 12.0 * MINUTES)  # a fifth: pools and caches grow to their size

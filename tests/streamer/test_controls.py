@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from worldloom.models.spec import ActionSpec, Axis
 from worldloom.models.spec import Key as Binding
+from worldloom.streamer.client_messages import Action, Axes, Key, Look
 from worldloom.streamer.controls import MAX_WAITING_AMOUNTS, ControlState, Event, Outcome
 from worldloom.streamer.errors import BadAction, UnknownKey, Unsupported
-from worldloom.streamer.protocol import Action, Axes, Key, Look
 
 SPEC = ActionSpec(
     buttons=("forward", "fire"),

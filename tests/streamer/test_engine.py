@@ -12,9 +12,10 @@ import pytest
 
 from worldloom.models.spec import Actions, Frames, Image
 from worldloom.models.toy import ToyState, ToyWorld
+from worldloom.streamer.client_messages import Key, Pause, Reset, Resume, Step
 from worldloom.streamer.engine import Engine, EngineConfig
 from worldloom.streamer.errors import Busy, ModelFault, SessionClosed, Unsupported, WorldloomError
-from worldloom.streamer.protocol import Key, Mode, Pause, Reset, Resume, Step
+from worldloom.streamer.fields import Mode
 from worldloom.streamer.session import Origin, Session
 from worldloom.streamer.transports.inprocess import Collector
 

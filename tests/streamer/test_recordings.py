@@ -19,8 +19,8 @@ import pytest
 from worldloom.models.catalog import shipped_worlds, weights_file
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer import recording_files, recordings
-from worldloom.streamer.protocol import unpack_frame
 from worldloom.streamer.session import Phase
+from worldloom.streamer.wire import unpack_frame
 
 from .conftest import Client, Running, Serve
 from .test_engine_lost import kill

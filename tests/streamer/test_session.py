@@ -13,22 +13,13 @@ from numpy.typing import NDArray
 
 from worldloom.models.spec import WorldSpec
 from worldloom.models.toy import ToyWorld
+from worldloom.streamer.client_messages import Action, Key, Look, Pause, Prompt, Reset, Resume, Step
 from worldloom.streamer.errors import BadAction, RateLimited, SessionClosed, UnknownKey, Unsupported
+from worldloom.streamer.fields import Mode
 from worldloom.streamer.frames import Frame
 from worldloom.streamer.origin import Restart
-from worldloom.streamer.protocol import (
-    Action,
-    Control,
-    Key,
-    Look,
-    Mode,
-    Pause,
-    Prompt,
-    Receipt,
-    Reset,
-    Resume,
-    Step,
-)
+from worldloom.streamer.protocol import Control
+from worldloom.streamer.server_messages import Receipt
 from worldloom.streamer.session import Origin, Phase, Session, SessionConfig
 
 MS = 1_000_000

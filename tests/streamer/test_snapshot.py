@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from worldloom.models.toy import ToyState, ToyWorld
+from worldloom.streamer.client_messages import Key, Pause, Step
 from worldloom.streamer.engine import Engine
 from worldloom.streamer.errors import Busy, ModelFault, SessionClosed, Unsupported
-from worldloom.streamer.protocol import Key, Mode, Pause, Step
+from worldloom.streamer.fields import Mode
 from worldloom.streamer.session import Origin, Phase, Session, Snapshot
 from worldloom.streamer.transports.inprocess import Collector
 
