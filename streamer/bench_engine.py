@@ -20,9 +20,9 @@ from .errors import WorldloomError
 from .frames import Frame
 from .hardware import hardware, peak_rss_mb
 from .home import LiveSession
+from .origin import Origin
 from .protocol import Control
 from .server_messages import Receipt
-from .session import Origin
 
 WARM_UP_S = 3.0  # seconds before anything counts
 HOLD_S = (0.08, 0.6)  # shortest and longest hold of a key, seconds

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket
 from .admission import admitted, watch_limits
 from .auth import TokenBucket
 from .client_messages import Bye, Candidate, Hello, Offer, Ping, Record, Report, View
+from .engine_config import SessionConfig
 from .errors import (
     BadMessage,
     Busy,
@@ -37,7 +38,6 @@ from .peer import Gone, Peer, decode_text
 from .protocol import MAX_MESSAGE_BYTES, PROTOCOL, ClientMessage, Control, encode, refusal
 from .room import Room
 from .server_messages import Answer, Limits, Pong, Stats, Welcome
-from .session import SessionConfig
 from .state import ServerState
 from .transports.ice import for_viewer
 from .viewer import Viewer

@@ -19,10 +19,11 @@ from worldloom.models.catalog import open_world
 from worldloom.models.spec import WorldModel
 
 from .client_messages import Reset, Step
-from .engine import Engine, EngineConfig
+from .engine import Engine
+from .engine_config import EngineConfig
 from .errors import SessionClosed, Unsupported
 from .home import LiveSession
-from .session import Origin
+from .origin import Origin
 from .transports.inprocess import Collector
 from .world_info import WorldInfo
 

@@ -22,6 +22,7 @@ from worldloom.models.spec import WorldSpec
 
 from .controls import ControlState
 from .engine_child import Answer, Ask, Job, Measure, Open, Post, Ring, Save, Told, View, main
+from .engine_stats import EngineStats
 from .errors import EngineLost, ModelFault, RateLimited, SessionClosed, WorldloomError
 from .fields import Mode
 from .frame_ring import FrameRing
@@ -29,9 +30,10 @@ from .frames import Frame
 from .home import EngineHome, LiveSession
 from .origin import Origin, Restart, Snapshot
 from .protocol import Control
-from .scheduler import EngineStats, SessionSink
 from .server_messages import Receipt
-from .session import Phase, check_control
+from .session import Phase
+from .sink import SessionSink
+from .validation import check_control
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,13 @@ from typing import Protocol, Self
 from worldloom.models.spec import WorldSpec
 
 from .capacity import Capacity, capacity_of
+from .engine_config import EngineConfig
+from .engine_stats import EngineStats
 from .fields import Mode
 from .origin import Origin, Restart, Snapshot
 from .protocol import Control
-from .scheduler import EngineConfig, EngineStats, SessionSink
 from .session import Phase
+from .sink import SessionSink
 
 
 class LiveSession(Protocol):

@@ -20,15 +20,17 @@ from typing import Protocol
 from worldloom.models.spec import WorldSpec
 
 from .config import ServerSettings
+from .engine_config import SessionConfig
+from .engine_stats import EngineStats
 from .errors import EngineLost, SessionClosed, TakenOver, WorldloomError
 from .fields import Mode, Role
 from .frames import Frame
 from .home import EngineHome, LiveSession
 from .metrics import Metrics
+from .origin import Origin, Snapshot
 from .recording import Recording
-from .scheduler import EngineStats
 from .server_messages import Receipt
-from .session import Origin, Phase, SessionConfig, Snapshot
+from .session import Phase
 from .transports.broadcast import Broadcast
 
 log = logging.getLogger(__name__)

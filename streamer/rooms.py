@@ -20,8 +20,9 @@ from .fields import Role
 from .hosting import HostedWorld, HostedWorlds
 from .images import Images
 from .metrics import Metrics
+from .origin import Origin
 from .room import Guest, Room, broadcast_of
-from .session import Origin, Phase
+from .session import Phase
 from .tokens import Tokens
 from .waiting import Place, WaitingLine
 

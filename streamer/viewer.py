@@ -16,12 +16,12 @@ import numpy as np
 
 from .client_messages import Candidate, Report
 from .config import ServerSettings
+from .engine_stats import EngineStats
 from .errors import BadOffer, WorldloomError
 from .fields import Video
 from .metrics import Metrics
 from .outbox import Outbox
 from .protocol import encode, refusal
-from .scheduler import EngineStats
 from .server_messages import FrameInfo, Notice, Percentiles, Receipt, Stats
 from .transports.broadcast import Broadcast
 from .transports.tally import Departure

@@ -16,9 +16,9 @@ from .config import ServerSettings
 from .errors import SessionClosed, WorldloomError
 from .frames import Frame
 from .hosting import HostedWorld
+from .origin import Origin
 from .room import broadcast_of
 from .server_messages import Receipt
-from .session import Origin
 from .transports.broadcast import Broadcast, Kind
 from .transports.loopback import first_picture
 from .transports.webrtc import WebRtcVideo

@@ -29,9 +29,14 @@ STREAMER_LAYERS: dict[str, int] = {
     "logs": 2,
     "inbox": 2,
     "origin": 2,
+    "receipts": 2,
+    "validation": 2,
+    "sink": 2,
+    "engine_config": 2,
     "session": 3,
     "hardware": 1,
     "capacity": 4,
+    "engine_stats": 4,
     "overload": 4,
     "probe": 4,
     "pace": 4,
@@ -139,6 +144,7 @@ def test_a_game_client_loads_no_torch(module: str) -> None:
 
 def test_the_session_has_no_io() -> None:
     """No socket, thread, clock, event loop or torch below the engine."""
-    for stem in ("session", "controls", "clock", "protocol", "client_messages", "server_messages", "fields", "errors"):
+    messages = ("protocol", "client_messages", "server_messages", "fields", "errors")
+    for stem in ("session", "receipts", "validation", "controls", "clock", *messages):
         found = {n.split(".")[0] for n in names(ROOT / "streamer" / f"{stem}.py")}
         assert not found & {"asyncio", "socket", "threading", "time", "torch", "aiortc", "fastapi"}, f"{stem}: {found}"

@@ -6,7 +6,8 @@ from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.client_messages import Pause, Step
 from worldloom.streamer.due import Dues, batch_of, beat_of, dues_of
 from worldloom.streamer.fields import Mode
-from worldloom.streamer.session import Origin, Session
+from worldloom.streamer.origin import Origin
+from worldloom.streamer.session import Session
 
 MS = 1_000_000
 SPAN = 50 * MS

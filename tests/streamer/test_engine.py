@@ -13,10 +13,12 @@ import pytest
 from worldloom.models.spec import Actions, Frames, Image
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.client_messages import Key, Pause, Reset, Resume, Step
-from worldloom.streamer.engine import Engine, EngineConfig
+from worldloom.streamer.engine import Engine
+from worldloom.streamer.engine_config import EngineConfig
 from worldloom.streamer.errors import Busy, ModelFault, SessionClosed, Unsupported, WorldloomError
 from worldloom.streamer.fields import Mode
-from worldloom.streamer.session import Origin, Session
+from worldloom.streamer.origin import Origin
+from worldloom.streamer.session import Session
 from worldloom.streamer.transports.inprocess import Collector
 
 MS = 1_000_000

@@ -13,7 +13,8 @@ import pytest
 from worldloom.models.spec import Actions, Frames
 from worldloom.models.toy import ToyState
 from worldloom.streamer.client_messages import Step
-from worldloom.streamer.engine import Engine, EngineConfig
+from worldloom.streamer.engine import Engine
+from worldloom.streamer.engine_config import EngineConfig
 from worldloom.streamer.overload import LONGEST, QUIET, SLOWER, WINDOW, Ladder, Rung, rungs_of
 from worldloom.streamer.transports.inprocess import Collector
 

@@ -36,6 +36,7 @@ from worldloom.streamer.client_messages import (
 )
 from worldloom.streamer.engine import Engine
 from worldloom.streamer.home import LiveSession
+from worldloom.streamer.origin import Origin
 from worldloom.streamer.protocol import decode_client, decode_server, encode
 from worldloom.streamer.server_messages import (
     Answer,
@@ -50,7 +51,6 @@ from worldloom.streamer.server_messages import (
     Waiting,
     Welcome,
 )
-from worldloom.streamer.session import Origin
 from worldloom.streamer.transports.inprocess import Collector
 from worldloom.streamer.wire import HEADER_BYTES, FrameHeader, close_code, pack_frame, unpack_frame
 from worldloom.streamer.world_info import WorldInfo

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from worldloom.models.spec import WorldSpec
 from worldloom.models.toy import ToyWorld
 from worldloom.streamer.client_messages import Action, Key, Look, Pause, Prompt, Reset, Resume, Step
+from worldloom.streamer.engine_config import SessionConfig
 from worldloom.streamer.errors import BadAction, RateLimited, SessionClosed, UnknownKey, Unsupported
 from worldloom.streamer.fields import Mode
 from worldloom.streamer.frames import Frame
-from worldloom.streamer.origin import Restart
+from worldloom.streamer.origin import Origin, Restart
 from worldloom.streamer.protocol import Control
 from worldloom.streamer.server_messages import Receipt
-from worldloom.streamer.session import Origin, Phase, Session, SessionConfig
+from worldloom.streamer.session import Phase, Session
 
 MS = 1_000_000
 PERIOD = 50 * MS  # the toy world runs at 20 frames a second

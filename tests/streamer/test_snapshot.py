@@ -11,7 +11,8 @@ from worldloom.streamer.client_messages import Key, Pause, Step
 from worldloom.streamer.engine import Engine
 from worldloom.streamer.errors import Busy, ModelFault, SessionClosed, Unsupported
 from worldloom.streamer.fields import Mode
-from worldloom.streamer.session import Origin, Phase, Session, Snapshot
+from worldloom.streamer.origin import Origin, Snapshot
+from worldloom.streamer.session import Phase, Session
 from worldloom.streamer.transports.inprocess import Collector
 
 from .test_engine import MS, PERIOD, Desk, Probe
