@@ -45,6 +45,7 @@ STREAMER_LAYERS: dict[str, int] = {
     "home": 4,
     "engine": 4,
     "engine_child": 4,
+    "remote_session": 4,
     "engine_process": 4,
     "transports": 4,
     "server": 5,
