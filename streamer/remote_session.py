@@ -12,7 +12,6 @@ from typing import Any
 
 from worldloom.models.spec import WorldSpec
 
-from .controls import ControlState
 from .engine_child import Ask, Post, View
 from .errors import RateLimited, SessionClosed, WorldloomError
 from .fields import Mode
@@ -57,11 +56,10 @@ class RemoteSession:
         self._spec = spec
         self._inbox = inbox
         self._send = send
-        self._checks = ControlState(spec.actions, spec.chunk)
 
     def post(self, event: Control | Restart) -> None:
         """As `session.Session.post`; what waits is what has no receipt yet."""
-        check_control(event, self._spec, self.mode, self._checks)
+        check_control(event, self._spec, self.mode)
         if self.closing or self.ended.done():
             raise SessionClosed("the session has ended; open a new one", seq=event.seq)
         if len(self.waiting) >= self._inbox:

@@ -98,7 +98,7 @@ class Session:
             RateLimited: the inbox is full.
             SessionClosed: the session has ended.
         """
-        check_control(event, self.spec, self.mode, self._controls)
+        check_control(event, self.spec, self.mode)
         self._inbox.put(event)
         self._wake()
 

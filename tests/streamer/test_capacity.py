@@ -34,7 +34,7 @@ from worldloom.streamer.server_messages import Error
 from worldloom.streamer.transports.inprocess import Collector
 
 from .conftest import Serve
-from .test_engine import MS, PERIOD, Desk, Probe
+from .desk import MS, PERIOD, Desk, Probe
 
 # Numbers --------------------------------------------------------------------------------------------------------------
 

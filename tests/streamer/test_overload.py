@@ -19,7 +19,7 @@ from worldloom.streamer.overload import LONGEST, QUIET, SLOWER, WINDOW, Ladder, 
 from worldloom.streamer.transports.inprocess import Collector
 
 from .conftest import Client, Serve
-from .test_engine import MS, PERIOD, Desk, Probe
+from .desk import MS, PERIOD, Desk, Probe
 
 Load = Callable[[Rung], float]  # share of a period that a step takes on a rung
 

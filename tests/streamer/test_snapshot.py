@@ -15,7 +15,7 @@ from worldloom.streamer.origin import Origin, Snapshot
 from worldloom.streamer.session import Phase, Session
 from worldloom.streamer.transports.inprocess import Collector
 
-from .test_engine import MS, PERIOD, Desk, Probe
+from .desk import MS, PERIOD, Desk, Probe
 
 
 class Unsavable(Probe):
