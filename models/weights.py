@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from .autoencoder import Autoencoder, AutoencoderConfig
 from .dit import CausalDiT, DiTConfig
 from .keyframes import Keyframes
+from .precision import native_dtype
 from .spec import ActionSpec, Axis, Key, WorldSpec
-from .world import DiTWorld, DreamConfig, StartScene, native_dtype
+from .world import DiTWorld, DreamConfig, StartScene
 
 FORMAT = 1
 

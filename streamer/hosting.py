@@ -16,9 +16,11 @@ from worldloom.models.catalog import open_world, shipped_worlds
 from worldloom.models.spec import WorldModel
 
 from .capacity import Capacity
-from .engine import Engine, EngineConfig, EngineStats
+from .engine import Engine
 from .engine_child import Job
+from .engine_config import EngineConfig
 from .engine_process import EngineProcess
+from .engine_stats import EngineStats
 from .errors import ModelFault, UnknownWorld
 from .home import EngineHome
 from .logs import Style

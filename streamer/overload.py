@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from statistics import median
 
-from .protocol import Reduced
+from .fields import Reduced
 
 SLOWER = (Fraction(5, 4), Fraction(3, 2), Fraction(2), Fraction(3), Fraction(4))  # how long frames may last
 

@@ -13,14 +13,17 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
 
+from .client_messages import Hello
 from .config import ServerSettings
 from .errors import Busy, Draining, SessionClosed, Unauthorized, UnknownSession, WorldloomError
+from .fields import Role
+from .guests import Guest
 from .hosting import HostedWorld, HostedWorlds
 from .images import Images
 from .metrics import Metrics
-from .protocol import Hello, Role
-from .room import Guest, Room, broadcast_of
-from .session import Origin, Phase
+from .origin import Origin
+from .room import Room, broadcast_of
+from .session import Phase
 from .tokens import Tokens
 from .waiting import Place, WaitingLine
 

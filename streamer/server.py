@@ -31,7 +31,7 @@ from . import metrics as metrics_module
 from .admin import not_admin
 from .config import ServerSettings
 from .connection import Connection
-from .engine import EngineConfig
+from .engine_config import EngineConfig
 from .errors import SessionClosed
 from .guard import Guard
 from .hosting import HostedWorlds, engines

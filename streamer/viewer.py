@@ -14,16 +14,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .client_messages import Candidate, Report
 from .config import ServerSettings
+from .engine_stats import EngineStats
 from .errors import BadOffer, WorldloomError
+from .fields import Video
 from .metrics import Metrics
 from .outbox import Outbox
-from .protocol import Candidate, Format, FrameInfo, Notice, Percentiles, Receipt, Report, Stats, Video, encode, refusal
-from .scheduler import EngineStats
+from .protocol import encode, refusal
+from .server_messages import FrameInfo, Notice, Percentiles, Receipt, Stats
 from .transports.broadcast import Broadcast
 from .transports.tally import Departure
 from .transports.webrtc import WebRtcVideo
 from .transports.websocket import WebSocketVideo
+from .wire import Format
 
 PHOTONS = 256  # inputs that the percentiles of `stats` look back on
 

@@ -25,9 +25,9 @@ from starlette.requests import ClientDisconnect
 from .config import ServerSettings
 from .errors import BadOffer, Busy, UnknownSession, WorldloomError
 from .metrics import Metrics
-from .protocol import IceServer, Receipt
 from .room import Room
 from .rooms import Rooms
+from .server_messages import IceServer, Receipt
 from .tokens import bearer
 from .transports.ice import for_viewer
 from .transports.tally import Departure

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from worldloom.streamer.bench_stream import bench_stream, installed_browser
+from worldloom.streamer.bench_stream import bench_stream
+from worldloom.streamer.chromium import MISSING, installed_browser
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(installed_browser() is None, reason="no Chromium on this machine"),
+    pytest.mark.skipif(installed_browser() is None, reason=MISSING),
 ]
 
 

@@ -22,16 +22,19 @@ from worldloom.streamer.capacity import (
     capacity_of,
     fit,
 )
-from worldloom.streamer.engine import Engine, EngineConfig
+from worldloom.streamer.client_messages import Step
+from worldloom.streamer.engine import Engine
+from worldloom.streamer.engine_config import EngineConfig
 from worldloom.streamer.errors import Busy, ModelFault
 from worldloom.streamer.hardware import available_memory
+from worldloom.streamer.origin import Origin
 from worldloom.streamer.probe import TIMED, probe
-from worldloom.streamer.protocol import Error, Step, refusal
-from worldloom.streamer.session import Origin
+from worldloom.streamer.protocol import refusal
+from worldloom.streamer.server_messages import Error
 from worldloom.streamer.transports.inprocess import Collector
 
 from .conftest import Serve
-from .test_engine import MS, PERIOD, Desk, Probe
+from .desk import MS, PERIOD, Desk, Probe
 
 # Numbers --------------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.coturn import turn_server
 from worldloom.models.catalog import DATA, shipped_worlds
 from worldloom.models.spec import WorldModel
 from worldloom.models.toy import ToyWorld
@@ -170,23 +170,8 @@ async def test_a_server_without_udp_still_shows_pictures(serve: Serve, monkeypat
 @pytest.fixture
 def coturn(tmp_path: Path) -> Iterator[int]:
     """A real TURN server; yields its port. It may take a moment to listen: requests are sent again."""
-    path = shutil.which("turnserver")
-    if path is None:
-        pytest.skip("no coturn on this machine: there is no `turnserver` on the PATH")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    command = [path, "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", f"--listening-port={port}", "--no-tls"]
-    command += ["--no-dtls", "--no-cli", "--use-auth-secret", "--static-auth-secret=north", "--realm=worldloom"]
-    command += ["--allow-loopback-peers", f"--pidfile={tmp_path / 'pid'}", f"--userdb={tmp_path / 'db'}"]
-    command += ["--min-port=51200", "--max-port=51230", "--log-file=stdout"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
-    try:
+    with turn_server(tmp_path, "north", (51200, 51230)) as (port, _):
         yield port
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 async def test_stun_and_turn_servers_are_tried(coturn: int) -> None:

@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 
 from worldloom.models.catalog import open_world
 from worldloom.models.toy import ToyState, ToyWorld
-from worldloom.streamer.engine import Engine, EngineConfig
+from worldloom.streamer.client_messages import Key, Pause, Reset, Step
+from worldloom.streamer.engine import Engine
 from worldloom.streamer.engine_child import Job
+from worldloom.streamer.engine_config import EngineConfig, SessionConfig
 from worldloom.streamer.engine_process import EngineProcess
 from worldloom.streamer.errors import Busy, EngineLost, ModelFault, RateLimited, SessionClosed, UnknownKey, Unsupported
+from worldloom.streamer.fields import Mode
 from worldloom.streamer.home import EngineHome, LiveSession
-from worldloom.streamer.protocol import Key, Mode, Pause, Reset, Step
-from worldloom.streamer.session import Origin, Phase, SessionConfig, Snapshot
+from worldloom.streamer.origin import Origin, Snapshot
+from worldloom.streamer.session import Phase
 from worldloom.streamer.transports.inprocess import Collector
 
 WITHIN = 10.0  # seconds

@@ -12,13 +12,14 @@ import pytest
 
 from worldloom.models.spec import Actions, Frames
 from worldloom.models.toy import ToyState
-from worldloom.streamer.engine import Engine, EngineConfig
+from worldloom.streamer.client_messages import Step
+from worldloom.streamer.engine import Engine
+from worldloom.streamer.engine_config import EngineConfig
 from worldloom.streamer.overload import LONGEST, QUIET, SLOWER, WINDOW, Ladder, Rung, rungs_of
-from worldloom.streamer.protocol import Step
 from worldloom.streamer.transports.inprocess import Collector
 
 from .conftest import Client, Serve
-from .test_engine import MS, PERIOD, Desk, Probe
+from .desk import MS, PERIOD, Desk, Probe
 
 Load = Callable[[Rung], float]  # share of a period that a step takes on a rung
 
