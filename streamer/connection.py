@@ -190,6 +190,8 @@ class Connection:
         self._outbox.close()
         with suppress(Gone):  # the peer was first
             await self._write()
+            if why is not None:
+                await self._peer.send_text(encode(Bye(reason=why.code)))
             await self._peer.close(*_closing(why))
 
     # Reading ----------------------------------------------------------------------------------------------------------

@@ -107,6 +107,7 @@ async def test_a_server_that_stops_says_goodbye(serve: Serve) -> None:
                 "message": "",
                 "retryable": True,
             }
+            assert (await client.expect("bye"))["reason"] == "draining"
             assert await client.closed() == (1012, "draining")
 
 
