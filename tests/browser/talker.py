@@ -77,10 +77,10 @@ class Talker:
         often = ("picture", "stats", "frame", "welcome")
         return [heard.message for heard in self._heard if heard.message["type"] not in often]
 
-    def pictures(self) -> list[int]:
-        """Numbers of the pictures so far."""
+    def last_picture(self) -> dict[str, Any]:
+        """The newest one so far: its number and payload."""
         with self._news:
-            return [heard.message["index"] for heard in self._heard if heard.message["type"] == "picture"]
+            return next(heard.message for heard in reversed(self._heard) if heard.message["type"] == "picture")
 
     def closed(self, within: float = PATIENCE) -> tuple[int, str]:
         """Code and reason, once the server has closed."""
@@ -106,7 +106,8 @@ class Talker:
 
     def _keep(self, data: str | bytes) -> None:
         if isinstance(data, bytes):
-            message = {"type": "picture", "index": unpack_frame(data)[0].index}
+            header, payload = unpack_frame(data)
+            message = {"type": "picture", "index": header.index, "payload": bytes(payload)}
         else:
             message = json.loads(data)
         with self._news:
