@@ -18,7 +18,20 @@ from .config import ServerSettings
 from .errors import BadOffer, WorldloomError
 from .metrics import Metrics
 from .outbox import Outbox
-from .protocol import Candidate, Format, FrameInfo, Notice, Percentiles, Receipt, Report, Stats, Video, encode, refusal
+from .protocol import (
+    Bye,
+    Candidate,
+    Format,
+    FrameInfo,
+    Notice,
+    Percentiles,
+    Receipt,
+    Report,
+    Stats,
+    Video,
+    encode,
+    refusal,
+)
 from .scheduler import EngineStats
 from .transports.broadcast import Broadcast
 from .transports.tally import Departure
@@ -85,6 +98,7 @@ class Viewer:
         """The guest must go: say why, then end the connection."""
         self.error = error
         self.refuse(error)
+        self._outbox.put(encode(Bye(reason=error.code)))
         self._outbox.close()
 
     def refuse(self, error: WorldloomError) -> None:

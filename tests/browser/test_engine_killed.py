@@ -22,9 +22,10 @@ TOLD_S = 2.0  # seconds within which everybody knows
 KEPT_S = 0.8  # seconds after which a snapshot has been taken of everybody as they are
 ROW = [[1.0, 0.0, 0.0, 0.0, 3.0, 0.0]]  # forward, turning
 LISTEN = """window.heard = [];
-  window.worldloom.client.addEventListener('notice', ({ detail }) => heard.push({ code: detail.code, at: Date.now() }));"""
+  window.worldloom.client.addEventListener('notice', ({ detail: { code } }) => heard.push({ code, at: Date.now() }));"""
 SEEN = """({ session: window.worldloom.session, seed: document.getElementById('seed').textContent,
   index: window.worldloom.client.meter.lastIndex, shown: window.worldloom.stats().frames_shown })"""
+
 
 @pytest.fixture(scope="module")
 def server(start_server: ServerMaker) -> ServerProcess:
@@ -81,7 +82,7 @@ def test_killed_under_a_page_and_two_programs(server: ServerProcess, visitor: Vi
         assert again["index"] > page["index"]
         assert visitor.stats()["transport"] == "webrtc"
         assert abs(visitor.film(1) - picture).mean() < 2.0, "the same place"
-        last = driver.expect("stats", after=time.monotonic()) and driver.last_picture()
+        last = driver.expect("picture", after=time.monotonic()).message
         assert last["index"] > rest["index"]
         assert last["payload"] == rest["payload"]
         assert there + [step(stepper, 5)] == everything, "the same world, as if nothing had been"

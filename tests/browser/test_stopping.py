@@ -1,9 +1,11 @@
-"""SIGTERM under a page and two programs: everybody is told, nobody enters, and no process is left."""
+"""SIGTERM under load, and with an engine that is stuck: all are told, nobody enters, and no process is left."""
 
 from __future__ import annotations
 
+import os
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-GRACE_S = 8.0  # below the ten seconds after which container runtimes lose their patience
+GRACE_S = 9.5  # below the ten seconds after which container runtimes lose their patience
 
 
 def test_sigterm_under_load(start_server: ServerMaker, browser: Browser) -> None:
@@ -25,7 +27,9 @@ def test_sigterm_under_load(start_server: ServerMaker, browser: Browser) -> None
     server.wait_until_ready()
     visitor = Visitor(browser.new_page(), f"{server.url}/?world=toy")
     visitor.wait_for_picture("webrtc")
-    visitor.page.evaluate("window.ends = []; worldloom.client.addEventListener('closed', (e) => ends.push(e.detail.code))")
+    visitor.page.evaluate(
+        "window.ends = []; worldloom.client.addEventListener('closed', (e) => ends.push(e.detail.code))"
+    )
     with talker(server.url) as one, talker(server.url) as two, talker(server.url) as late:
         one.hello(video="websocket")
         two.hello(video="websocket", mode="lockstep")
@@ -46,10 +50,7 @@ def test_sigterm_under_load(start_server: ServerMaker, browser: Browser) -> None
         assert late.closed() == (1012, "draining")
         assert server.process.wait(GRACE_S) == 0
         assert time.monotonic() - stopped < GRACE_S
-    deadline = time.monotonic() + 1.0  # for the one that sweeps shared memory, when all others have ended
-    while left := [pid for pid in family if runs(pid)]:
-        assert time.monotonic() < deadline, [Path(f"/proc/{pid}/cmdline").read_text() for pid in left]
-        time.sleep(0.02)
+    wait_until_ended(family)
     visitor.wait_for("ends.length > 0")
     assert visitor.page.evaluate("ends") == ["draining"]
     assert visitor.page.locator("#curtain-title").inner_text() == "The server is stopping"
@@ -59,6 +60,34 @@ def test_sigterm_under_load(start_server: ServerMaker, browser: Browser) -> None
     assert "Traceback" not in log
     assert "error" not in log.lower()
     assert server.get("/readyz")[0] == 0
+
+
+def test_sigterm_when_the_engine_is_stuck(start_server: ServerMaker) -> None:
+    server = start_server("--world", "toy")
+    server.wait_until_ready()
+    with talker(server.url) as one, talker(server.url) as two, talker(server.url) as three:
+        visiting = (one, two, three)
+        for each in visiting:
+            each.hello(video="websocket")
+            each.expect("picture")
+        family = server.family()
+        (engine,) = server.engines()
+        os.kill(engine, signal.SIGSTOP)
+        stopped = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        for each in visiting:
+            assert each.expect("bye", reason="draining").at - stopped < 1.0
+        assert server.process.wait(GRACE_S) == 0
+    wait_until_ended(family)
+    assert "Traceback" not in server.log.read_text()
+
+
+def wait_until_ended(processes: Iterable[int]) -> None:
+    """None of them is left."""
+    deadline = time.monotonic() + 1.0  # for the one that sweeps shared memory, when all others have ended
+    while left := [pid for pid in processes if runs(pid)]:
+        assert time.monotonic() < deadline, [Path(f"/proc/{pid}/cmdline").read_text() for pid in left]
+        time.sleep(0.02)
 
 
 def runs(pid: int) -> bool:
