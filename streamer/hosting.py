@@ -31,7 +31,7 @@ Make = Callable[[str], EngineHome]
 """An engine, not started, for a name of the catalog, a path, or module:Class."""
 
 RESTART_AFTER = 0.2  # seconds before an engine that died is replaced
-END_WITHIN = 3.0  # seconds that the step under way may take when the server stops
+END_WITHIN = 2.0  # seconds that the step under way may take when the server stops
 PATIENCE = 30.0  # seconds, the longest such wait: it doubles while engines die young
 
 
