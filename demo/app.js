@@ -131,10 +131,14 @@ function listen() {
     if (detail.code.startsWith('recording')) return say('waiting', 'The recording has ended');
     if (detail.code !== 'engine_lost') return say('waiting', `Ends in ${detail.seconds} s`);
     say('waiting', 'The engine starts anew');
+    stale = true;
     return world.addEventListener('stats', showAgain);
   });
+  let stale = false; // the next figures count frames from before the engine died
   const showAgain = ({ detail }) => {
-    if (detail.fps === 0) return; // still without an engine
+    const still = stale || (detail.fps === 0 && !world.paused); // without an engine
+    stale = false;
+    if (still) return;
     world.removeEventListener('stats', showAgain);
     showPause();
   };

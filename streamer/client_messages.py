@@ -181,4 +181,4 @@ class Bye(Message):
     """Both ways: the sender is about to close."""
 
     type: Literal["bye"] = "bye"
-    reason: Line = ""
+    reason: Line = Field(default="", description="from the server: the code of the error that ends the connection")

@@ -150,6 +150,8 @@ class Connection:
 
     async def _farewell(self, why: WorldloomError | None) -> None:
         """Send what is left, then close."""
+        if why is not None:
+            self._outbox.put(encode(Bye(reason=why.code)))  # who was dismissed has heard it: the outbox is closed
         self._outbox.close()
         with suppress(Gone):  # the peer was first
             await self._write()

@@ -34,6 +34,7 @@ from .sink import SessionSink
 log = logging.getLogger(__name__)
 
 PLACES = 64  # pictures in the ring
+REAPED_S = 2.0  # seconds until a child that was killed has ended
 NOTHING = EngineStats(0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
 
 
@@ -112,6 +113,7 @@ class EngineProcess(EngineHome):
             self.over.result(timeout_s)
         except TimeoutError:
             self._process.kill()
+            self.over.result(REAPED_S)  # what is shared is given back
             raise TimeoutError(f"expected the step under way to end within {timeout_s:g} s; killed it") from None
 
     def submit(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> Future[LiveSession]:

@@ -33,6 +33,7 @@ Make = Callable[[str], EngineHome]
 """An engine, not started, for a name of the catalog, a path, or module:Class."""
 
 RESTART_AFTER = 0.2  # seconds before an engine that died is replaced
+END_WITHIN = 2.0  # seconds that the step under way may take when the server stops
 PATIENCE = 30.0  # seconds, the longest such wait: it doubles while engines die young
 
 
@@ -157,7 +158,7 @@ class HostedWorld:
         if self._engine is None:
             return
         try:
-            await asyncio.to_thread(self._engine.stop)
+            await asyncio.to_thread(self._engine.stop, END_WITHIN)
         except TimeoutError as error:
             log.error("world %s: %s", self.name, error)
 

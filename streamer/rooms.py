@@ -154,9 +154,8 @@ class Rooms:
         await self.close_all(Draining("the server is stopping; try again in a moment"))
 
     async def close_all(self, error: WorldloomError) -> None:
-        """The end of all rooms."""
-        for room in self:
-            await self.close(room, error)
+        """The end of all rooms. Everybody is told at once, however long an engine takes to free what it holds."""
+        await asyncio.gather(*(self.close(room, error) for room in self))
         await asyncio.gather(*self._tasks)
 
     async def keep_snapshots(self) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .client_messages import Candidate, Report
+from .client_messages import Bye, Candidate, Report
 from .config import ServerSettings
 from .engine_stats import EngineStats
 from .errors import BadOffer, WorldloomError
@@ -89,6 +89,7 @@ class Viewer:
         """The guest must go: say why, then end the connection."""
         self.error = error
         self.refuse(error)
+        self._outbox.put(encode(Bye(reason=error.code)))
         self._outbox.close()
 
     def refuse(self, error: WorldloomError) -> None:

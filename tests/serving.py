@@ -16,15 +16,24 @@ from worldloom.streamer import server_process
 class ServerProcess(server_process.ServerProcess):
     """One server."""
 
-    def memory_mb(self) -> float:
-        """Resident memory of the process and its children."""
+    def family(self) -> dict[int, float]:
+        """The process and its children: MB of resident memory by process."""
         listed = subprocess.run(["ps", "-eo", "pid=,ppid=,rss="], capture_output=True, text=True, check=True).stdout
         rows = [tuple(map(int, line.split())) for line in listed.splitlines()]
         family = {self.process.pid}
         for pid, parent, _ in sorted(rows):
             if parent in family:
                 family.add(pid)
-        return sum(rss for pid, _, rss in rows if pid in family) / 1024
+        return {pid: rss / 1024 for pid, _, rss in rows if pid in family}
+
+    def memory_mb(self) -> float:
+        """Resident memory of the process and its children."""
+        return sum(self.family().values())
+
+    def engines(self) -> list[int]:
+        """The children that step worlds."""
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in self.family()}
+        return [pid for pid, command in commands.items() if b"spawn_main" in command]
 
 
 ServerMaker = Callable[..., ServerProcess]

@@ -109,7 +109,8 @@ def wait_until_ready(url: str) -> None:
     assert answers <= {200, 503}
 
 
-def test_serve_says_where_it_is_and_ends_on_ctrl_c() -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_serve_says_where_it_is_and_ends_well(how: signal.Signals) -> None:
     process = subprocess.Popen(
         [*COMMAND, "serve", "--world", "toy", "--port", "0", "--log", "json"],
         stdout=subprocess.PIPE,
@@ -121,7 +122,7 @@ def test_serve_says_where_it_is_and_ends_on_ctrl_c() -> None:
         said = re.fullmatch(r"Worldloom is at (http://127\.0\.0\.1:\d+)\n", process.stdout.readline())
         assert said is not None
         wait_until_ready(said[1])
-        process.send_signal(signal.SIGINT)
+        process.send_signal(how)
         _, log = process.communicate(timeout=15)
     finally:
         process.kill()

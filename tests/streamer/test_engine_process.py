@@ -189,6 +189,20 @@ def test_killed_it_tells_everybody_and_leaves_nothing() -> None:
     engine.stop()
 
 
+def test_stuck_it_is_killed_at_the_end_and_leaves_nothing() -> None:
+    engine = EngineProcess(Job(moody, "", CONFIG))
+    engine.start()
+    memory = engine._ring.name
+    live, _ = opened(engine, Origin(1), "realtime")
+    assert engine.pid
+    os.kill(engine.pid, signal.SIGSTOP)
+    with pytest.raises(TimeoutError, match="killed it"):
+        engine.stop(0.2)
+    live.ended.result(0)
+    with pytest.raises(FileNotFoundError):
+        SharedMemory(memory)
+
+
 def test_what_the_child_measures_is_known_here_and_decides_there(child: EngineProcess) -> None:
     child.measure().result(WITHIN)
     deadline = time.monotonic() + WITHIN
