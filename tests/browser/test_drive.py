@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import ServerProcess, Visitor
+    from tests.browser.conftest import Visitor
+    from tests.serving import ServerProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 

@@ -14,7 +14,8 @@ from websockets.sync.client import ClientConnection, connect
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from tests.browser.conftest import ServerProcess, Visitor
+    from tests.browser.conftest import Visitor
+    from tests.serving import ServerProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 

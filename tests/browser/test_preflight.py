@@ -14,7 +14,7 @@ from worldloom.streamer.bench_stream import FLAGS, installed_browser
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-    from tests.browser.conftest import ServerMaker, ServerProcess
+    from tests.serving import ServerMaker, ServerProcess
 
 pytestmark = pytest.mark.browser
 

@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from tests.browser.conftest import ServerMaker
+    from tests.serving import ServerMaker
 
 pytestmark = pytest.mark.browser
 
