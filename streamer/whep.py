@@ -39,6 +39,7 @@ router = APIRouter(prefix="/whep")
 MAX_SDP_BYTES = 65_536
 BODY_S = 10.0  # seconds that a body may take to arrive
 SDP, FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
+REMEMBERED = 64  # viewings that ended lately, whose players may still say goodbye; the oldest is forgotten first
 STATUS: dict[type[WorldloomError], int] = {UnknownSession: 404, Busy: 503, BadOffer: 400}
 
 
@@ -105,6 +106,7 @@ class WhepViewers:
         self._rooms = rooms
         self._metrics = metrics
         self._viewers: dict[str, WhepViewer] = {}
+        self._ended: dict[str, str] = {}  # viewing -> session
 
     def __len__(self) -> int:
         return len(self._viewers)
@@ -136,10 +138,23 @@ class WhepViewers:
             raise UnknownSession("expected an open viewing; this one has ended")
         return viewer
 
+    async def leave(self, session: str, ident: str) -> None:
+        """The player says goodbye. Many hang up first (whip-whep does), and then the viewing has ended already.
+
+        Raises:
+            UnknownSession: there was no such viewing, or its goodbye was said.
+        """
+        if self._ended.get(ident) != session:
+            await self.end(self.find(session, ident))
+        self._ended.pop(ident, None)
+
     async def end(self, viewer: WhepViewer) -> None:
         """Free it. Ending twice is allowed."""
         if self._viewers.pop(viewer.ident, None) is None:
             return
+        self._ended[viewer.ident] = viewer.room.ident
+        if len(self._ended) > REMEMBERED:
+            del self._ended[next(iter(self._ended))]
         viewer.room.leave(viewer)
         await viewer.video.close()
 
@@ -194,7 +209,7 @@ async def end(session: str, ident: str, request: Request) -> Response:
     """The viewer leaves."""
     whep: WhepViewers = request.app.state.server.whep
     try:
-        await whep.end(whep.find(session, ident))
+        await whep.leave(session, ident)
     except WorldloomError as error:
         return _refused(error)
     return Response(status_code=200)

@@ -12,6 +12,8 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from av import VideoFrame
 
+from worldloom.streamer import whep
+
 from .conftest import Running, Serve
 
 SDP = {"content-type": "application/sdp"}
@@ -80,6 +82,30 @@ async def test_a_player_that_goes_away_is_forgotten(serve: Serve) -> None:
         async with player() as peer:
             await watch(client, peer, welcome)
         await server.until(lambda: len(server.state.whep) == 0)
+
+
+async def test_a_player_that_hung_up_may_still_say_goodbye_once(serve: Serve) -> None:
+    async with serve() as server, server.client() as driver, http(server) as client:
+        welcome = await driver.hello(video="none")
+        async with player() as peer:
+            location = await watch(client, peer, welcome)
+        await server.until(lambda: len(server.state.whep) == 0)
+        elsewhere = location.replace(welcome["session"], "elsewhere")
+        assert (await client.delete(elsewhere)).status_code == 404
+        assert (await client.delete(location)).status_code == 200
+        assert (await client.delete(location)).status_code == 404
+
+
+async def test_goodbyes_that_nobody_says_are_forgotten(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whep, "REMEMBERED", 1)
+    async with serve() as server, server.client() as driver, http(server) as client:
+        welcome = await driver.hello(video="none")
+        locations = []
+        for _ in range(2):
+            async with player() as peer:
+                locations.append(await watch(client, peer, welcome))
+            await server.until(lambda: len(server.state.whep) == 0)
+        assert [(await client.delete(location)).status_code for location in locations] == [404, 200]
 
 
 async def refusal(client: httpx.AsyncClient, session: str, content: str | bytes, **headers: str) -> tuple[int, str]:
