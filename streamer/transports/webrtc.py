@@ -30,6 +30,7 @@ from . import aiortc_patches
 from .broadcast import Broadcast, Packet, Subscription
 from .encoder import TIME_BASE, Codec, EncoderSettings
 from .ice import IceSettings, for_server
+from .playout import PlayoutSwitch
 from .rate import RateControl, ReceiverReport, RepairBudget
 from .tally import Departure, Tally
 
@@ -181,6 +182,7 @@ class _PictureTrack(MediaStreamTrack):
         self._subscription: Subscription | None = None
         self._rate: RateControl | None = None
         self._repairs = RepairBudget(time.monotonic())
+        self._playout = PlayoutSwitch()
         self._reported: datetime | None = None  # when the report came that was heard last
         self._leaving: Packet | None = None  # handed to aiortc
 
@@ -232,8 +234,11 @@ class _PictureTrack(MediaStreamTrack):
             return
         self._reported = report.timestamp
         rtt_ms = None if report.roundTripTime is None else 1000.0 * report.roundTripTime
-        self._rate.hear(ReceiverReport(report.fractionLost / 256, rtt_ms), time.monotonic())
+        now = time.monotonic()
+        self._rate.hear(ReceiverReport(report.fractionLost / 256, rtt_ms), now)
         self._follow_rate()
+        self._playout.hear(self._rate.loss, rtt_ms, now)
+        aiortc_patches.set_playout_delay(sender, self._playout.delay.least, self._playout.delay.most)
 
     def _follow_rate(self) -> None:
         if self._subscription is not None and self._rate is not None:
