@@ -83,6 +83,7 @@ class Room:
         self._unheard: deque[Receipt] = deque(maxlen=UNHEARD)
         self._showing: asyncio.Task[None] | None = None
         self._shown = -1  # number of the last frame
+        broadcast.on_key_frame = lambda asked: metrics.key_frame(spec.name, asked)
 
     @property
     def phase(self) -> Phase:

@@ -1,10 +1,10 @@
 """Everything private to aiortc and aioice that Worldloom touches, in one place.
 
 What is missing in aiortc 1.16 for a low-latency sender of pictures that we encode ourselves: the playout-delay header
-extension (39 -> 5 ms from stamp to screen in Chromium where it is zero), the RTP timestamp that a frame left with, key-frame requests
-reaching an encoder that is not aiortc's, the viewer's reports, and host candidates on a machine that has only a
-loopback address. `tests/streamer/test_aiortc_contract.py` asserts that each name used here still exists; the version
-is pinned. Knows nothing about frames, sessions or codecs' settings.
+extension (39 -> 5 ms from stamp to screen in Chromium where it is zero), the RTP timestamp that a frame left with,
+key-frame requests reaching an encoder that is not aiortc's, the viewer's reports, and host candidates on a machine that
+has only a loopback address. `tests/streamer/test_aiortc_contract.py` asserts that each name used here still exists; the
+version is pinned. Knows nothing about frames, sessions or codecs' settings.
 """
 
 from __future__ import annotations

@@ -84,7 +84,8 @@ def test_playout_delay_survives_a_round_trip(number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("least_ms", "most_ms", "bits"), [(0, 0, 0), (70, 140, 7 << 12 | 14), (71, 75, 8 << 12 | 8), (10**6, 10**6, 0xFFFFFF)]
+    ("least_ms", "most_ms", "bits"),
+    [(0, 0, 0), (70, 140, 7 << 12 | 14), (71, 75, 8 << 12 | 8), (10**6, 10**6, 0xFFFFFF)],
 )
 async def test_playout_delay_is_told_in_steps_of_ten_milliseconds(least_ms: int, most_ms: int, bits: int) -> None:
     peer = RTCPeerConnection()

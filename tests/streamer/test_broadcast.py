@@ -34,7 +34,7 @@ def frame(index: int) -> Frame:
 
 
 def packet(index: int, kind: Kind = "h264", *, key: bool = False) -> Packet:
-    return Packet(frame(index), kind, b"x", key, 1)
+    return Packet(frame(index), kind, b"x", key, 1, "x264")
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from worldloom.streamer.errors import BadOffer
 from worldloom.streamer.frames import Frame
 from worldloom.streamer.transports import aiortc_patches
 from worldloom.streamer.transports.broadcast import Broadcast
-from worldloom.streamer.transports.encoder import Codec
+from worldloom.streamer.transports.coders import Codec
 from worldloom.streamer.transports.tally import Departure
 from worldloom.streamer.transports.webrtc import WebRtcSettings, WebRtcVideo, reachable
 
