@@ -32,6 +32,8 @@ class Metrics:
         self.places = self._gauge("places", "sessions that each limit alone allows", "world", "limit")
         self.load = self._gauge("load", "share of a chunk's duration that one realtime step takes", "world")
         self.overload = self._gauge("overload_level", "0: nothing is given up for speed", "world")
+        self.restarts = self._gauge("engine_restarts", "engines that died and were replaced", "world")
+        self.waiting = self._gauge("waiting", "clients in line for a place", "world")
         self.opened = self._counter("sessions_opened", "sessions since the start", "world", "video")
         self.frames = self._counter("frames", "frames that left", "world", "video")
         self.octets = self._counter("video_bytes", "bytes of pictures that left", "world", "video")

@@ -198,6 +198,8 @@ def scrape(request: Request, authorization: Annotated[str, Header()] = "") -> Re
         server.metrics.sessions.labels(world.name).set(stats.sessions if stats else 0)
         server.metrics.states.labels(world.name).set(stats.states if stats else 0)
         server.metrics.ready.labels(world.name).set(world.ready)
+        server.metrics.restarts.labels(world.name).set(world.restarts)
+        server.metrics.waiting.labels(world.name).set(len(server.rooms.line(world.name)))
         server.metrics.capacity(world.name, world.capacity())
     for phase in Phase:
         server.metrics.phases.labels(phase.value).set(server.rooms.count(phase))
