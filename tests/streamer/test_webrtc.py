@@ -142,7 +142,8 @@ async def test_a_viewer_who_loses_packets_is_told_to_hold_pictures_back(pool: Th
             while not any(report.held_ms for report in shown.heard):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert any(report.lost > 0.05 for report in shown.heard)
-        (sender,) = shown.video._peer.getSenders() if shown.video._peer else ()
+        assert shown.video._peer is not None
+        (sender,) = shown.video._peer.getSenders()
         least, most = getattr(sender, aiortc_patches.HEADER_EXTENSIONS_MAP).playout_delay
         assert 0 < least <= most
 
