@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from .bench_frames import FrameWatch
+from .bounds import bounds
 from .chromium import opened, wait_for
 from .hardware import hardware
 from .server_process import ServerFailed, ServerProcess
@@ -46,8 +48,10 @@ def bench_stream(
         _play(page, keys, warm_up, rng)
         before = _drops(page)
         page.evaluate("window.worldloom.clearStats()")
+        watch = FrameWatch(page, url)
         _play(page, keys, seconds, rng)
         stats = page.evaluate("window.worldloom.stats()")
+        stats.update(watch.figures())
         page.wait_for_timeout(1000 * SETTLE_S)
         after = _drops(page)
         stats["server"] = page.evaluate("window.worldloom.stats().server")
@@ -58,12 +62,15 @@ def _figures(stats: dict[str, Any], drops: dict[str, int]) -> dict[str, Any]:
     """What is printed. Frames that were numbered but never shown are drops; each known cause explains some."""
     shown, span = stats["frames_shown"], stats["measured_s"]
     skipped = stats["frames_skipped"]
-    return {
+    figures = {
         "world": stats["world"],
         "world_fps": stats["world_fps"],
         "fps_shown": round(shown / span, 3),
         "input_to_photon_ms": stats["input_to_photon_ms"],
         "parts_ms": stats["parts_ms"],
+        "step_ms": stats["step_ms"],
+        "frame_interval_ms": stats["frame_interval_ms"],
+        "key_frames_unasked": stats["key_frames_unasked"],
         "drops": {"skipped": skipped, **drops},
         "drops_unexplained": max(0, skipped - sum(drops.values())),
         "transport": stats["transport"],
@@ -73,6 +80,7 @@ def _figures(stats: dict[str, Any], drops: dict[str, int]) -> dict[str, Any]:
         "seconds": round(span, 2),
         "hardware": hardware(),
     }
+    return {**figures, "bounds": bounds(figures)}
 
 
 def _play(page: Page, keys: list[str], seconds: float, rng: random.Random) -> None:
@@ -90,7 +98,7 @@ def _drops(page: Page) -> dict[str, int]:
     """Frames lost so far, by cause: replaced by a newer one in the server's slot, or given up by the browser."""
     counted: dict[str, int] = page.evaluate(
         """async () => {
-          const page = window.worldloom, picture = page.client.picture;
+          const page = window.worldloom, picture = page.client.view.picture;
           const drops = { replaced_on_server: page.stats().server?.dropped ?? 0, dropped_by_browser: 0 };
           drops.replaced_on_page = page.stats().frames_replaced ?? 0;
           for (const one of (await picture?.peer?.getStats?.())?.values() ?? [])

@@ -43,6 +43,7 @@ class HostedWorld:
     def __init__(self, name: str, make: Make, beside: Callable[[HostedWorld], float] = lambda _: 0.0) -> None:
         """`beside` tells the load of the other worlds on this machine."""
         self.source = name  # what it is loaded from: a name of the catalog, a path, or module:Class
+        self.restarts = 0  # engines that died and were replaced by one that works
         self.trouble = ""  # why it is closed; empty while all is well
         self._make = make
         self._beside = beside
@@ -138,6 +139,7 @@ class HostedWorld:
                 wait = min(2.0 * wait, PATIENCE)
                 await self.begin(warm_up)
                 if self.ready:
+                    self.restarts += 1
                     await recover(self)
         finally:
             self._ending = True

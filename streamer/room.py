@@ -69,6 +69,7 @@ class Room:
         self._guests = Guests()
         self._showing: asyncio.Task[None] | None = None
         self._shown = -1  # number of the last frame
+        broadcast.on_key_frame = lambda asked: metrics.key_frame(spec.name, asked)
 
     @property
     def phase(self) -> Phase:

@@ -65,7 +65,13 @@ class Viewer:
         self._outbox = outbox
         self._send = send
         self._leads = leads
-        self._webrtc = WebRtcVideo(broadcast, settings=settings.webrtc, departed=self._tell, leads=leads)
+        self._webrtc = WebRtcVideo(
+            broadcast,
+            settings=settings.webrtc,
+            departed=self._tell,
+            heard=lambda report: metrics.heard("webrtc", report),
+            leads=leads,
+        )
         self._websocket: WebSocketVideo | None = None
         self._changed = asyncio.Event()
         self._photons: deque[float] = deque(maxlen=PHOTONS)  # milliseconds, the latest

@@ -77,7 +77,12 @@ class WhepViewer:
         self._metrics = metrics
         self._viewers = viewers
         self.video = WebRtcVideo(
-            room.broadcast, settings=settings.webrtc, departed=self._measure, leads=False, ended=self._ended
+            room.broadcast,
+            settings=settings.webrtc,
+            departed=self._measure,
+            heard=lambda report: metrics.heard("whep", report),
+            leads=False,
+            ended=self._ended,
         )
 
     def receipt(self, receipt: Receipt) -> None:

@@ -1,10 +1,10 @@
 """Everything private to aiortc and aioice that Worldloom touches, in one place.
 
 What is missing in aiortc 1.16 for a low-latency sender of pictures that we encode ourselves: the playout-delay header
-extension (39 -> 5 ms from stamp to screen in Chromium), the RTP timestamp that a frame left with, key-frame requests
-reaching an encoder that is not aiortc's, the viewer's reports, ciphers for viewers that sign with RSA, and host
-candidates on a machine that has only a loopback address. `tests/streamer/test_aiortc_contract.py` asserts that each
-name used here still exists; the version is pinned. Knows nothing about frames, sessions or codecs' settings.
+extension (39 -> 5 ms from stamp to screen in Chromium where it is zero), the RTP timestamp that a frame left with,
+key-frame requests reaching an encoder that is not aiortc's, the viewer's reports, ciphers for viewers that sign with
+RSA, and host candidates on a machine that has only a loopback address. `tests/streamer/test_aiortc_contract.py` asserts
+that each name used here still exists; the version is pinned. Knows nothing about frames, sessions or codecs' settings.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ CIPHERS = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:"
     b"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-RSA-AES256-GCM-SHA384"
 )
+MOST_PLAYOUT_DELAY = 0xFFF  # in units of 10 ms: 12 bits
 PLAYOUT_DELAY_ID = 6  # free in aiortc's table of header extensions; the peer's number wins when we answer
 
 # Names that Python's mangling gives to private attributes of RTCRtpSender.
@@ -48,10 +49,11 @@ ICE_TRANSPORTS = "_RTCPeerConnection__iceTransports"
 
 
 class PlayoutDelayMap(rtp.HeaderExtensionsMap):
-    """The sender's header extensions, plus a playout delay of zero on every packet."""
+    """The sender's header extensions, plus a playout delay on every packet."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.playout_delay = (0, 0)  # least and most that the viewer may hold a picture back, in units of 10 ms
         self._playout_delay_id = 0  # what the peer calls the extension; 0: it does not know it
 
     def configure(self, parameters: RTCRtpParameters) -> None:
@@ -66,7 +68,8 @@ class PlayoutDelayMap(rtp.HeaderExtensionsMap):
         profile, value = super().set(values)
         if not self._playout_delay_id:
             return profile, value
-        delay = bytes(3)  # minimum and maximum, 12 bits each, in units of 10 ms
+        least, most = self.playout_delay
+        delay = (least << 12 | most).to_bytes(3, "big")
         if profile == 0x1000:  # two-byte element headers
             value += bytes([self._playout_delay_id, len(delay)]) + delay
         elif self._playout_delay_id <= 14:
@@ -149,6 +152,16 @@ def bind(
 def wants_media(transceiver: RTCRtpTransceiver) -> bool:
     """Whether the remote offer has a line for this transceiver, and receives on it."""
     return transceiver.mid is not None and transceiver._offerDirection in ("sendonly", "sendrecv")
+
+
+def set_playout_delay(sender: RTCRtpSender, least_ms: int, most_ms: int) -> None:
+    """How long the viewer may hold pictures back, from the next packet on; of a sender that `bind` has prepared.
+
+    The header counts in steps of 10 ms, 4,095 at most; the least is rounded up.
+    """
+    least = min(-(-least_ms // 10), MOST_PLAYOUT_DELAY)
+    most = min(most_ms // 10, MOST_PLAYOUT_DELAY)
+    getattr(sender, HEADER_EXTENSIONS_MAP).playout_delay = (least, max(least, most))
 
 
 def rtp_timestamp(sender: RTCRtpSender) -> int:

@@ -87,6 +87,27 @@ def test_playout_delay_survives_a_round_trip(number: int) -> None:
     assert mapping.get(profile, value).mid == "0"
 
 
+@pytest.mark.parametrize(
+    ("least_ms", "most_ms", "bits"),
+    [(0, 0, 0), (70, 140, 7 << 12 | 14), (71, 75, 8 << 12 | 8), (10**6, 10**6, 0xFFFFFF)],
+)
+async def test_playout_delay_is_told_in_steps_of_ten_milliseconds(least_ms: int, most_ms: int, bits: int) -> None:
+    peer = RTCPeerConnection()
+    sender = peer.addTransceiver("video").sender
+    mapping = aiortc_patches.PlayoutDelayMap()
+    setattr(sender, aiortc_patches.HEADER_EXTENSIONS_MAP, mapping)
+    delay = RTCRtpHeaderExtensionParameters(id=6, uri=aiortc_patches.PLAYOUT_DELAY)
+    mapping.configure(RTCRtpParameters(headerExtensions=[delay]))
+    aiortc_patches.set_playout_delay(sender, least_ms, most_ms)
+    packed = rtp.unpack_header_extensions(*mapping.set(rtp.HeaderExtensions()))
+    assert packed == [(6, bits.to_bytes(3, "big"))]
+    await peer.close()
+
+
+def test_every_packet_asks_the_map_again() -> None:
+    assert "packet.serialize(self.__rtp_header_extensions_map)" in inspect.getsource(RTCRtpSender._run_rtp)
+
+
 def test_without_the_extension_nothing_is_added() -> None:
     assert aiortc_patches.PlayoutDelayMap().set(rtp.HeaderExtensions()) == rtp.HeaderExtensionsMap().set(
         rtp.HeaderExtensions()

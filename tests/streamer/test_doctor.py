@@ -59,6 +59,15 @@ def test_refused_udp_is_named() -> None:
     assert list(failed(doctor.examine_machine(ServerSettings(), worlds=()))) == ["UDP"]
 
 
+def test_a_device_that_was_asked_for_and_does_not_compress_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worldloom.streamer.transports.coders.why_not", lambda coder: "no such device")
+    settings = ServerSettings.model_validate({"webrtc": {"encoder": {"h264": "nvenc"}}})
+    (finding,) = [one for one in doctor.examine_machine(settings, worlds=()) if one.check == "H.264 encoder"]
+    assert finding.state == "note"
+    assert "x264" in finding.found
+    assert "no such device" in finding.found
+
+
 def test_an_encoder_that_does_not_open_is_named() -> None:
     settings = ServerSettings.model_validate({"webrtc": {"encoder": {"preset": "no such preset"}}})
     assert list(failed(doctor.examine_machine(settings, worlds=()))) == ["H.264 encoder"]

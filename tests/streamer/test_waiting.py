@@ -68,6 +68,7 @@ async def test_whoever_gives_up_leaves_the_line(serve: Serve, how: str) -> None:
             await two.send("hello", protocol=1, wait=True)
             await two.expect("waiting")
             assert len(server.state.rooms.line(None)) == 1
+            assert 'worldloom_waiting{world="toy"} 1.0' in (await server.get("/metrics")).text
             if how == "bye":
                 await two.send("bye")
             elif how == "closed":
