@@ -142,6 +142,9 @@ def test_drops_that_no_cause_explains_are_counted() -> None:
         "frames_skipped": 10,
         "input_to_photon_ms": {"p50": 50.0, "p95": 80.0},
         "parts_ms": {},
+        "step_ms": {"p50": 5.0, "p95": 6.0},
+        "frame_interval_ms": {"p50": 50.0, "p95": 51.0},
+        "key_frames_unasked": 0,
         "transport": "webrtc",
         "bitrate_kbps": 100.0,
         "rtt_ms": 1.0,
@@ -150,4 +153,5 @@ def test_drops_that_no_cause_explains_are_counted() -> None:
     figures = _figures(stats, {"replaced_on_server": 3, "dropped_by_browser": 4})
     assert figures["fps_shown"] == 19.0
     assert figures["drops_unexplained"] == 3
+    assert [name for name, bound in figures["bounds"].items() if not bound["holds"]] == ["fps_shown_deviation"]
     assert _figures(stats, {"replaced_on_server": 30})["drops_unexplained"] == 0
