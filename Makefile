@@ -40,7 +40,7 @@ serve: .venv/.server ## Run the server and open a world in the browser (WORLD=na
 test: test-fast test-browser test-interop ## The fast suite, the one that drives Chromium, then other people's players
 
 test-fast: .venv/.dev
-	$(BIN)/pytest -q -n 2 --dist worksteal
+	$(BIN)/pytest -q -n 3 --dist worksteal
 
 test-browser: .venv/.dev
 	@sh tests/browser/chromium.sh
