@@ -27,7 +27,7 @@ class SlowWorld(ToyWorld):
     """Takes its time to wake up."""
 
     def start(self, **options):
-        time.sleep(1.0)
+        time.sleep(0.5)
         return super().start(**options)
 '''
 
