@@ -72,7 +72,7 @@ class Connection:
                 raise Busy(f"expected at most {self._settings.max_connections} connections; try again later")
             if server.addresses[address] > self._settings.max_per_address:
                 raise Busy(f"expected at most {self._settings.max_per_address} connections of one address")
-            why = await self._serve(await read_hello(self._peer, self._settings.hello_timeout))
+            why = await self._serve(await read_hello(self._peer, self._settings.hello_timeout, server.rooms.draining))
         except Gone:
             pass
         except WorldloomError as error:

@@ -10,7 +10,7 @@ import time
 
 from .client_messages import Hello
 from .engine_config import SessionConfig
-from .errors import BadMessage, HelloExpected, VersionMismatch
+from .errors import BadMessage, Draining, HelloExpected, VersionMismatch
 from .fields import Role
 from .peer import Peer, decode_text
 from .protocol import MAX_MESSAGE_BYTES, PROTOCOL
@@ -21,19 +21,17 @@ from .transports.ice import for_viewer
 from .world_info import WorldInfo
 
 
-async def read_hello(peer: Peer, timeout_s: float) -> Hello:
+async def read_hello(peer: Peer, timeout_s: float, draining: asyncio.Event) -> Hello:
     """What the client wants.
 
     Raises:
+        Draining: the server stops, and waits for nobody.
         Gone: it left.
         HelloExpected: it said something else, or nothing in time.
         VersionMismatch: it speaks another version.
     """
     try:
-        async with asyncio.timeout(timeout_s):
-            message = decode_text(await peer.receive())
-    except TimeoutError:
-        raise HelloExpected(f"expected hello within {timeout_s:g} s") from None
+        message = decode_text(await _first_message(peer, timeout_s, draining))
     except BadMessage as error:
         raise HelloExpected(f"expected hello as the first message; {error}") from None
     if not isinstance(message, Hello):
@@ -41,6 +39,20 @@ async def read_hello(peer: Peer, timeout_s: float) -> Hello:
     if message.protocol != PROTOCOL:
         raise VersionMismatch(f"expected protocol {PROTOCOL}, got {message.protocol}")
     return message
+
+
+async def _first_message(peer: Peer, timeout_s: float, draining: asyncio.Event) -> str | bytes:
+    heard, stops = asyncio.create_task(peer.receive()), asyncio.create_task(draining.wait())
+    try:
+        await asyncio.wait((heard, stops), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if heard.done():
+            return heard.result()
+        if stops.done():
+            raise Draining("the server is stopping; try again in a moment")
+        raise HelloExpected(f"expected hello within {timeout_s:g} s")
+    finally:
+        heard.cancel()
+        stops.cancel()
 
 
 def welcome(hello: Hello, room: Room, role: Role, server: ServerState) -> Welcome:

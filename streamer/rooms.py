@@ -42,7 +42,7 @@ class Rooms:
         self._metrics = metrics
         self._pool = pool
         self._rooms: set[Room] = set()
-        self.draining = False  # nobody enters any more
+        self.draining = asyncio.Event()  # nobody enters any more
         self._lines: dict[str, WaitingLine] = {}  # by world
         self._tasks: set[asyncio.Task[None]] = set()  # that end by themselves
         self._orphans: dict[Room, asyncio.TimerHandle] = {}  # the oldest first
@@ -79,7 +79,7 @@ class Rooms:
             Draining: the server is stopping.
             WorldloomError: the world refused or failed.
         """
-        if self.draining:
+        if self.draining.is_set():
             raise Draining("the server is stopping; try again in a moment")
         if hello.resume is not None:
             return await self._resume(hello.resume), "drive"
@@ -150,7 +150,7 @@ class Rooms:
 
     async def drain(self) -> None:
         """The server is about to stop: nobody enters, and everybody is told to leave."""
-        self.draining = True
+        self.draining.set()
         await self.close_all(Draining("the server is stopping; try again in a moment"))
 
     async def close_all(self, error: WorldloomError) -> None:

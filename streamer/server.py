@@ -146,7 +146,7 @@ def readyz(request: Request) -> JSONResponse:
         world.name: {"ready": world.ready, "trouble": world.trouble, "webrtc": webrtc.get(world.name)}
         for world in server.worlds
     }
-    ready = all(world.ready for world in server.worlds) and not server.rooms.draining
+    ready = all(world.ready for world in server.worlds) and not server.rooms.draining.is_set()
     return JSONResponse({"ready": ready, "worlds": worlds}, 200 if ready else 503)
 
 

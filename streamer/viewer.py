@@ -76,7 +76,7 @@ class Viewer:
         self._changed = asyncio.Event()
         self._photons: deque[float] = deque(maxlen=PHOTONS)  # milliseconds, the latest
         self._past = _Told()  # of transports that were given up
-        self._told = _Told(time.monotonic())
+        self._told = _Told(time.monotonic(), replaced=broadcast.slot.dropped if leads else 0)  # from here on
 
     # Any thread -------------------------------------------------------------------------------------------------------
 

@@ -151,9 +151,19 @@ async def test_a_goodbye_that_fails_does_not_keep_the_server(serve: Serve, monke
     assert not server.state.worlds.named(None).ready
 
 
+async def test_who_has_said_nothing_yet_is_told_too(serve: Serve) -> None:
+    async with serve() as server, server.client() as silent:
+        await asyncio.sleep(0.1)
+        server.server.should_exit = True
+        async with asyncio.timeout(1.0):
+            await silent.expect("error", code="draining")
+            await silent.expect("bye", reason="draining")
+            assert (await silent.closed())[0] == 1012
+
+
 async def test_nobody_enters_while_it_stops(serve: Serve) -> None:
     async with serve() as server:
-        server.state.rooms.draining = True
+        server.state.rooms.draining.set()
         assert (await server.get("/readyz")).status_code == 503
         async with server.client() as client:
             await client.send("hello", protocol=1, wait=True)
