@@ -16,7 +16,6 @@ from worldloom.streamer.viewer import Viewer
 
 from .test_broadcast import HEIGHT, WIDTH, frame
 
-
 DROPS = "worldloom_drops_total"
 
 
