@@ -1,7 +1,7 @@
 """WHEP: any player that speaks it sees a session (draft-ietf-wish-whep-04), beside our own signalling.
 
     POST   /whep/SESSION         an SDP offer      -> 201, the answer, and where the viewing lives (Location)
-    PATCH  /whep/SESSION/VIEW    more candidates   -> 204
+    PATCH  /whep/SESSION/VIEW    more candidates   -> 204; an ICE restart -> 422: POST anew
     DELETE /whep/SESSION/VIEW    the end           -> 200
 
 Whoever calls brings the session's watch token: `Authorization: Bearer TOKEN`. A WHEP viewer is a spectator: it costs
@@ -52,6 +52,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         408: "The body did not arrive in time.",
         413: "Too many bytes.",
         415: "A body of another type.",
+        422: "An ICE restart: end this viewing and begin another.",
         503: "Too many watch.",
     }.items()
 }
@@ -74,6 +75,7 @@ class WhepViewer:
     def __init__(self, room: Room, settings: ServerSettings, metrics: Metrics, viewers: WhepViewers) -> None:
         self.ident = secrets.token_urlsafe(12)
         self.room = room
+        self.fragments: set[str] = set()  # ICE user name fragments of the offer
         self._metrics = metrics
         self._viewers = viewers
         self.video = WebRtcVideo(
@@ -130,6 +132,7 @@ class WhepViewers:
         viewer = WhepViewer(room, self._settings, self._metrics, self)
         self._rooms.enter(room, viewer, "watch")
         self._viewers[viewer.ident] = viewer
+        viewer.fragments = set(_values("a=ice-ufrag", offer))
         try:
             return viewer, await viewer.video.answer(offer)
         except BaseException:
@@ -200,6 +203,8 @@ async def trickle(session: str, ident: str, request: Request) -> Response:
     try:
         fragment = await _body(request, FRAGMENT)
         viewer: WhepViewer = request.app.state.server.whep.find(session, ident)
+        if not viewer.fragments.issuperset(_values("a=ice-ufrag", fragment)):
+            raise _Refused(422, "expected candidates for the offer; there is no ICE restart: DELETE, and POST anew")
         for candidate, mid in candidates(fragment):
             await viewer.video.add_candidate(candidate, mid, None)
     except WorldloomError as error:
@@ -237,6 +242,14 @@ def candidates(fragment: str) -> Iterator[tuple[str, str]]:
             mid = value[:64]
         elif key == "a=candidate":
             yield value, mid
+
+
+def _values(key: str, sdp: str) -> Iterator[str]:
+    """What stands behind each `key:` of a description, or a part of one."""
+    for line in sdp.splitlines():
+        name, _, value = line.strip().partition(":")
+        if name == key:
+            yield value
 
 
 async def _body(request: Request, kind: str) -> str:

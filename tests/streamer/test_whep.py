@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -62,6 +63,10 @@ async def test_a_player_sees_the_session_until_it_leaves(serve: Serve) -> None:
         fragment = "a=mid:0\r\na=candidate:1 1 udp 2130706431 127.0.0.1 50000 typ host\r\na=end-of-candidates\r\n"
         kind = {"content-type": "application/trickle-ice-sdpfrag"}
         assert (await client.patch(location, content=fragment, headers=kind)).status_code == 204
+        (ours,) = set(re.findall("a=ice-ufrag:(.*?)\r\n", peer.localDescription.sdp))
+        for user, status in ((ours, 204), ("other", 422)):  # the second is an ICE restart
+            told = f"a=ice-ufrag:{user}\r\na=ice-pwd:{'x' * 24}\r\n{fragment}"
+            assert (await client.patch(location, content=told, headers=kind)).status_code == status
         assert (await client.delete(location)).status_code == 200
         assert (len(server.state.whep), room.watchers) == (0, 0)
         assert (await client.delete(location)).status_code == 404
