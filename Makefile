@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 WORLD ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-fast test-browser test-network test-soak check format bench clean
+.PHONY: help setup serve test test-fast test-browser test-network test-interop test-soak check format bench clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -37,10 +37,10 @@ setup-train: .venv/.train ## The same, with the engines that make training data
 serve: .venv/.server ## Run the server and open a world in the browser (WORLD=name chooses another)
 	$(BIN)/worldloom serve $(if $(WORLD),--world $(WORLD))
 
-test: test-fast test-browser ## The fast suite, then the suite that drives Chromium
+test: test-fast test-browser test-interop ## The fast suite, the one that drives Chromium, then other people's players
 
 test-fast: .venv/.dev
-	$(BIN)/pytest -q -n 2 --dist worksteal
+	$(BIN)/pytest -q -n 3 --dist worksteal
 
 test-browser: .venv/.dev
 	@sh tests/browser/chromium.sh
@@ -49,6 +49,11 @@ test-browser: .venv/.dev
 test-network: .venv/.dev ## What a visitor sees over a bad line, between two network namespaces
 	@sh tests/browser/chromium.sh
 	$(BIN)/pytest -q -m network tests/network
+
+test-interop: .venv/.dev ## Players that others wrote: Firefox, GStreamer, the npm package whip-whep
+	@sh tests/browser/chromium.sh
+	@sh tests/interop/peers.sh build/interop
+	$(BIN)/pytest -q -m interop tests/interop
 
 test-soak: .venv/.dev ## Minutes of use and of abuse (WORLDLOOM_SOAK_MINUTES of ordinary use, 5 by default)
 	$(BIN)/pytest -q -s -m soak tests

@@ -21,8 +21,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from websockets.exceptions import ConnectionClosed
 
-from worldloom.streamer import protocol as wire
+from worldloom.streamer.client_messages import Bye, Hello, Offer, Record, Step
 from worldloom.streamer.errors import BadMessage, SessionClosed, WorldloomError
+from worldloom.streamer.fields import Mode, Video
+from worldloom.streamer.protocol import PROTOCOL, ClientMessage, Control, ServerMessage, decode_server
+from worldloom.streamer.server_messages import Answer, Error, FrameInfo, Notice, Receipt, Stats, Welcome
+from worldloom.streamer.wire import Format, unpack_frame
 
 from .controls import Controls
 from .failures import raised
@@ -43,9 +47,9 @@ async def connect(
     *,
     world: str | None = None,
     seed: int | None = None,
-    video: wire.Video = "websocket",
-    mode: wire.Mode = "realtime",
-    format: wire.Format = "jpeg",
+    video: Video = "websocket",
+    mode: Mode = "realtime",
+    format: Format = "jpeg",
     prompt: str | None = None,
     image: bytes | Path | None = None,
     buffer: int | None = None,
@@ -75,8 +79,8 @@ async def connect(
         WorldloomError: what the server answered, for example `Busy` or `UnknownWorld`.
         ConnectionError: there is no server, or it went away.
     """
-    hello = wire.Hello(
-        protocol=wire.PROTOCOL,
+    hello = Hello(
+        protocol=PROTOCOL,
         world=world,
         seed=seed,
         prompt=prompt,
@@ -109,7 +113,7 @@ async def connect(
 class RemoteWorld(Controls):
     """One open session; made by `connect`. Not to be shared between event loops."""
 
-    def __init__(self, line: Line, welcome: wire.Welcome, depth: int | None) -> None:
+    def __init__(self, line: Line, welcome: Welcome, depth: int | None) -> None:
         super().__init__(welcome.seed, welcome.last_seq)
         self.info = welcome.world
         self.session = welcome.session
@@ -117,8 +121,8 @@ class RemoteWorld(Controls):
         self.resume_token = welcome.resume  # opens this session again, from anywhere
         self.watch_token = welcome.watch  # lets others see it
         self.reconnected = 0  # times that a lost connection was found again
-        self.stats: wire.Stats | None = None  # the server's latest
-        self.notice: wire.Notice | None = None  # the server's latest: what ends soon, or has ended, unasked
+        self.stats: Stats | None = None  # the server's latest
+        self.notice: Notice | None = None  # the server's latest: what ends soon, or has ended, unasked
         self._ice_servers = welcome.ice_servers
         self._line = line
         self._pictures = PictureQueue(depth or welcome.world.chunk)
@@ -137,7 +141,7 @@ class RemoteWorld(Controls):
 
     # Answers ----------------------------------------------------------------------------------------------------------
 
-    async def receipt(self, seq: int) -> wire.Receipt:
+    async def receipt(self, seq: int) -> Receipt:
         """What became of a control.
 
         Raises:
@@ -166,7 +170,7 @@ class RemoteWorld(Controls):
             WorldloomError: the step was rejected, or the session ended.
         """
         rows = None if actions is None else tuple(tuple(map(float, row)) for row in actions)
-        receipt = await self.receipt(await self._send(wire.Step(seq=self._next(), actions=rows)))
+        receipt = await self.receipt(await self._send(Step(seq=self._next(), actions=rows)))
         if receipt.frame is None:
             raise SessionClosed(f"expected the step to be applied, it is {receipt.status}: the session is paused")
         chunk: list[Picture] = []
@@ -180,12 +184,12 @@ class RemoteWorld(Controls):
 
     # Inside -----------------------------------------------------------------------------------------------------------
 
-    async def _send(self, message: wire.Control | wire.Record) -> int:
+    async def _send(self, message: Control | Record) -> int:
         self._check_open()
         await self._post(message)
         return message.seq
 
-    async def _post(self, message: wire.ClientMessage) -> None:
+    async def _post(self, message: ClientMessage) -> None:
         try:
             await self._line.send(message)
         except ConnectionClosed as error:
@@ -204,7 +208,7 @@ class RemoteWorld(Controls):
 
         await self._stop_webrtc()
         self._receiver = Receiver(self.info, self._pictures.put, self._ice_servers)
-        await self._post(wire.Offer(sdp=await self._receiver.offer()))
+        await self._post(Offer(sdp=await self._receiver.offer()))
         self._receiving = asyncio.create_task(self._receiver.run())
 
     async def _stop_webrtc(self) -> None:
@@ -224,7 +228,7 @@ class RemoteWorld(Controls):
                         if isinstance(data, bytes):
                             self._see(data)
                         else:
-                            await self._hear(wire.decode_server(data))
+                            await self._hear(decode_server(data))
                     return
                 except ConnectionClosed as error:
                     await self._come_back(error)
@@ -247,7 +251,7 @@ class RemoteWorld(Controls):
             await self._start_webrtc()
 
     def _see(self, data: bytes) -> None:
-        header, payload = wire.unpack_frame(data)
+        header, payload = unpack_frame(data)
         self._pictures.put(
             Picture(
                 index=header.index,
@@ -260,21 +264,21 @@ class RemoteWorld(Controls):
             )
         )
 
-    async def _hear(self, message: wire.ServerMessage) -> None:
+    async def _hear(self, message: ServerMessage) -> None:
         match message:
-            case wire.Receipt():
+            case Receipt():
                 self._receipts.put(message)
-            case wire.Error(seq=None):
+            case Error(seq=None):
                 self._fault = raised(message)
-            case wire.Error(seq=int(seq)):
+            case Error(seq=int(seq)):
                 self._receipts.refuse(seq, raised(message))
-            case wire.Stats():
+            case Stats():
                 self.stats = message
-            case wire.Notice():
+            case Notice():
                 self.notice = message
-            case wire.Answer() if self._receiver is not None:
+            case Answer() if self._receiver is not None:
                 await self._receiver.answer(message.sdp)
-            case wire.FrameInfo() if self._receiver is not None:
+            case FrameInfo() if self._receiver is not None:
                 self._receiver.facts(message)
             case _:
                 pass  # candidates are in the answer; `bye` is followed by the end of the connection
@@ -289,6 +293,6 @@ class RemoteWorld(Controls):
         """Say goodbye and let go of the video."""
         if not self._ended:
             with contextlib.suppress(ConnectionClosed):
-                await self._line.send(wire.Bye(reason="closed by the client"))
+                await self._line.send(Bye(reason="closed by the client"))
         await self._stop_webrtc()
         await self._line.close()

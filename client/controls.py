@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from worldloom.streamer import protocol as wire
+from worldloom.streamer.client_messages import OWN_SCENES, Action, Axes, Key, Look, Pause, Prompt, Record, Reset, Resume
+from worldloom.streamer.protocol import Control
 
 
 class Controls(ABC):
@@ -24,7 +25,7 @@ class Controls(ABC):
 
     async def key(self, code: str, down: bool) -> int:
         """A key of the world went down or up; `code` as in `info.actions.keys`."""
-        return await self._send(wire.Key(seq=self._next(), code=code, down=down))
+        return await self._send(Key(seq=self._next(), code=code, down=down))
 
     async def press(self, code: str, seconds: float = 0.1) -> None:
         """Hold a key for a while."""
@@ -43,19 +44,19 @@ class Controls(ABC):
 
     async def look(self, yaw: float = 0.0, pitch: float = 0.0) -> int:
         """Turn the view by so many degrees: yaw right +, pitch up +."""
-        return await self._send(wire.Look(seq=self._next(), yaw=yaw, pitch=pitch))
+        return await self._send(Look(seq=self._next(), yaw=yaw, pitch=pitch))
 
     async def axes(self, values: Mapping[str, float]) -> int:
         """New values for some axes, by name."""
-        return await self._send(wire.Axes(seq=self._next(), values=dict(values)))
+        return await self._send(Axes(seq=self._next(), values=dict(values)))
 
     async def action(self, values: Sequence[float]) -> int:
         """A whole action row, columns as in `info.actions.columns`."""
-        return await self._send(wire.Action(seq=self._next(), values=tuple(map(float, values))))
+        return await self._send(Action(seq=self._next(), values=tuple(map(float, values))))
 
     async def prompt(self, text: str) -> int:
         """Begin the world anew from a text."""
-        return await self._send(wire.Prompt(seq=self._next(), text=text))
+        return await self._send(Prompt(seq=self._next(), text=text))
 
     async def reset(self, seed: int | None = None, image: bytes | Path | None = None) -> int:
         """Begin the world anew; the seed and the picture before where none is given.
@@ -67,22 +68,22 @@ class Controls(ABC):
         Raises:
             WorldloomError: the server refused the picture.
         """
-        ident = None if image is None else await self._upload(image) if image else wire.OWN_SCENES
+        ident = None if image is None else await self._upload(image) if image else OWN_SCENES
         if seed is not None:
             self.seed = seed
-        return await self._send(wire.Reset(seq=self._next(), seed=seed, image=ident))
+        return await self._send(Reset(seq=self._next(), seed=seed, image=ident))
 
     async def pause(self) -> int:
         """Stop making frames."""
-        return await self._send(wire.Pause(seq=self._next()))
+        return await self._send(Pause(seq=self._next()))
 
     async def resume(self) -> int:
         """Go on making frames."""
-        return await self._send(wire.Resume(seq=self._next()))
+        return await self._send(Resume(seq=self._next()))
 
     async def record(self, on: bool = True) -> int:
         """Record the session on the server, or stop. The receipt comes once the files are open, or complete."""
-        return await self._send(wire.Record(seq=self._next(), on=on))
+        return await self._send(Record(seq=self._next(), on=on))
 
     def _next(self) -> int:
         self._seq += 1
@@ -93,5 +94,5 @@ class Controls(ABC):
         """Bring a picture to the server; returns what it is called there."""
 
     @abstractmethod
-    async def _send(self, message: wire.Control | wire.Record) -> int:
+    async def _send(self, message: Control | Record) -> int:
         """Send it, and return its number."""

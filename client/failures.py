@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from worldloom.streamer.errors import WorldloomError
-from worldloom.streamer.protocol import Error
+from worldloom.streamer.server_messages import Error
 
 
 def _tree(kind: type[WorldloomError]) -> Iterator[type[WorldloomError]]:

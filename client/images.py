@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from worldloom.streamer.errors import BadImage, WorldloomError
-from worldloom.streamer.protocol import Error
+from worldloom.streamer.server_messages import Error
 
 from .failures import raised
 

@@ -15,8 +15,11 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from worldloom.streamer import protocol as wire
+from worldloom.streamer.client_messages import Hello
 from worldloom.streamer.errors import Busy, SessionClosed, WorldloomError
+from worldloom.streamer.protocol import ClientMessage, decode_server, encode
+from worldloom.streamer.server_messages import Error, Welcome
+from worldloom.streamer.wire import NORMAL_CLOSE
 
 from .failures import raised
 from .images import upload
@@ -29,14 +32,14 @@ WAITS = (0.1, 0.3, 0.6, 1.0, 2.0)  # seconds between two attempts to come back; 
 class Line:
     """One session's connection, which may be several in a row."""
 
-    def __init__(self, url: str, hello: wire.Hello, patience: float) -> None:
+    def __init__(self, url: str, hello: Hello, patience: float) -> None:
         self._url = url
         self._hello = hello
         self._patience = patience  # seconds to seek a lost connection
         self._socket: ClientConnection | None = None
         self._resume: str | None = None
 
-    async def open(self) -> wire.Welcome:
+    async def open(self) -> Welcome:
         """Open the session.
 
         Raises:
@@ -56,9 +59,9 @@ class Line:
     def may_return(self, error: ConnectionClosed) -> bool:
         """Whether a connection that ended so may be sought again: it was not closed on purpose."""
         returns = self._resume is not None or self._hello.watch is not None
-        return self._patience > 0 and returns and not (error.rcvd is not None and error.rcvd.code == wire.NORMAL_CLOSE)
+        return self._patience > 0 and returns and not (error.rcvd is not None and error.rcvd.code == NORMAL_CLOSE)
 
-    async def reopen(self, gone: WorldloomError) -> wire.Welcome:
+    async def reopen(self, gone: WorldloomError) -> Welcome:
         """The same session on a new connection.
 
         Raises:
@@ -74,10 +77,10 @@ class Line:
             await asyncio.sleep(WAITS[min(attempt, len(WAITS) - 1)])
             attempt += 1
 
-    async def send(self, message: wire.ClientMessage) -> None:
+    async def send(self, message: ClientMessage) -> None:
         """Send a message. Raises `ConnectionClosed`."""
         assert self._socket is not None
-        await self._socket.send(wire.encode(message))
+        await self._socket.send(encode(message))
 
     async def upload(self, image: bytes | Path) -> str:
         """Upload a picture, as whoever drives this session. Raises as `images.upload`."""
@@ -95,7 +98,7 @@ class Line:
             await self._socket.close()
 
 
-async def greet(socket: ClientConnection, hello: wire.Hello) -> wire.Welcome:
+async def greet(socket: ClientConnection, hello: Hello) -> Welcome:
     """The server's welcome.
 
     Raises:
@@ -103,12 +106,12 @@ async def greet(socket: ClientConnection, hello: wire.Hello) -> wire.Welcome:
         ConnectionError: it closed the connection without one.
     """
     try:
-        await socket.send(wire.encode(hello))
+        await socket.send(encode(hello))
         while True:
-            message = wire.decode_server(await socket.recv())
-            if isinstance(message, wire.Error):
+            message = decode_server(await socket.recv())
+            if isinstance(message, Error):
                 raise raised(message)
-            if isinstance(message, wire.Welcome):
+            if isinstance(message, Welcome):
                 return message
     except ConnectionClosed as error:
         raise ConnectionError(f"expected a welcome, the server closed the connection: {error}") from error

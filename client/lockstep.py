@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from worldloom.streamer.protocol import WorldInfo
+from worldloom.streamer.world_info import WorldInfo
 
 from .connection import RemoteWorld, connect
 

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from worldloom.streamer.protocol import FrameHeader
+from worldloom.streamer.wire import FrameHeader
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """(H, W, 3) RGB."""

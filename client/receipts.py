@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import TypeVar
 
 from worldloom.streamer.errors import WorldloomError
-from worldloom.streamer.protocol import Receipt
+from worldloom.streamer.server_messages import Receipt
 
 UNREAD = 1024  # answers kept for somebody who asks later; older ones are forgotten
 

@@ -17,7 +17,8 @@ from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from av.video.frame import VideoFrame
 
-from worldloom.streamer.protocol import FrameInfo, IceServer, WorldInfo
+from worldloom.streamer.server_messages import FrameInfo, IceServer
+from worldloom.streamer.world_info import WorldInfo
 
 from .pictures import Picture, Pixels
 

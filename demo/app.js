@@ -1,28 +1,13 @@
 /** The page: choose a world, open it, wire keys, sliders, buttons and figures to it, and say plainly what goes wrong. */
 
 import { Refused, captureInput, connect, listWorlds } from './js/worldloom.js';
+import { cover, coverWith, say, uncover } from './curtain.js';
 import { drawKeys, drawLevers } from './panel.js';
 import { showVitals } from './vitals.js';
 
 const byId = (id) => document.getElementById(id);
 const stage = byId('stage');
 const query = new URLSearchParams(location.search);
-
-/** How to say a refusal to a person. */
-const TROUBLE = {
-  busy: ['All places are taken', 'Somebody else is dreaming here just now. Try again in a moment.'],
-  unreachable: ['Nobody answers', 'The Worldloom server cannot be reached. Is it running?'],
-  connection_lost: ['The thread broke', 'The connection to the server was lost.'],
-  session_closed: ['The dream is over', 'The server ended this session.'],
-  model_fault: ['The world failed', 'Its session has ended; the server goes on.'],
-  unknown_world: ['No such world', ''],
-  taken_over: ['You are driving elsewhere', 'Another page took this session over.'],
-  unauthorized: ['This door has a lock', ''],
-  unknown_session: ['Nothing to see', 'That session has ended, or the link is wrong.'],
-  draining: ['The server is stopping', 'Try again in a moment.'],
-  time_limit: ['Time is up', 'This session has lasted, or waited for you, as long as it may.'],
-  no_path: ['No way through', 'WebRTC finds no path to this page.'],
-};
 
 /** Where a tab keeps its session while it is reloaded. */
 const KEPT = 'worldloom.session';
@@ -35,30 +20,8 @@ let capture = null; // its input
 let panel = null; // its keys and sliders
 let opening = 0; // counts attempts, so that an overtaken one gives up
 
-function say(state, text) {
-  byId('link').dataset.state = state;
-  byId('link-text').textContent = text;
-}
-
-/** Covers the picture with words; a retry button where that may help. */
-function cover(title, text, retry) {
-  byId('curtain').dataset.open = true;
-  byId('curtain-title').textContent = title;
-  byId('curtain-text').textContent = text;
-  byId('retry').hidden = !retry;
-  byId('weave').hidden = retry;
-  byId('invite').hidden = true;
-}
-
-function uncover() {
-  byId('curtain').dataset.open = false;
-  byId('invite').hidden = false;
-}
-
-function fail({ code, message }) {
-  const [title, text] = TROUBLE[code] ?? ['Something went wrong', ''];
-  cover(title, text || message, true);
-  say('failed', title);
+function fail(why) {
+  coverWith(why);
   enable(false);
 }
 
@@ -66,18 +29,18 @@ function enable(on) {
   byId('pause').disabled = byId('reset').disabled = !on;
 }
 
-function leave() {
+/** Nothing on the page is about a world any more. @returns the one that was open */
+function letGo() {
+  const left = world;
   capture?.stop();
-  world?.close();
   world = capture = panel = null;
+  return left;
 }
 
 /** The page goes away. If it is only being reloaded, the session goes on from where it was. */
 function stepOut() {
   if (world?.tokens.resume) sessionStorage.setItem(KEPT, JSON.stringify({ world: world.world, resume: world.tokens.resume }));
-  capture?.stop();
-  world?.leave();
-  world = capture = panel = null;
+  letGo()?.leave();
 }
 
 /** The token of the session that this tab had before it was reloaded, once. */
@@ -91,7 +54,7 @@ function kept(name) {
 /** Opens a world and shows it; or goes on with the session of a token, or watches one. */
 async function enter(name, seed, tokens = {}) {
   const attempt = ++opening;
-  leave();
+  letGo()?.close();
   enable(false);
   cover('Waking the world', '', false);
   say('waiting', 'Connecting');
@@ -168,10 +131,14 @@ function listen() {
     if (detail.code.startsWith('recording')) return say('waiting', 'The recording has ended');
     if (detail.code !== 'engine_lost') return say('waiting', `Ends in ${detail.seconds} s`);
     say('waiting', 'The engine starts anew');
+    stale = true;
     return world.addEventListener('stats', showAgain);
   });
+  let stale = false; // the next figures count frames from before the engine died
   const showAgain = ({ detail }) => {
-    if (detail.fps === 0) return; // still without an engine
+    const still = stale || (detail.fps === 0 && !world.paused); // without an engine
+    stale = false;
+    if (still) return;
     world.removeEventListener('stats', showAgain);
     showPause();
   };

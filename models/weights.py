@@ -21,9 +21,10 @@ from .autoencoder import Autoencoder, AutoencoderConfig
 from .dit import CausalDiT, DiTConfig
 from .keyframes import Keyframes
 from .motion import MotionConfig, MotionNet
+from .precision import native_dtype
 from .spec import ActionSpec, Axis, Key, WorldSpec
 from .state import StartScene
-from .world import DiTWorld, DreamConfig, native_dtype
+from .world import DiTWorld, DreamConfig
 
 FORMAT = 1
 

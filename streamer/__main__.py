@@ -55,7 +55,9 @@ def serve(
     log: Annotated[LogStyle, typer.Option("--log-format", "--log", help="style of the log")] = LogStyle.TEXT,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
 ) -> None:
-    """Serve worlds to browsers and programs."""
+    """Serve worlds to browsers and programs. Ctrl-C and SIGTERM end it well: everybody is told first."""
+    import signal
+
     from .config import load
     from .listen import open_socket
     from .logs import set_up
@@ -66,7 +68,8 @@ def serve(
         door = open_socket(settings)
     except (ValueError, OSError) as error:
         raise _refuse(str(error)) from error
-    # uvicorn ends well on Ctrl-C, then passes the signal on.
+    # uvicorn ends well on both signals, then passes them on: as SIGTERM is by default, it would be taken for a crash.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), door, asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings, door))
 

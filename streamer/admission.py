@@ -9,11 +9,14 @@ import asyncio
 import time
 from contextlib import suppress
 
+from .client_messages import Bye, Hello
 from .errors import Busy, TimeLimit, WorldloomError
+from .fields import Role
 from .outbox import Outbox
 from .peer import Gone, Peer, decode_text
-from .protocol import Bye, Hello, Notice, Role, Waiting, encode
+from .protocol import encode
 from .room import Room
+from .server_messages import Notice, Waiting
 from .state import ServerState
 
 WAIT_EVERY = 0.5  # seconds between two looks for a free place

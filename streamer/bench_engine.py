@@ -14,13 +14,15 @@ import numpy as np
 from worldloom.models.catalog import open_world
 from worldloom.models.spec import ActionSpec
 
+from .client_messages import Key, Look
 from .engine import Engine
 from .errors import WorldloomError
 from .frames import Frame
 from .hardware import hardware, peak_rss_mb
 from .home import LiveSession
-from .protocol import Control, Key, Look, Receipt
-from .session import Origin
+from .origin import Origin
+from .protocol import Control
+from .server_messages import Receipt
 
 WARM_UP_S = 3.0  # seconds before anything counts
 HOLD_S = (0.08, 0.6)  # shortest and longest hold of a key, seconds

@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from .images import ImageSettings
+from .transports.coders import H264
 from .transports.webrtc import WebRtcSettings
 from .transports.websocket import WebSocketSettings
 
@@ -71,6 +72,11 @@ class ServerSettings(BaseSettings):
     webrtc: WebRtcSettings = WebRtcSettings()
     websocket: WebSocketSettings = WebSocketSettings()
     images: ImageSettings = ImageSettings()
+
+    def compressing_with(self, h264: H264) -> ServerSettings:
+        """The same, with H.264 by this program."""
+        encoder = self.webrtc.encoder.model_copy(update={"h264": h264})
+        return self.model_copy(update={"webrtc": self.webrtc.model_copy(update={"encoder": encoder})})
 
     @classmethod
     def settings_customise_sources(

@@ -18,50 +18,27 @@ from starlette.websockets import WebSocket
 
 from .admission import admitted, watch_limits
 from .auth import TokenBucket
+from .client_messages import Bye, Candidate, Hello, Offer, Ping, Record, Report, View
 from .errors import (
     BadMessage,
     Busy,
     EngineLost,
     Forbidden,
-    HelloExpected,
     MessageTooLarge,
     RateLimited,
     SessionClosed,
-    VersionMismatch,
     WorldloomError,
 )
+from .fields import Role
+from .handshake import read_hello, welcome
 from .outbox import Outbox
 from .peer import Gone, Peer, decode_text
-from .protocol import (
-    MAX_MESSAGE_BYTES,
-    NORMAL_CLOSE,
-    PROTOCOL,
-    Answer,
-    Bye,
-    Candidate,
-    ClientMessage,
-    Control,
-    Hello,
-    Limits,
-    Offer,
-    Ping,
-    Pong,
-    Record,
-    Report,
-    Role,
-    Stats,
-    View,
-    Welcome,
-    WorldInfo,
-    close_code,
-    encode,
-    refusal,
-)
+from .protocol import ClientMessage, Control, encode, refusal
 from .room import Room
-from .session import SessionConfig
+from .server_messages import Answer, Pong, Stats
 from .state import ServerState
-from .transports.ice import for_viewer
 from .viewer import Viewer
+from .wire import NORMAL_CLOSE, close_code
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +72,7 @@ class Connection:
                 raise Busy(f"expected at most {self._settings.max_connections} connections; try again later")
             if server.addresses[address] > self._settings.max_per_address:
                 raise Busy(f"expected at most {self._settings.max_per_address} connections of one address")
-            why = await self._serve(await self._hello())
+            why = await self._serve(await read_hello(self._peer, self._settings.hello_timeout, server.rooms.draining))
         except Gone:
             pass
         except WorldloomError as error:
@@ -117,37 +94,23 @@ class Connection:
 
     # The parts of a life ----------------------------------------------------------------------------------------------
 
-    async def _hello(self) -> Hello:
-        try:
-            async with asyncio.timeout(self._settings.hello_timeout):
-                message = decode_text(await self._peer.receive())
-        except TimeoutError:
-            raise HelloExpected(f"expected hello within {self._settings.hello_timeout:g} s") from None
-        except BadMessage as error:
-            raise HelloExpected(f"expected hello as the first message; {error}") from None
-        if not isinstance(message, Hello):
-            raise HelloExpected(f"expected hello as the first message, got {message.type}")
-        if message.protocol != PROTOCOL:
-            raise VersionMismatch(f"expected protocol {PROTOCOL}, got {message.protocol}")
-        return message
-
     async def _serve(self, hello: Hello) -> WorldloomError | None:
         """A place in a room for this hello, until its end; returns why it ended, if nobody asked for that."""
-        rooms = self._server.rooms
-        room, role = await admitted(hello, self._server, self._peer)
+        server, rooms = self._server, self._server.rooms
+        room, role = await admitted(hello, server, self._peer)
         viewer = Viewer(
             room.broadcast,
             world=room.spec.name,
             leads=role == "drive",
             settings=self._settings,
-            metrics=self._server.metrics,
+            metrics=server.metrics,
             outbox=self._outbox,
             send=self._peer.send_bytes,
         )
         self._keep_s = self._settings.orphan_timeout
         rooms.enter(room, viewer, role)  # before the first wait: a room that nobody entered is never left
         try:
-            await self._peer.send_text(encode(self._welcome(hello, room, role)))
+            await self._peer.send_text(encode(welcome(hello, room, role, server)))
             await viewer.show(hello.video, hello.format)
             await self._live(viewer, room, role)
         except Gone as gone:
@@ -187,6 +150,8 @@ class Connection:
 
     async def _farewell(self, why: WorldloomError | None) -> None:
         """Send what is left, then close."""
+        if why is not None:
+            self._outbox.put(encode(Bye(reason=why.code)))  # who was dismissed has heard it: the outbox is closed
         self._outbox.close()
         with suppress(Gone):  # the peer was first
             await self._write()
@@ -280,27 +245,6 @@ class Connection:
     def _stats(self, viewer: Viewer, room: Room) -> Stats:
         live, recorded = self._server.rooms.live, room.recording is not None
         return viewer.stats(room.engine_stats(), live, room.watchers, recording=recorded)
-
-    def _welcome(self, hello: Hello, room: Room, role: Role) -> Welcome:
-        records = self._settings.recordings is not None
-        return Welcome(
-            protocol=PROTOCOL,
-            session=room.ident,
-            world=WorldInfo.of(room.spec),
-            worlds=self._server.worlds.names,
-            limits=Limits(message_bytes=MAX_MESSAGE_BYTES, inbox=SessionConfig().inbox, recording=records),
-            seed=room.seed,
-            video=hello.video,
-            mode=room.mode,
-            format=hello.format,
-            role=role,
-            resume=room.keys.resume if role == "drive" else None,
-            watch=room.keys.watch,
-            ice_servers=for_viewer(self._settings.webrtc.ice, room.ident, time.time()),
-            relay_only=self._settings.webrtc.ice.relay_only,
-            frame=room.next_frame,
-            last_seq=room.last_seq,
-        )
 
 
 def _closing(why: WorldloomError | None) -> tuple[int, str]:

@@ -6,7 +6,6 @@ sampled once a chunk and hold until changed; amounts (look, mouse, amount axes) 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,8 +14,8 @@ from numpy.typing import NDArray
 
 from worldloom.models.spec import ActionSpec
 
-from .errors import BadAction, UnknownKey, Unsupported
-from .protocol import Action, Axes, Key, Look, Status
+from .client_messages import Action, Axes, Key, Look
+from .fields import Status
 
 Event: TypeAlias = Key | Look | Axes | Action
 
@@ -61,7 +60,7 @@ class ControlState:
     def __init__(self, spec: ActionSpec, chunk: int) -> None:
         self.last_applied = 0  # seq of the newest event that shaped a sample
         self.dropped_amounts = 0  # parts of events that were dropped because too much waited
-        self._spec = spec
+        self.spec = spec
         self._chunk = chunk
         self._columns = {name: index for index, name in enumerate(spec.columns)}
         self._low, self._high = spec.low.astype(np.float64), spec.high.astype(np.float64)
@@ -79,53 +78,15 @@ class ControlState:
         self._arrivals = 0
         self._newest = 0  # arrival number behind `last_applied`
 
-    def check(self, event: Event) -> None:
-        """Refuse an event that this world cannot obey. Reads only what never changes, so any thread may call it.
-
-        Raises:
-            UnknownKey: no such key in this world.
-            BadAction: an unknown axis, a wrong length, or a value out of range.
-            Unsupported: a `look` where nothing looks.
-        """
-        match event:
-            case Key() if event.code not in self._spec.keys:
-                known = ", ".join(self._spec.keys) or "none"
-                raise UnknownKey(f"expected a key of this world ({known}), got {event.code!r}", seq=event.seq)
-            case Look() if self._spec.look == (None, None):
-                raise Unsupported("expected no look: nothing in this world turns with it", seq=event.seq)
-            case Axes():
-                self._check_axes(event)
-            case Action():
-                self.check_rows([event.values], event.seq)
-
-    def check_chunk(self, rows: Sequence[Sequence[float]], seq: int) -> None:
-        """Refuse anything but one good row for each frame of a chunk. Raises as `check_rows`."""
-        self.check_rows(rows, seq)
-        if len(rows) != self._chunk:
-            raise BadAction(f"expected {self._chunk} rows, one for each frame of a chunk, got {len(rows)}", seq=seq)
-
-    def check_rows(self, rows: Sequence[Sequence[float]], seq: int) -> None:
-        """Refuse action rows of the wrong length or out of range.
-
-        Raises:
-            BadAction: says which value.
-        """
-        names = self._spec.columns
-        for row in rows:
-            if len(row) != len(names):
-                raise BadAction(f"expected {len(names)} values {list(names)}, got {len(row)}", seq=seq)
-            for name, value in zip(names, row, strict=True):
-                self._check_value(name, value, seq)
-
     def apply(self, event: Event) -> None:
-        """Take in one event that `check` has passed."""
+        """Take in one event that `validation.check_event` has passed."""
         self._arrivals += 1
         ticket = _Ticket(event.seq, self._arrivals)
         match event:
             case Key():
                 self._take_key(ticket, event)
             case Look():
-                feeds = zip(self._spec.look, (event.yaw, event.pitch), strict=True)
+                feeds = zip(self.spec.look, (event.yaw, event.pitch), strict=True)
                 self._take_amounts(ticket, {self._columns[axis]: value for axis, value in feeds if axis is not None})
             case Axes():
                 values = {self._columns[name]: value for name, value in event.values.items()}
@@ -222,7 +183,7 @@ class ControlState:
             self._lose(self._action[0], "superseded")
         values = np.array(event.values)
         levels = {int(column): float(values[column]) for column in np.flatnonzero(~self._is_amount)}
-        for column in range(len(self._spec.buttons)):
+        for column in range(len(self.spec.buttons)):
             levels[column] = float(levels[column] >= 0.5)
         ticket.parts = 1 + len(levels)
         self._action = (ticket, np.where(self._is_amount, values, 0.0))
@@ -234,7 +195,7 @@ class ControlState:
         """(A,) what the held keys add to one frame."""
         held = np.zeros(len(self._columns))
         for code in self._down:
-            key = self._spec.keys[code]
+            key = self.spec.keys[code]
             held[self._columns[key.column]] += key.value
         return held
 
@@ -283,17 +244,3 @@ class ControlState:
         if ticket.parts > 0:
             ticket.parts = 0
             self._outcomes.append(Outcome(ticket.seq, status))
-
-    def _check_axes(self, event: Axes) -> None:
-        axes = {axis.name for axis in self._spec.axes}
-        for name, value in event.values.items():
-            if name not in axes:
-                raise BadAction(f"expected axes of {sorted(axes)}, got {name!r}", seq=event.seq)
-            self._check_value(name, value, event.seq)
-
-    def _check_value(self, name: str, value: float, seq: int) -> None:
-        """In float32, as the world sees it: 0.1 from a float32 policy must not exceed a limit of 0.1."""
-        column = self._columns[name]
-        low, high = np.float32(self._low[column]), np.float32(self._high[column])
-        if not low <= np.float32(value) <= high:
-            raise BadAction(f"expected {name} in [{low:g}, {high:g}], got {value:g}", seq=seq)

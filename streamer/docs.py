@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from . import errors, protocol, wire
-from .world_info import MAX_INT, Message
+from .client_messages import Photon
+from .fields import MAX_INT, Message
+from .server_messages import IceServer, Limits, Percentiles
+from .world_info import ActionInfo, AxisInfo, KeyInfo, WorldInfo
 
 BEGIN = "<!-- generated: python -m worldloom.streamer.docs docs/protocol.md -->"
 END = "<!-- end of the generated part -->"
@@ -24,8 +27,7 @@ END = "<!-- end of the generated part -->"
 def tables() -> str:
     """The generated part, without its markers."""
     client, server = _members(protocol.ClientMessage), _members(protocol.ServerMessage)
-    parts: list[type[Message]] = [protocol.WorldInfo, protocol.ActionInfo, protocol.AxisInfo, protocol.KeyInfo]
-    parts += [protocol.Limits, protocol.Percentiles, protocol.IceServer, protocol.Photon]
+    parts: list[type[Message]] = [WorldInfo, ActionInfo, AxisInfo, KeyInfo, Limits, Percentiles, IceServer, Photon]
     sections = [
         "## Messages of the client\n",
         *(_message(model) for model in client),
@@ -143,7 +145,7 @@ def _error_codes() -> str:
 
 def _close_codes() -> str:
     by_code: dict[int, list[str]] = {}
-    for name, code in protocol.CLOSE_CODES.items():
+    for name, code in wire.CLOSE_CODES.items():
         by_code.setdefault(code, []).append(f"`{name}`")
     rows = [
         (str(wire.NORMAL_CLOSE), "one side said `bye`"),

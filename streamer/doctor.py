@@ -188,13 +188,21 @@ def _encodes(codec: Any, settings: ServerSettings) -> str:
 
     import numpy as np
 
+    from .transports.coders import choose
     from .transports.encoder import VideoEncoder
 
-    encoder = VideoEncoder(codec, height=96, width=128, fps=Fraction(20), settings=settings.webrtc.encoder)
+    h264, trouble = choose(settings.webrtc.encoder.h264)
+    chosen = settings.compressing_with(h264).webrtc.encoder
+    encoder = VideoEncoder(codec, height=96, width=128, fps=Fraction(20), settings=chosen)
     made = encoder.encode(np.zeros((96, 128, 3), np.uint8), 0)
     if not made.data or not made.key:
         raise Failed("it opens, and compresses nothing", "Run `pip install --force-reinstall av`.")
-    return f"a picture in {made.encode_ns / 1e6:.1f} ms"
+    found = f"{made.coder}, a picture in {made.encode_ns / 1e6:.1f} ms"
+    if codec == "h264" and trouble and settings.webrtc.encoder.h264 == "nvenc":
+        raise Noted(
+            f"{found}; nvenc: {trouble}", "Look at the NVIDIA driver, or set webrtc.encoder.h264 to auto or x264."
+        )
+    return found
 
 
 def _udp() -> str:

@@ -20,21 +20,10 @@ from aiortc.rtcicetransport import connection_kwargs
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from .client_messages import Bye, Hello, Offer, View
 from .doctor import Failed, Finding, examine_async, failure
-from .protocol import (
-    PROTOCOL,
-    Answer,
-    Bye,
-    Error,
-    Hello,
-    IceServer,
-    Offer,
-    ServerMessage,
-    View,
-    Welcome,
-    decode_server,
-    encode,
-)
+from .protocol import PROTOCOL, ServerMessage, decode_server, encode
+from .server_messages import Answer, Error, IceServer, Welcome
 from .transports import aiortc_patches
 from .transports.ice import IceSettings, for_viewer
 from .transports.loopback import first_picture

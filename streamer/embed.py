@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from worldloom.models.catalog import open_world
 from worldloom.models.spec import WorldModel
 
-from .engine import Engine, EngineConfig
+from .client_messages import Reset, Step
+from .engine import Engine
+from .engine_config import EngineConfig
 from .errors import SessionClosed, Unsupported
 from .home import LiveSession
-from .protocol import Reset, Step, WorldInfo
-from .session import Origin
+from .origin import Origin
 from .transports.inprocess import Collector
+from .world_info import WorldInfo
 
 CHUNK_S = 300.0  # seconds that one chunk may take: the first may compile kernels
 

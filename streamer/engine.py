@@ -17,15 +17,16 @@ from typing import Any
 from worldloom.models.spec import WorldModel, WorldSpec
 
 from .capacity import Capacity
+from .engine_config import EngineConfig
+from .engine_stats import EngineStats
 from .errors import EngineLost, SessionClosed, WorldloomError
+from .fields import Mode
 from .hardware import available_memory
 from .home import EngineHome, LiveSession
-from .protocol import Mode
-from .scheduler import EngineConfig as EngineConfig
-from .scheduler import EngineStats as EngineStats
+from .origin import Origin, Snapshot
 from .scheduler import Scheduler
-from .scheduler import SessionSink as SessionSink
-from .session import Origin, Session, Snapshot
+from .session import Session
+from .sink import SessionSink
 
 log = logging.getLogger(__name__)
 

@@ -23,14 +23,17 @@ import numpy as np
 from worldloom.models.spec import WorldModel
 
 from .engine import Engine
+from .engine_config import EngineConfig
+from .engine_stats import EngineStats
 from .errors import SessionClosed, WorldloomError
+from .fields import Mode
 from .frame_ring import FrameRing
 from .frames import Frame
 from .home import LiveSession
 from .logs import Style, set_up
 from .origin import Origin, Restart, Snapshot
-from .protocol import Control, Mode, Receipt
-from .scheduler import EngineConfig, EngineStats
+from .protocol import Control
+from .server_messages import Receipt
 from .session import Phase, Session
 
 log = logging.getLogger(__name__)

@@ -20,88 +20,22 @@ from typing import Any
 
 from worldloom.models.spec import WorldSpec
 
-from .controls import ControlState
-from .engine_child import Answer, Ask, Job, Measure, Open, Post, Ring, Save, Told, View, main
-from .errors import EngineLost, ModelFault, RateLimited, SessionClosed, WorldloomError
+from .engine_child import Answer, Ask, Job, Measure, Open, Ring, Save, Told, View, main
+from .engine_stats import EngineStats
+from .errors import EngineLost, ModelFault, SessionClosed, WorldloomError
+from .fields import Mode
 from .frame_ring import FrameRing
 from .frames import Frame
 from .home import EngineHome, LiveSession
-from .origin import Origin, Restart, Snapshot
-from .protocol import Control, Mode, Receipt
-from .scheduler import EngineStats, SessionSink
-from .session import Phase, check_control
+from .origin import Origin, Snapshot
+from .remote_session import RemoteSession
+from .sink import SessionSink
 
 log = logging.getLogger(__name__)
 
 PLACES = 64  # pictures in the ring
+REAPED_S = 2.0  # seconds until a child that was killed has ended
 NOTHING = EngineStats(0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0)
-
-
-class RemoteSession:
-    """A session in the child, as far as the parent knows."""
-
-    def __init__(
-        self, engine: EngineProcess, number: int, view: View, origin: Origin, mode: Mode, sink: SessionSink
-    ) -> None:
-        self.ident = view.ident
-        self.origin = origin
-        self.mode: Mode = mode
-        self.phase, self.index = view.phase, view.index
-        self.ended: Future[None] = Future()
-        self.ended.set_running_or_notify_cancel()
-        self.number = number
-        self.sink = sink
-        self.refused = 0  # controls of which too many waited
-        self.waiting: set[int] = set()  # seqs without a receipt
-        self.closing = False
-        self._engine = engine
-        self._checks = ControlState(engine.spec.actions, engine.spec.chunk)
-
-    def post(self, event: Control | Restart) -> None:
-        """As `session.Session.post`; what waits is what has no receipt yet."""
-        check_control(event, self._engine.spec, self.mode, self._checks)
-        if self.closing or self.ended.done():
-            raise SessionClosed("the session has ended; open a new one", seq=event.seq)
-        capacity = self._engine.config.session.inbox
-        if len(self.waiting) >= capacity:
-            self.refused += 1
-            raise RateLimited(f"expected at most {capacity} waiting controls; send fewer", seq=event.seq)
-        self.waiting.add(event.seq)
-        self._engine.send(Post(self.number, event))
-
-    def let_go(self) -> None:
-        """Whoever held the controls has left them."""
-        self._engine.send(Ask(self.number, "let_go"))
-
-    def close(self) -> None:
-        """Ask for the end."""
-        if not self.closing:
-            self.closing = True
-            self._engine.send(Ask(self.number, "close"))
-
-    def told(self, news: Receipt | Frame | WorldloomError) -> None:
-        """Pass on what the child says."""
-        try:
-            if isinstance(news, Receipt):
-                self.waiting.discard(news.seq)
-                self.sink.receipt(news)
-            elif isinstance(news, Frame):
-                self.sink.frame(news)
-            else:
-                self.sink.fault(news)
-        except Exception:
-            log.exception("session %s: its sink failed, closing it", self.ident)
-            self.close()
-
-    def over(self, error: WorldloomError | None) -> None:
-        """The end: what still waits has expired."""
-        self.phase = Phase.CLOSED
-        for seq in sorted(self.waiting):
-            self.told(Receipt(seq=seq, status="expired"))
-        if error is not None and not self.closing:
-            self.told(error)
-        self.closing = True
-        self.ended.set_result(None)
 
 
 class EngineProcess(EngineHome):
@@ -179,6 +113,7 @@ class EngineProcess(EngineHome):
             self.over.result(timeout_s)
         except TimeoutError:
             self._process.kill()
+            self.over.result(REAPED_S)  # what is shared is given back
             raise TimeoutError(f"expected the step under way to end within {timeout_s:g} s; killed it") from None
 
     def submit(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> Future[LiveSession]:
@@ -188,7 +123,10 @@ class EngineProcess(EngineHome):
         kept: Mode = start.mode if isinstance(start, Snapshot) else mode
 
         def opened(view: View) -> RemoteSession:
-            session = RemoteSession(self, number, view, origin, kept, sink)
+            inbox = self.config.session.inbox
+            session = RemoteSession(
+                number, view, origin=origin, mode=kept, sink=sink, spec=self.spec, inbox=inbox, send=self.send
+            )
             with self._lock:
                 self._sessions[number] = session
             return session

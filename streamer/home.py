@@ -16,10 +16,13 @@ from typing import Protocol, Self
 from worldloom.models.spec import WorldSpec
 
 from .capacity import Capacity, capacity_of
+from .engine_config import EngineConfig
+from .engine_stats import EngineStats
+from .fields import Mode
 from .origin import Origin, Restart, Snapshot
-from .protocol import Control, Mode
-from .scheduler import EngineConfig, EngineStats, SessionSink
+from .protocol import Control
 from .session import Phase
+from .sink import SessionSink
 
 
 class LiveSession(Protocol):

@@ -16,9 +16,11 @@ from worldloom.models.catalog import open_world, shipped_worlds
 from worldloom.models.spec import WorldModel
 
 from .capacity import Capacity
-from .engine import Engine, EngineConfig, EngineStats
+from .engine import Engine
 from .engine_child import Job
+from .engine_config import EngineConfig
 from .engine_process import EngineProcess
+from .engine_stats import EngineStats
 from .errors import ModelFault, UnknownWorld
 from .home import EngineHome
 from .logs import Style
@@ -31,6 +33,7 @@ Make = Callable[[str], EngineHome]
 """An engine, not started, for a name of the catalog, a path, or module:Class."""
 
 RESTART_AFTER = 0.2  # seconds before an engine that died is replaced
+END_WITHIN = 2.0  # seconds that the step under way may take when the server stops
 PATIENCE = 30.0  # seconds, the longest such wait: it doubles while engines die young
 
 
@@ -40,6 +43,7 @@ class HostedWorld:
     def __init__(self, name: str, make: Make, beside: Callable[[HostedWorld], float] = lambda _: 0.0) -> None:
         """`beside` tells the load of the other worlds on this machine."""
         self.source = name  # what it is loaded from: a name of the catalog, a path, or module:Class
+        self.restarts = 0  # engines that died and were replaced by one that works
         self.trouble = ""  # why it is closed; empty while all is well
         self._make = make
         self._beside = beside
@@ -135,6 +139,7 @@ class HostedWorld:
                 wait = min(2.0 * wait, PATIENCE)
                 await self.begin(warm_up)
                 if self.ready:
+                    self.restarts += 1
                     await recover(self)
         finally:
             self._ending = True
@@ -155,7 +160,7 @@ class HostedWorld:
         if self._engine is None:
             return
         try:
-            await asyncio.to_thread(self._engine.stop)
+            await asyncio.to_thread(self._engine.stop, END_WITHIN)
         except TimeoutError as error:
             log.error("world %s: %s", self.name, error)
 

@@ -22,10 +22,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from worldloom.models.spec import Image, WorldSpec
 
 from . import shrink_image
+from .client_messages import OWN_SCENES, Reset
 from .errors import BadImage, Busy, TooManyPixels, UnknownImage, Unsupported
 from .metrics import Metrics
 from .origin import Restart
-from .protocol import OWN_SCENES, Control, Reset
+from .protocol import Control
 
 MEMORY = 768 * 2**20  # bytes of address space that decoding may take, Python and libraries included
 

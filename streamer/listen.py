@@ -68,6 +68,8 @@ class DrainingServer(uvicorn.Server):
                 await self._drain()
         except TimeoutError:
             log.warning("not everybody had left after %g s", SHUTDOWN_S)
+        except Exception:  # whatever it was, connections and worlds have to be closed
+            log.exception("saying goodbye failed")
         await super().shutdown(sockets)
 
 

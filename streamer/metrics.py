@@ -10,12 +10,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from . import errors
 from .capacity import LIMITS, Capacity
-from .transports.tally import Departure
+from .transports.tally import Departure, LineReport
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _MS = (0.5, 1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024)
 _BUCKETS = tuple(ms / 1000 for ms in _MS)
+_FRACTIONS = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class Metrics:
@@ -31,19 +32,28 @@ class Metrics:
         self.places = self._gauge("places", "sessions that each limit alone allows", "world", "limit")
         self.load = self._gauge("load", "share of a chunk's duration that one realtime step takes", "world")
         self.overload = self._gauge("overload_level", "0: nothing is given up for speed", "world")
+        self.restarts = self._gauge("engine_restarts", "engines that died and were replaced", "world")
+        self.waiting = self._gauge("waiting", "clients in line for a place", "world")
         self.opened = self._counter("sessions_opened", "sessions since the start", "world", "video")
         self.frames = self._counter("frames", "frames that left", "world", "video")
         self.octets = self._counter("video_bytes", "bytes of pictures that left", "world", "video")
         self.drops = self._counter(
             "drops", "made and dropped: frames replaced by newer ones, messages over the outbox", "world", "cause"
         )
+        self.key_frames = self._counter("key_frames", "pictures that stand alone, of codecs", "world", "cause")
         self.recordings = self._gauge("recordings", "sessions that are being recorded", "world")
         self.recorded = self._counter("recording_bytes", "bytes of recordings that were written", "world")
         self.images = self._counter("images", "start pictures: kept, refused, or dropped for newer ones", "fate")
         self.controls = self._counter("controls", "controls received", "world")
         self.errors = self._counter("errors", "errors told to a client", "code")
         self.step_seconds = self._histogram("step_seconds", "one step of the world", "world")
-        self.encode_seconds = self._histogram("encode_seconds", "compressing one picture", "video")
+        self.encode_seconds = self._histogram("encode_seconds", "compressing one picture", "video", "encoder")
+        self.loss = self._histogram(
+            "line_loss", "fraction of packets lost on the way, as viewers report", "video", buckets=_FRACTIONS
+        )
+        self.playout_seconds = self._histogram(
+            "playout_delay_seconds", "how long viewers are told to hold pictures back, at each report", "video"
+        )
         self.age_seconds = self._histogram("frame_age_seconds", "from sampling the controls to sending", "video")
 
         self.photon_seconds = self._histogram(
@@ -55,8 +65,17 @@ class Metrics:
 
     def departed(self, video: str, departure: Departure) -> None:
         """A frame left."""
-        self.encode_seconds.labels(video).observe(departure.encode_ns / 1e9)
+        self.encode_seconds.labels(video, departure.coder).observe(departure.encode_ns / 1e9)
         self.age_seconds.labels(video).observe(departure.age_ns / 1e9)
+
+    def key_frame(self, world: str, asked: bool) -> None:
+        """A picture that stands alone was made."""
+        self.key_frames.labels(world, "asked" if asked else "unasked").inc()
+
+    def heard(self, video: str, report: LineReport) -> None:
+        """A viewer told how its line is."""
+        self.loss.labels(video).observe(report.lost)
+        self.playout_seconds.labels(video).observe(report.held_ms / 1000.0)
 
     def error(self, code: str) -> None:
         """An error was told to a client."""
@@ -83,8 +102,8 @@ class Metrics:
     def _counter(self, name: str, help: str, *labels: str) -> Counter:
         return Counter(f"worldloom_{name}", help, labels, registry=self.registry)
 
-    def _histogram(self, name: str, help: str, *labels: str) -> Histogram:
-        return Histogram(f"worldloom_{name}", help, labels, registry=self.registry, buckets=_BUCKETS)
+    def _histogram(self, name: str, help: str, *labels: str, buckets: tuple[float, ...] = _BUCKETS) -> Histogram:
+        return Histogram(f"worldloom_{name}", help, labels, registry=self.registry, buckets=buckets)
 
 
 def _codes(root: type[errors.WorldloomError]) -> set[str]:

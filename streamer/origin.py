@@ -5,12 +5,13 @@ Values only; knows no engine and no world.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worldloom.models.spec import Image
 
+from .client_messages import Prompt, Reset
 from .clock import ClockState
-from .protocol import Mode
+from .fields import Mode
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,13 @@ class Origin:
     seed: int
     prompt: str | None = None
     image: Image | None = None
+
+    def after(self, event: Reset | Restart | Prompt) -> Origin:
+        """What the stream starts anew from; as before where the event does not say."""
+        if isinstance(event, Prompt):
+            return replace(self, prompt=event.text)
+        seed = self.seed if event.seed is None else event.seed
+        return replace(self, seed=seed, image=event.image if isinstance(event, Restart) else self.image)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from statistics import median
 
-from .protocol import Reduced
+from .fields import Reduced
 
 SLOWER = (Fraction(5, 4), Fraction(3, 2), Fraction(2), Fraction(3), Fraction(4))  # how long frames may last
 
-WINDOW = 12  # latest steps that a climb looks at; as many have to be seen on a rung before the next
+WINDOW = 30  # latest steps that a climb looks at, for a hiccup is shorter; as many must be seen on a rung first
 LATE = 0.97  # of a rung's period: a step that takes longer is late, for handing out pictures takes time too
 FITS = 0.85  # of the period of the rung below: where three in four steps take no longer, the ladder comes down
 QUIET = 60  # steps on a rung before it may be left downwards; also what a descent has to hold to count

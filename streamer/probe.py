@@ -20,6 +20,7 @@ from .capacity import fit
 log = logging.getLogger(__name__)
 
 TIMED = 5  # steps of each batch size that count, after one that does not
+LONGEST_NS = 10 * 10**9  # nobody may enter while a world is probed, so that ends about then, with what is known
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Probe:
 
 
 def probe(model: WorldModel[Any], *, most: int, within_ns: float, clock_ns: Callable[[], int]) -> Probe:
-    """Step 1, 2, 4... streams, as long as twice as many would probably fit.
+    """Step 1, 2, 4... streams, as long as twice as many would probably fit, and about as long at most as is said above.
 
     Args:
         model: the world.
@@ -46,7 +47,7 @@ def probe(model: WorldModel[Any], *, most: int, within_ns: float, clock_ns: Call
     times: dict[int, list[int]] = {}
     states: list[Any] = []
     failed: int | None = None
-    batch = 1
+    batch, begun = 1, clock_ns()
     try:
         while batch <= most:
             try:
@@ -60,6 +61,9 @@ def probe(model: WorldModel[Any], *, most: int, within_ns: float, clock_ns: Call
                 break
             typical = {size: median(ns) for size, ns in times.items()}
             if typical[1] > within_ns or (batch > 1 and fit(typical).at(2 * batch) > within_ns):
+                break
+            if 2 * (clock_ns() - begun) > LONGEST_NS:
+                log.warning("the world is slow to start or to step; probed with up to %d streams only", batch)
                 break
             batch = batch + 1 if batch == most else min(2 * batch, most)
         return Probe(times, _saved_bytes(model, states[0]), failed)

@@ -23,14 +23,15 @@ from typing import Any, Protocol, TypeVar
 
 from worldloom.models.catalog import weights_file
 
+from .client_messages import Record
 from .config import ServerSettings
 from .errors import ModelFault, RateLimited, RecordingFailed, RecordingOff, SessionClosed, WorldloomError
 from .hosting import HostedWorlds
 from .metrics import Metrics
-from .protocol import Receipt, Record
 from .recording import Recording
 from .recording_files import Folder, RecordingFiles, Start
 from .room import Room
+from .server_messages import Receipt
 from .transports.movie import Movie
 
 log = logging.getLogger(__name__)

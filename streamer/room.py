@@ -11,42 +11,30 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import deque
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from worldloom.models.spec import WorldSpec
 
 from .config import ServerSettings
-from .errors import EngineLost, SessionClosed, TakenOver, WorldloomError
+from .engine_config import SessionConfig
+from .engine_stats import EngineStats
+from .errors import EngineLost, SessionClosed, WorldloomError
+from .fields import Mode, Role
 from .frames import Frame
+from .guests import Guest, Guests
 from .home import EngineHome, LiveSession
 from .metrics import Metrics
-from .protocol import Mode, Receipt, Role
+from .origin import Origin, Snapshot
 from .recording import Recording
-from .scheduler import EngineStats
-from .session import Origin, Phase, SessionConfig, Snapshot
+from .server_messages import Receipt
+from .session import Phase
 from .transports.broadcast import Broadcast
 
 log = logging.getLogger(__name__)
 
-UNHEARD = 1024  # receipts that are kept for a driver who is away; the oldest are dropped
 FREE_WITHIN = 5.0  # seconds that the engine may take to end a session: as long as its longest step
-
-
-class Guest(Protocol):
-    """Somebody in a room."""
-
-    def receipt(self, receipt: Receipt) -> None:
-        """What became of a control. Called on the engine's thread: must not block."""
-
-    def warn(self, error: WorldloomError) -> None:
-        """Something went wrong, and the session survives it. Called on the event loop."""
-
-    def dismiss(self, error: WorldloomError) -> None:
-        """There is no place for this guest any more. Called on the event loop."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +66,10 @@ class Room:
         self.changing = asyncio.Lock()  # one change of phase at a time
         self._loop = asyncio.get_running_loop()
         self._metrics = metrics
-        self._driver: Guest | None = None
-        self._watchers: set[Guest] = set()
-        self._unheard: deque[Receipt] = deque(maxlen=UNHEARD)
+        self._guests = Guests()
         self._showing: asyncio.Task[None] | None = None
         self._shown = -1  # number of the last frame
+        broadcast.on_key_frame = lambda asked: metrics.key_frame(spec.name, asked)
 
     @property
     def phase(self) -> Phase:
@@ -113,7 +100,7 @@ class Room:
     @property
     def watchers(self) -> int:
         """Spectators."""
-        return len(self._watchers)
+        return len(self._guests.watchers)
 
     def engine_stats(self) -> EngineStats:
         """The engine's figures, as far as they concern this session: nothing is given up where no clock paces."""
@@ -133,11 +120,7 @@ class Room:
 
     def receipt(self, receipt: Receipt) -> None:
         """A control was answered."""
-        driver = self._driver
-        if driver is not None:
-            driver.receipt(receipt)
-        else:
-            self._unheard.append(receipt)
+        self._guests.receipt(receipt)
 
     def fault(self, error: WorldloomError) -> None:
         """The session has ended by itself."""
@@ -237,10 +220,7 @@ class Room:
         self.broadcast.close()
         if self._showing is None:
             self.broadcast.end()
-        guests = self._guests()
-        self._driver, self._watchers = None, set()
-        for guest in guests:
-            guest.dismiss(error or SessionClosed("the session has ended"))
+        self._guests.dismiss(error or SessionClosed("the session has ended"))
 
     async def freed(self) -> None:
         """Wait until a closed room holds nothing."""
@@ -258,32 +238,16 @@ class Room:
 
     def enter(self, guest: Guest, role: Role) -> None:
         """Somebody comes. A new driver takes the place of the one before, and hears what that one did not."""
-        if role == "watch":
-            self._watchers.add(guest)
-            return
-        before, self._driver = self._driver, guest
-        if before is not None:
-            before.dismiss(TakenOver("somebody else drives this session now"))
-            if self.session is not None:
-                self.session.let_go()
-        while self._unheard:
-            guest.receipt(self._unheard.popleft())
+        if self._guests.enter(guest, role) is not None and self.session is not None:
+            self.session.let_go()
 
     def leave(self, guest: Guest) -> bool:
         """Somebody has gone. Returns whether that was the driver."""
-        self._watchers.discard(guest)
-        if guest is not self._driver:
-            return False
-        self._driver = None
-        return True
+        return self._guests.leave(guest)
 
     def warn(self, error: WorldloomError) -> None:
         """Tell everybody of something that went wrong and that the session survives."""
-        for guest in self._guests():
-            guest.warn(error)
-
-    def _guests(self) -> list[Guest]:
-        return [*self._watchers, *([self._driver] if self._driver is not None else [])]
+        self._guests.warn(error)
 
     async def _show(self) -> None:
         try:

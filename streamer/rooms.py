@@ -13,14 +13,17 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
 
+from .client_messages import Hello
 from .config import ServerSettings
 from .errors import Busy, Draining, SessionClosed, Unauthorized, UnknownSession, WorldloomError
+from .fields import Role
+from .guests import Guest
 from .hosting import HostedWorld, HostedWorlds
 from .images import Images
 from .metrics import Metrics
-from .protocol import Hello, Role
-from .room import Guest, Room, broadcast_of
-from .session import Origin, Phase
+from .origin import Origin
+from .room import Room, broadcast_of
+from .session import Phase
 from .tokens import Tokens
 from .waiting import Place, WaitingLine
 
@@ -39,7 +42,7 @@ class Rooms:
         self._metrics = metrics
         self._pool = pool
         self._rooms: set[Room] = set()
-        self.draining = False  # nobody enters any more
+        self.draining = asyncio.Event()  # nobody enters any more
         self._lines: dict[str, WaitingLine] = {}  # by world
         self._tasks: set[asyncio.Task[None]] = set()  # that end by themselves
         self._orphans: dict[Room, asyncio.TimerHandle] = {}  # the oldest first
@@ -76,7 +79,7 @@ class Rooms:
             Draining: the server is stopping.
             WorldloomError: the world refused or failed.
         """
-        if self.draining:
+        if self.draining.is_set():
             raise Draining("the server is stopping; try again in a moment")
         if hello.resume is not None:
             return await self._resume(hello.resume), "drive"
@@ -147,13 +150,12 @@ class Rooms:
 
     async def drain(self) -> None:
         """The server is about to stop: nobody enters, and everybody is told to leave."""
-        self.draining = True
+        self.draining.set()
         await self.close_all(Draining("the server is stopping; try again in a moment"))
 
     async def close_all(self, error: WorldloomError) -> None:
-        """The end of all rooms."""
-        for room in self:
-            await self.close(room, error)
+        """The end of all rooms. Everybody is told at once, however long an engine takes to free what it holds."""
+        await asyncio.gather(*(self.close(room, error) for room in self))
         await asyncio.gather(*self._tasks)
 
     async def keep_snapshots(self) -> None:

@@ -11,70 +11,26 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from worldloom.models.spec import Actions, Frames, WorldModel
 
-from .capacity import Measured
 from .due import Dues, batch_of, beat_of, dues_of
+from .engine_config import EngineConfig
+from .engine_stats import EngineStats
 from .errors import ModelFault, SessionClosed, Unsupported, WorldloomError
+from .fields import Mode
 from .frames import Frame
+from .origin import Origin, Snapshot
 from .overload import Rung
 from .pace import Pace
-from .protocol import Mode, Receipt, Reduced
-from .session import FULL, Origin, Session, SessionConfig, Snapshot
+from .server_messages import Receipt
+from .session import FULL, Session
+from .sink import SessionSink
 
 log = logging.getLogger(__name__)
-
-
-class SessionSink(Protocol):
-    """Where a session's frames and receipts go. Called on the engine's thread: must not block."""
-
-    def frame(self, frame: Frame) -> None:
-        """The next frame."""
-
-    def receipt(self, receipt: Receipt) -> None:
-        """What became of one control; comes before the frame that it names."""
-
-    def fault(self, error: WorldloomError) -> None:
-        """The session has ended without being asked to. Nothing follows."""
-
-
-@dataclass(frozen=True)
-class EngineConfig:
-    """Limits of one engine."""
-
-    max_sessions: int = 64  # at most; fewer where fewer were measured to fit. Further ones are refused as `busy`
-    max_batch: int = 64  # streams in one step
-    share: float = 0.85  # of a chunk's duration that one step of all realtime sessions may take, to admit another
-    gather: Fraction = Fraction(1, 4)  # of a chunk's duration: sessions due this soon join a step that is made anyway
-    history: int = 512  # steps that the percentiles of `stats` look back on
-    session: SessionConfig = field(default_factory=SessionConfig)
-
-
-@dataclass(frozen=True)
-class EngineStats:
-    """What an engine did and holds."""
-
-    sessions: int  # open
-    states: int  # of the world, held; equals `sessions` between two passes
-    opened: int  # sessions since the start
-    faults: int  # sessions that ended by a fault
-    steps: int  # batched calls of the world
-    frames: int  # delivered
-    stalls: int  # times that lateness moved a schedule
-    refused: int  # controls that found a full inbox
-    step_ms_p50: float  # of the last steps, milliseconds
-    step_ms_p95: float
-    level: int = 0  # of overload, for realtime sessions; 0: none
-    reduced: Reduced = ""  # what is given up for it
-    realtime: int = 0  # sessions that the clock paces
-    measured: Measured = Measured()
-    free_bytes: int | None = None  # memory that nobody uses
 
 
 class Scheduler:

@@ -14,6 +14,7 @@ Knows who does the work; does none itself.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -31,7 +32,7 @@ from . import metrics as metrics_module
 from .admin import not_admin
 from .config import ServerSettings
 from .connection import Connection
-from .engine import EngineConfig
+from .engine_config import EngineConfig
 from .errors import SessionClosed
 from .guard import Guard
 from .hosting import HostedWorlds, engines
@@ -42,10 +43,13 @@ from .rooms import Rooms
 from .session import Phase
 from .state import ServerState
 from .tokens import tokens_for
+from .transports.coders import H264, Wish, choose
 from .warm_up import WarmUp
 from .whep import WhepViewers
 
 NOT_ADMIN: dict[int | str, dict[str, Any]] = {401: {"description": "No token, or not an administrator's."}}
+
+log = logging.getLogger(__name__)
 
 router = APIRouter()
 
@@ -55,6 +59,7 @@ def create_app(
 ) -> FastAPI:
     """The ASGI app. `load` turns a name into a world; tests hand in their own."""
     chosen = settings or ServerSettings()
+    chosen = chosen.compressing_with(_h264(chosen.webrtc.encoder.h264))
     app = FastAPI(title="Worldloom", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     most = chosen.max_sessions or EngineConfig.max_sessions
     config = EngineConfig(max_sessions=most, max_batch=most, share=chosen.step_share)
@@ -83,6 +88,17 @@ def create_app(
         )
     app.add_middleware(Guard, hosts=chosen.hosts, origins=chosen.origins)
     return app
+
+
+def _h264(wish: Wish) -> H264:
+    """Who compresses H.264, told to the log."""
+    h264, trouble = choose(wish)
+    if trouble:
+        level = logging.WARNING if wish == "nvenc" else logging.INFO
+        log.log(level, "H.264 is compressed by x264: nvenc cannot be used here (%s)", trouble)
+    else:
+        log.info("H.264 is compressed by %s", h264)
+    return h264
 
 
 @asynccontextmanager
@@ -130,7 +146,7 @@ def readyz(request: Request) -> JSONResponse:
         world.name: {"ready": world.ready, "trouble": world.trouble, "webrtc": webrtc.get(world.name)}
         for world in server.worlds
     }
-    ready = all(world.ready for world in server.worlds) and not server.rooms.draining
+    ready = all(world.ready for world in server.worlds) and not server.rooms.draining.is_set()
     return JSONResponse({"ready": ready, "worlds": worlds}, 200 if ready else 503)
 
 
@@ -144,10 +160,10 @@ async def list_worlds(request: Request) -> JSONResponse:
 
 @router.get("/v1/capacity")
 def capacity(request: Request) -> dict[str, Any]:
-    """How many sessions each world takes, what limits them, and the measurements that say so."""
+    """How many sessions each world takes, what limits them, the measurements that say so, and who compresses H.264."""
     server: ServerState = request.app.state.server
     worlds = {world.name: found.table() for world in server.worlds if (found := world.capacity()) is not None}
-    return {"worlds": worlds}
+    return {"worlds": worlds, "h264": server.settings.webrtc.encoder.h264}
 
 
 @router.get("/v1/sessions", responses=NOT_ADMIN)
@@ -182,6 +198,8 @@ def scrape(request: Request, authorization: Annotated[str, Header()] = "") -> Re
         server.metrics.sessions.labels(world.name).set(stats.sessions if stats else 0)
         server.metrics.states.labels(world.name).set(stats.states if stats else 0)
         server.metrics.ready.labels(world.name).set(world.ready)
+        server.metrics.restarts.labels(world.name).set(world.restarts)
+        server.metrics.waiting.labels(world.name).set(len(server.rooms.line(world.name)))
         server.metrics.capacity(world.name, world.capacity())
     for phase in Phase:
         server.metrics.phases.labels(phase.value).set(server.rooms.count(phase))

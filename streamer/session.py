@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from typing import Any
@@ -19,15 +18,19 @@ from numpy.typing import NDArray
 
 from worldloom.models.spec import WorldSpec
 
+from .client_messages import Pause, Prompt, Reset, Resume, Step
 from .clock import FrameClock
 from .controls import ControlState
-from .errors import UnknownImage, Unsupported
+from .engine_config import SessionConfig
+from .fields import Mode
 from .frames import Frame
 from .inbox import Inbox
-from .origin import Origin as Origin
-from .origin import Restart
-from .origin import Snapshot as Snapshot
-from .protocol import Control, Mode, Pause, Prompt, Receipt, Reset, Resume, Status, Step
+from .origin import Origin, Restart, Snapshot
+from .protocol import Control
+from .receipts import Receipts
+from .server_messages import Receipt
+from .sink import Delivery
+from .validation import check_control
 
 FULL = Fraction(1)  # frames last as long as the world says
 
@@ -39,22 +42,6 @@ class Phase(Enum):
     PAUSED = "paused"
     ORPHANED = "orphaned"  # nobody drives; a room keeps what it takes to go on (see room.py)
     CLOSED = "closed"
-
-
-@dataclass(frozen=True)
-class SessionConfig:
-    """Limits of one session."""
-
-    inbox: int = 256  # controls that may wait for the engine; further ones are refused as `rate_limited`
-    grace: Fraction = Fraction(1, 4)  # of a chunk's duration: lateness that is made up instead of moving the schedule
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """What goes to the session's sink after one step: receipts first."""
-
-    receipts: tuple[Receipt, ...]
-    frames: tuple[Frame, ...]
 
 
 class Session:
@@ -90,18 +77,16 @@ class Session:
         self._beat = beat
         self._inbox = Inbox(self._config.inbox)
         self._controls = ControlState(spec.actions, spec.chunk)
+        self._receipts = Receipts(self._controls)
         span_ns = FrameClock(spec.fps).span_ns(spec.chunk)
         self._clock = FrameClock(spec.fps, grace_ns=int(span_ns * self._config.grace))
         self._clock.anchor(0, beat(now_ns) if mode == "realtime" else now_ns)
         self._step: Step | None = None  # lockstep: the request to answer next
         self._step_ns = 0  # when that request was read
         self._let_go = False  # nobody is at the controls any more, and the engine has not heard of it
-        self._applied = 0  # seq of the last control that shaped a frame
-        self._shaping: list[int] = []  # seqs sampled for the chunk that is being made
         self._sampled_ns = 0
         self._fresh = True  # no frame was made since the stream began, or began anew
         self._rows = spec.actions.neutral(spec.chunk)  # sampled for the chunk that is being made
-        self._receipts: list[Receipt] = []
 
     # Any thread -------------------------------------------------------------------------------------------------------
 
@@ -113,7 +98,7 @@ class Session:
             RateLimited: the inbox is full.
             SessionClosed: the session has ended.
         """
-        check_control(event, self.spec, self.mode, self._controls)
+        check_control(event, self.spec, self.mode)
         self._inbox.put(event)
         self._wake()
 
@@ -144,7 +129,7 @@ class Session:
         if self._let_go:
             self._let_go = False
             self._controls.let_go()
-            self._answer_drained()
+            self._receipts.drain()
         for _ in range(self._config.inbox):  # bounded, however fast somebody posts
             if self._step is not None:
                 return
@@ -171,15 +156,9 @@ class Session:
             rows = np.array(self._step.actions, np.float32)
         else:
             rows = self._controls.sample()
-        for outcome in self._controls.drain():
-            if outcome.status == "applied":
-                self._shaping.append(outcome.seq)
-                self._applied = self._controls.last_applied
-            else:
-                self._answer(outcome.seq, outcome.status)
+        self._receipts.sampled()
         if self._step is not None:
-            self._shaping.append(self._step.seq)
-            self._applied = self._step.seq
+            self._receipts.shapes(self._step.seq)
             self._step = None
         self._rows = rows
         return rows
@@ -200,7 +179,7 @@ class Session:
                     index=self.index,
                     pts=self._clock.pts(self.index),
                     pixels=picture,
-                    applied=self._applied,
+                    applied=self._receipts.applied,
                     step_ns=step_ns,
                     sampled_ns=self._sampled_ns,
                     made_ns=made_ns,
@@ -212,18 +191,16 @@ class Session:
             )
             self.index += 1
             self._clock.stretch(1, slow)
-        for seq in self._shaping:
-            self._answer(seq, "applied", first)
-        self._shaping.clear()
+        self._receipts.shaped(first)
         return Delivery(self.take_receipts(), tuple(frames))
 
     def restarted(self, state: Any, now_ns: int) -> Any:
         """Go on with the state that was started for `restart`; returns the old one, to be released."""
         assert self.restart is not None
         old, self.state = self.state, state
-        self._applied, self.origin = self.restart
+        self._receipts.applied, self.origin = self.restart
         self._fresh = True
-        self._answer(self._applied, "applied", self.index)
+        self._receipts.answer(self._receipts.applied, "applied", self.index)
         self.restart = None
         self._anchor(now_ns)
         return old
@@ -231,7 +208,7 @@ class Session:
     def restart_refused(self) -> None:
         """The world could not start so; the old stream goes on."""
         assert self.restart is not None
-        self._answer(self.restart[0], "rejected")
+        self._receipts.answer(self.restart[0], "rejected")
         self.restart = None
 
     def snapshot(self, state: bytes) -> Snapshot:
@@ -241,7 +218,7 @@ class Session:
             origin=self.origin,
             mode=self.mode,
             index=self.index,
-            applied=self._applied,
+            applied=self._receipts.applied,
             paused=self.phase is Phase.PAUSED,
             clock=self._clock.state,
             state=state,
@@ -250,33 +227,30 @@ class Session:
 
     def go_on(self, past: Snapshot, now_ns: int) -> None:
         """Take up where a snapshot ended; the time between is forgotten."""
-        self.index, self._applied, self._fresh = past.index, past.applied, past.fresh
+        self.index, self._receipts.applied, self._fresh = past.index, past.applied, past.fresh
         self.phase = Phase.PAUSED if past.paused else Phase.LIVE
         self._clock.go_on(past.clock)
         self._anchor(now_ns)
 
     def take_receipts(self) -> tuple[Receipt, ...]:
         """Receipts since the last call."""
-        receipts, self._receipts = tuple(self._receipts), []
-        return receipts
+        return self._receipts.take()
 
     def end(self) -> tuple[Receipt, ...]:
         """The session is over: every control that still waits expires. Returns the last receipts."""
         self._inbox.close()
         self.phase = Phase.CLOSED
         self.state = None
-        self._settle("expired")
+        self._receipts.settle("expired")
+        self._receipts.unshaped()
         if self.restart is not None:
-            self._shaping.append(self.restart[0])
+            self._receipts.answer(self.restart[0], "expired")
             self.restart = None
         if self._step is not None:
-            self._shaping.append(self._step.seq)
+            self._receipts.answer(self._step.seq, "expired")
             self._step = None
         while (event := self._inbox.take()) is not None:
-            self._shaping.append(event.seq)
-        for seq in self._shaping:
-            self._answer(seq, "expired")
-        self._shaping.clear()
+            self._receipts.answer(event.seq, "expired")
         return self.take_receipts()
 
     # Inside -----------------------------------------------------------------------------------------------------------
@@ -284,77 +258,35 @@ class Session:
     def _take(self, event: Control | Restart, now_ns: int) -> None:
         match event:
             case Step() if self.phase is Phase.PAUSED:
-                self._answer(event.seq, "expired")
+                self._receipts.answer(event.seq, "expired")
             case Step():
                 self._step, self._step_ns = event, now_ns
             case Pause():
                 self.phase = Phase.PAUSED
-                self._settle("expired")
-                self._answer(event.seq, "applied", self.index)
+                self._receipts.settle("expired")
+                self._receipts.answer(event.seq, "applied", self.index)
             case Resume():
                 if self.phase is Phase.PAUSED:
                     self.phase = Phase.LIVE
                     self._anchor(now_ns)
-                self._answer(event.seq, "applied", self.index)
+                self._receipts.answer(event.seq, "applied", self.index)
             case Reset() | Restart() | Prompt():
                 self._plan_restart(event)
             case _:
                 self._controls.apply(event)
                 if self.phase is Phase.PAUSED:  # remembered, so that no key sticks, but it shapes no frame by itself
-                    self._settle("expired")
-                self._answer_drained()
+                    self._receipts.settle("expired")
+                self._receipts.drain()
 
     def _plan_restart(self, event: Reset | Restart | Prompt) -> None:
         before = self.origin
         if self.restart is not None:
-            self._answer(self.restart[0], "superseded")
+            self._receipts.answer(self.restart[0], "superseded")
             before = self.restart[1]
-        seed, prompt, image = before.seed, before.prompt, before.image
-        if isinstance(event, Prompt):
-            prompt = event.text
-        elif event.seed is not None:
-            seed = event.seed
-        if isinstance(event, Restart):
-            image = event.image
-        self.restart = (event.seq, Origin(seed, prompt, image))
-        self._settle("expired")
+        self.restart = (event.seq, before.after(event))
+        self._receipts.settle("expired")
 
     def _anchor(self, now_ns: int) -> None:
         """The next chunk is due now; what was missed is forgotten. Lockstep knows no lateness."""
         if self.mode == "realtime":
             self._clock.anchor(self.index, self._beat(now_ns))
-
-    def _settle(self, status: Status) -> None:
-        self._controls.settle(status)
-        self._answer_drained()
-
-    def _answer_drained(self) -> None:
-        for outcome in self._controls.drain():
-            self._answer(outcome.seq, outcome.status)
-
-    def _answer(self, seq: int, status: Status, frame: int | None = None) -> None:
-        self._receipts.append(Receipt(seq=seq, status=status, frame=frame))
-
-
-def check_control(event: Control | Restart, spec: WorldSpec, mode: Mode, controls: ControlState) -> None:
-    """Refuse what a session of this world and mode can never obey; reads only what never changes, from any thread.
-
-    Raises:
-        ControlError: it cannot obey this.
-    """
-    match event:
-        case Step():
-            if mode != "lockstep":
-                raise Unsupported("expected no step: this session is paced by the clock", seq=event.seq)
-            if event.actions is not None:
-                controls.check_chunk(event.actions, event.seq)
-        case Prompt() if not spec.prompts:
-            raise Unsupported("expected no prompt: this world takes none", seq=event.seq)
-        case Reset(image=str()):
-            raise UnknownImage("expected a picture that is here, got an id; a server looks it up", seq=event.seq)
-        case Restart() if event.image is not None and not spec.images:
-            raise Unsupported("expected no image: this world takes none", seq=event.seq)
-        case Prompt() | Reset() | Restart() | Pause() | Resume():
-            pass
-        case _:
-            controls.check(event)

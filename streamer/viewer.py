@@ -14,16 +14,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .client_messages import Bye, Candidate, Report
 from .config import ServerSettings
+from .engine_stats import EngineStats
 from .errors import BadOffer, WorldloomError
+from .fields import Video
 from .metrics import Metrics
 from .outbox import Outbox
-from .protocol import Candidate, Format, FrameInfo, Notice, Percentiles, Receipt, Report, Stats, Video, encode, refusal
-from .scheduler import EngineStats
+from .protocol import encode, refusal
+from .server_messages import FrameInfo, Notice, Percentiles, Receipt, Stats
 from .transports.broadcast import Broadcast
 from .transports.tally import Departure
 from .transports.webrtc import WebRtcVideo
 from .transports.websocket import WebSocketVideo
+from .wire import Format
 
 PHOTONS = 256  # inputs that the percentiles of `stats` look back on
 
@@ -61,12 +65,18 @@ class Viewer:
         self._outbox = outbox
         self._send = send
         self._leads = leads
-        self._webrtc = WebRtcVideo(broadcast, settings=settings.webrtc, departed=self._tell, leads=leads)
+        self._webrtc = WebRtcVideo(
+            broadcast,
+            settings=settings.webrtc,
+            departed=self._tell,
+            heard=lambda report: metrics.heard("webrtc", report),
+            leads=leads,
+        )
         self._websocket: WebSocketVideo | None = None
         self._changed = asyncio.Event()
         self._photons: deque[float] = deque(maxlen=PHOTONS)  # milliseconds, the latest
         self._past = _Told()  # of transports that were given up
-        self._told = _Told(time.monotonic())
+        self._told = _Told(time.monotonic(), replaced=broadcast.slot.dropped if leads else 0)  # from here on
 
     # Any thread -------------------------------------------------------------------------------------------------------
 
@@ -85,6 +95,7 @@ class Viewer:
         """The guest must go: say why, then end the connection."""
         self.error = error
         self.refuse(error)
+        self._outbox.put(encode(Bye(reason=error.code)))
         self._outbox.close()
 
     def refuse(self, error: WorldloomError) -> None:

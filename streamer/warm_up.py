@@ -16,9 +16,9 @@ from .config import ServerSettings
 from .errors import SessionClosed, WorldloomError
 from .frames import Frame
 from .hosting import HostedWorld
-from .protocol import Receipt
+from .origin import Origin
 from .room import broadcast_of
-from .session import Origin
+from .server_messages import Receipt
 from .transports.broadcast import Broadcast, Kind
 from .transports.loopback import first_picture
 from .transports.webrtc import WebRtcVideo

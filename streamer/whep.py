@@ -1,7 +1,7 @@
 """WHEP: any player that speaks it sees a session (draft-ietf-wish-whep-04), beside our own signalling.
 
     POST   /whep/SESSION         an SDP offer      -> 201, the answer, and where the viewing lives (Location)
-    PATCH  /whep/SESSION/VIEW    more candidates   -> 204
+    PATCH  /whep/SESSION/VIEW    more candidates   -> 204; an ICE restart -> 422: POST anew
     DELETE /whep/SESSION/VIEW    the end           -> 200
 
 Whoever calls brings the session's watch token: `Authorization: Bearer TOKEN`. A WHEP viewer is a spectator: it costs
@@ -25,9 +25,9 @@ from starlette.requests import ClientDisconnect
 from .config import ServerSettings
 from .errors import BadOffer, Busy, UnknownSession, WorldloomError
 from .metrics import Metrics
-from .protocol import IceServer, Receipt
 from .room import Room
 from .rooms import Rooms
+from .server_messages import IceServer, Receipt
 from .tokens import bearer
 from .transports.ice import for_viewer
 from .transports.tally import Departure
@@ -39,6 +39,7 @@ router = APIRouter(prefix="/whep")
 MAX_SDP_BYTES = 65_536
 BODY_S = 10.0  # seconds that a body may take to arrive
 SDP, FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
+REMEMBERED = 64  # viewings that ended lately, whose players may still say goodbye; the oldest is forgotten first
 STATUS: dict[type[WorldloomError], int] = {UnknownSession: 404, Busy: 503, BadOffer: 400}
 
 
@@ -51,6 +52,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         408: "The body did not arrive in time.",
         413: "Too many bytes.",
         415: "A body of another type.",
+        422: "An ICE restart: end this viewing and begin another.",
         503: "Too many watch.",
     }.items()
 }
@@ -73,10 +75,16 @@ class WhepViewer:
     def __init__(self, room: Room, settings: ServerSettings, metrics: Metrics, viewers: WhepViewers) -> None:
         self.ident = secrets.token_urlsafe(12)
         self.room = room
+        self.fragments: set[str] = set()  # ICE user name fragments of the offer
         self._metrics = metrics
         self._viewers = viewers
         self.video = WebRtcVideo(
-            room.broadcast, settings=settings.webrtc, departed=self._measure, leads=False, ended=self._ended
+            room.broadcast,
+            settings=settings.webrtc,
+            departed=self._measure,
+            heard=lambda report: metrics.heard("whep", report),
+            leads=False,
+            ended=self._ended,
         )
 
     def receipt(self, receipt: Receipt) -> None:
@@ -105,6 +113,7 @@ class WhepViewers:
         self._rooms = rooms
         self._metrics = metrics
         self._viewers: dict[str, WhepViewer] = {}
+        self._ended: dict[str, str] = {}  # viewing -> session
 
     def __len__(self) -> int:
         return len(self._viewers)
@@ -123,6 +132,7 @@ class WhepViewers:
         viewer = WhepViewer(room, self._settings, self._metrics, self)
         self._rooms.enter(room, viewer, "watch")
         self._viewers[viewer.ident] = viewer
+        viewer.fragments = set(_values("a=ice-ufrag", offer))
         try:
             return viewer, await viewer.video.answer(offer)
         except BaseException:
@@ -136,10 +146,23 @@ class WhepViewers:
             raise UnknownSession("expected an open viewing; this one has ended")
         return viewer
 
+    async def leave(self, session: str, ident: str) -> None:
+        """The player says goodbye. Many hang up first (whip-whep does), and then the viewing has ended already.
+
+        Raises:
+            UnknownSession: there was no such viewing, or its goodbye was said.
+        """
+        if self._ended.get(ident) != session:
+            await self.end(self.find(session, ident))
+        self._ended.pop(ident, None)
+
     async def end(self, viewer: WhepViewer) -> None:
         """Free it. Ending twice is allowed."""
         if self._viewers.pop(viewer.ident, None) is None:
             return
+        self._ended[viewer.ident] = viewer.room.ident
+        if len(self._ended) > REMEMBERED:
+            del self._ended[next(iter(self._ended))]
         viewer.room.leave(viewer)
         await viewer.video.close()
 
@@ -180,6 +203,8 @@ async def trickle(session: str, ident: str, request: Request) -> Response:
     try:
         fragment = await _body(request, FRAGMENT)
         viewer: WhepViewer = request.app.state.server.whep.find(session, ident)
+        if not viewer.fragments.issuperset(_values("a=ice-ufrag", fragment)):
+            raise _Refused(422, "expected candidates for the offer; there is no ICE restart: DELETE, and POST anew")
         for candidate, mid in candidates(fragment):
             await viewer.video.add_candidate(candidate, mid, None)
     except WorldloomError as error:
@@ -194,7 +219,7 @@ async def end(session: str, ident: str, request: Request) -> Response:
     """The viewer leaves."""
     whep: WhepViewers = request.app.state.server.whep
     try:
-        await whep.end(whep.find(session, ident))
+        await whep.leave(session, ident)
     except WorldloomError as error:
         return _refused(error)
     return Response(status_code=200)
@@ -217,6 +242,14 @@ def candidates(fragment: str) -> Iterator[tuple[str, str]]:
             mid = value[:64]
         elif key == "a=candidate":
             yield value, mid
+
+
+def _values(key: str, sdp: str) -> Iterator[str]:
+    """What stands behind each `key:` of a description, or a part of one."""
+    for line in sdp.splitlines():
+        name, _, value = line.strip().partition(":")
+        if name == key:
+            yield value
 
 
 async def _body(request: Request, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""A world as a client is told of it, and the other parts and bounded kinds of field that messages are made of.
+"""A world as a client is told of it: its picture, its clock and its controls.
 
 `WorldInfo` mirrors `models.spec.WorldSpec`; knows no message, socket or clock, and loads neither torch nor weights.
 """
@@ -7,24 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from worldloom.models.spec import WorldSpec
 
-MAX_INT = 2**53 - 1  # the largest integer that a JavaScript number holds exactly
-
-Count = Annotated[int, Field(ge=0, le=MAX_INT)]
-Name = Annotated[str, Field(min_length=1, max_length=64)]
-Line = Annotated[str, Field(max_length=1024)]
-Text = Annotated[str, Field(max_length=2048)]
-Millis = Annotated[float, Field(ge=0.0, le=1e12)]
-Number = Annotated[float, Field(ge=-1e9, le=1e9)]
-
-
-class Message(BaseModel):
-    """What every message and part of a message shares."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+from .fields import MAX_INT, Line, Message, Name, Number
 
 
 class AxisInfo(Message):
@@ -98,26 +85,3 @@ class WorldInfo(Message):
             prompts=spec.prompts,
             images=spec.images,
         )
-
-
-class IceServer(Message):
-    """A STUN or TURN server, as `RTCPeerConnection` takes it."""
-
-    urls: Annotated[tuple[Line, ...], Field(max_length=16)]
-    username: Line | None = None
-    credential: Line | None = None
-
-
-class Limits(Message):
-    """What the server accepts."""
-
-    message_bytes: Count = Field(description="longest message")
-    inbox: Count = Field(description="controls that may wait for the world")
-    recording: bool = Field(default=False, description="the driver may `record`")
-
-
-class Percentiles(Message):
-    """Milliseconds."""
-
-    p50: Millis
-    p95: Millis

@@ -68,10 +68,8 @@ export class Line {
   /** Ends the session; nothing is called any more. */
   close(reason) {
     if (this.closed) return;
-    this.closed = true;
-    clearInterval(this.pinging);
     this.post({ type: 'bye', reason: reason.slice(0, 200) });
-    this.drop();
+    this.leave();
   }
 
   /** Leaves without a word, so that the session can be opened again for a moment: a page that is being reloaded. */
@@ -133,9 +131,7 @@ export class Line {
   }
 
   end(why) {
-    this.closed = true;
-    clearInterval(this.pinging);
-    this.drop();
+    this.leave();
     this.calls.onEnd(why);
   }
 }

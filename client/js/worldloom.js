@@ -11,6 +11,7 @@
  */
 
 import { HEADER_BYTES, unpackFrame } from './canvas.js';
+import { Controls } from './controls.js';
 import { Line } from './line.js';
 import { Meter, Recent } from './meter.js';
 import { uploadImage } from './socket.js';
@@ -23,8 +24,6 @@ export { Refused, listWorlds } from './socket.js';
 const UNANSWERED = 512;
 /** How often the server is told how long inputs took, ms. */
 const REPORT_EVERY = 1000;
-/** Largest turn in one `look`, degrees. */
-const MAX_LOOK = 3600;
 
 /**
  * @typedef {object} Options
@@ -67,7 +66,7 @@ export async function connect(options) {
  * {code, message, seconds}: what will end the session, and when, or what has ended its recording; `lost`: the connection is gone and is being
  * sought again; `back`: the same session goes on, and no key is held any more; `closed` {code, message, retryable}.
  */
-export class World extends EventTarget {
+export class World extends Controls {
   /** @param {Options} options */
   constructor(options) {
     super();
@@ -182,54 +181,10 @@ export class World extends EventTarget {
     this.view.see(frame, nowMs);
   }
 
-  /** A key of the world went down or up. @returns {number} the number that the receipt will name */
-  key(code, down, atMs) {
-    return this.control({ type: 'key', code, down }, atMs);
-  }
-
-  /** The view turned, in degrees: yaw right +, pitch up +. */
-  look(yaw, pitch, atMs) {
-    const bounded = (degrees) => Math.max(-MAX_LOOK, Math.min(MAX_LOOK, degrees));
-    return this.control({ type: 'look', yaw: bounded(yaw), pitch: bounded(pitch) }, atMs);
-  }
-
-  /** New values for some axes, by name. @param {Object<string, number>} values */
-  axes(values, atMs) {
-    return this.control({ type: 'axes', values }, atMs);
-  }
-
-  /** A whole action row. @param {number[]} values */
-  action(values, atMs) {
-    return this.control({ type: 'action', values }, atMs);
-  }
-
-  /** Begins the world anew; the same seed and picture when none is given. @param {string} [image] 'none': the world's own */
-  reset(seed, image) {
-    return this.control({ type: 'reset', seed, image });
-  }
-
   /** Begins the world anew from a picture. @param {Blob} file PNG, JPEG or WebP @throws {Refused} */
   async startFrom(file) {
     const base = this.options.url ? new URL(this.options.url.replace(/^ws/, 'http')).origin : '';
     return this.reset(undefined, await uploadImage(file, this.options.token ?? this.tokens.resume, base));
-  }
-
-  pause() {
-    return this.control({ type: 'pause' });
-  }
-
-  resume() {
-    return this.control({ type: 'resume' });
-  }
-
-  /** Records the session on the server, or stops. @param {boolean} on */
-  record(on) {
-    return this.control({ type: 'record', on });
-  }
-
-  /** Lockstep: makes one chunk. @param {number[][]} [actions] one row a frame */
-  step(actions) {
-    return this.control({ type: 'step', actions });
   }
 
   /** Sends one control with the next number. Inputs by hand are timed from `atMs`, when they happened. */

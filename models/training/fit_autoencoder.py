@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..autoencoder import Autoencoder, AutoencoderConfig, to_pictures, to_signed
 from .budget import Budget
 from .clips import Clips
-from .loop import resume, run_steps, save, set_rate
+from .loop import descend, resume, run_steps, save
 from .metrics import psnr
 from .recipe import Recipe
 
@@ -41,24 +41,20 @@ def fit_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
     def step() -> dict[str, float]:
         rng = np.random.default_rng((recipe.data.seed, budget.done))
         frames = clips.take(rng.integers(0, len(clips), r.batch))
-        set_rate(optimiser, r.lr * budget.rate)
-        return _step(model, optimiser, torch.from_numpy(frames).to(device), r.noise)
+        loss, found = _attempt(model, torch.from_numpy(frames).to(device), r.noise)
+        descend(loss, model, {optimiser: r.lr * budget.rate})
+        return {"loss": loss.item(), "psnr": found}
 
     run_steps(f"autoencoder {recipe.spec.name}", budget, step, lambda: save(path, model, optimiser, budget))
 
 
-def _step(model: Autoencoder, optimiser: torch.optim.Optimizer, frames: Tensor, noise: float) -> dict[str, float]:
-    """One step on frames (B, H, W, 3) uint8; returns the loss and the PSNR of the batch."""
+def _attempt(model: Autoencoder, frames: Tensor, noise: float) -> tuple[Tensor, float]:
+    """The loss of frames (B, H, W, 3) uint8, and the PSNR of the batch."""
     x = to_signed(frames).contiguous(memory_format=torch.channels_last)
     with torch.autocast(frames.device.type, torch.bfloat16):
         z = model.encode(x)
         y = model.decode(z + noise * torch.randn_like(z)).float()
-    loss = reconstruction_loss(y, x)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimiser.step()
-    return {"loss": float(loss.detach()), "psnr": psnr_of(y, x)}
+    return reconstruction_loss(y, x), psnr_of(y, x)
 
 
 def psnr_of(y: Tensor, x: Tensor) -> float:

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..autoencoder import to_signed
 from .budget import Budget
 from .clips import Clips
 from .fit_autoencoder import load_autoencoder, psnr_of, reconstruction_loss
-from .loop import resume, run_steps, save, set_rate
+from .loop import descend, resume, run_steps, save
 from .recipe import Recipe
 
 PATCH = 8  # pixels each way of the squares in which sharpness is compared
@@ -46,12 +46,8 @@ def fit_decoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
             y = model.decode(z + r.noise * torch.randn_like(z)).float()
         grain = texture_loss(y, x)
         loss = reconstruction_loss(y, x) + r.texture * grain
-        set_rate(optimiser, r.lr * budget.rate)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
-        optimiser.step()
-        return {"loss": float(loss.detach()), "grain": float(grain.detach()), "psnr": psnr_of(y, x)}
+        descend(loss, model.decoder, {optimiser: r.lr * budget.rate})
+        return {"loss": loss.item(), "grain": grain.item(), "psnr": psnr_of(y, x)}
 
     run_steps(f"decoder {recipe.spec.name}", budget, step, lambda: save(path, model.decoder, optimiser, budget))
 

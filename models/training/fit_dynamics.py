@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..autoencoder import unit_cells
 from ..dit import CausalDiT, DiTConfig, precondition
@@ -24,7 +24,7 @@ from ..memory import TwoStreamMemory
 from ..rope import rotary
 from .budget import Budget
 from .latents import Batch, ClipSource
-from .loop import run_steps, set_rate, write_checkpoint
+from .loop import descend, read_checkpoint, run_steps, write_checkpoint
 from .moved import Mover
 from .muon import Muon
 from .recipe import Recipe
@@ -186,13 +186,7 @@ class Trainee:
     def step(self, loss: Tensor, recipe: Recipe) -> None:
         """Gradients, both optimisers, the average."""
         r, rate = recipe.dynamics, self.budget.rate
-        for optimiser, peak in ((self.muon, r.lr_muon), (self.adam, r.lr_adam)):
-            set_rate(optimiser, peak * rate)
-            optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.muon.step()
-        self.adam.step()
+        descend(loss, self.model, {self.muon: r.lr_muon * rate, self.adam: r.lr_adam * rate})
         keep = min(r.ema, 1.0 - 10.0 / (self.budget.done + 11.0))
         with torch.no_grad():
             weights = [p.detach() for _, p in self.model.named_parameters()]
@@ -210,15 +204,13 @@ class Trainee:
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint, if there is one."""
-        if not path.exists():
+        state = read_checkpoint(path, self.budget, next(self.model.parameters()).device)
+        if state is None:
             return
-        device = next(self.model.parameters()).device
-        state = torch.load(path, map_location=device, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.average = state["average"]
         self.muon.load_state_dict(state["muon"])
         self.adam.load_state_dict(state["adam"])
-        self.budget.spent_s, self.budget.done = state["spent_s"], state["done"]
 
 
 def fit_dynamics(recipe: Recipe, folder: Path, device: torch.device) -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..motion import Motion, MotionNet, inside, moved_to, places_of
 from .budget import Budget
-from .loop import run_steps, set_rate, write_checkpoint
+from .loop import descend, read_checkpoint, run_steps, write_checkpoint
 from .recipe import Recipe
 from .walks import Walks, motion_config
 
@@ -39,21 +39,16 @@ def fit_motion(recipe: Recipe, folder: Path, device: torch.device) -> None:
     optimiser = torch.optim.AdamW(model.parameters(), r.lr, betas=(0.9, 0.98), weight_decay=0.01)
     budget = Budget(r.minutes, r.steps)
     path = folder / "motion.pt"
-    if path.exists():
-        state = torch.load(path, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        average = state["average"]
-        budget.spent_s, budget.done = state["spent_s"], state["done"]
+    kept = read_checkpoint(path, budget, device)
+    if kept:
+        model.load_state_dict(kept["model"])
+        optimiser.load_state_dict(kept["optimiser"])
+        average = kept["average"]
 
     def step() -> dict[str, float]:
         rng = np.random.default_rng((recipe.data.seed, budget.done))
-        set_rate(optimiser, r.lr * budget.rate)
         losses = _losses(model, walks, _draw(walks, rng, r.batch), rng, device)
-        optimiser.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        descend(torch.stack(list(losses.values())).sum(), model, {optimiser: r.lr * budget.rate})
         keep = min(EMA, 1.0 - 10.0 / (budget.done + 11.0))
         torch._foreach_lerp_(list(average.values()), [p.detach() for p in model.parameters()], 1.0 - keep)
         return {name: float(loss.detach()) for name, loss in losses.items()}

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGINT, SIGTERM, signal
 from threading import Event, current_thread, main_thread
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import Progress
-from torch import nn
+from torch import Tensor, nn
 
 from .budget import Budget
 
@@ -81,6 +82,23 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
+def descend(loss: Tensor, model: nn.Module, rates: Mapping[torch.optim.Optimizer, float]) -> None:
+    """One step down the gradient of a loss.
+
+    Args:
+        loss: a scalar.
+        model: whose gradients are clipped together.
+        rates: the optimisers of its parameters, each with its learning rate for this step.
+    """
+    for optimiser, rate in rates.items():
+        set_rate(optimiser, rate)
+        optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimiser in rates:
+        optimiser.step()
+
+
 def write_checkpoint(path: Path, state: Mapping[str, object], budget: Budget) -> None:
     """Write a checkpoint, whole or not at all."""
     partial = path.with_suffix(".partial")
@@ -88,14 +106,21 @@ def write_checkpoint(path: Path, state: Mapping[str, object], budget: Budget) ->
     partial.rename(path)
 
 
+def read_checkpoint(path: Path, budget: Budget, device: torch.device | str = "cpu") -> dict[str, Any] | None:
+    """What `write_checkpoint` wrote, if anything, and what it says of the budget."""
+    if not path.exists():
+        return None
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    budget.spent_s, budget.done = state["spent_s"], state["done"]
+    return state
+
+
 def resume(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, budget: Budget) -> None:
     """Go on from a checkpoint, if there is one."""
-    if not path.exists():
-        return
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    budget.spent_s, budget.done = state["spent_s"], state["done"]
+    state = read_checkpoint(path, budget)
+    if state is not None:
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
 
 
 def save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, budget: Budget) -> None:

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..precision import native_dtype
 from ..view import Outlook
-from ..world import native_dtype
 from .fit_autoencoder import load_autoencoder
 from .fit_motion import load_motion
 from .recipe import Recipe

@@ -1,10 +1,10 @@
 """Everything private to aiortc and aioice that Worldloom touches, in one place.
 
 What is missing in aiortc 1.16 for a low-latency sender of pictures that we encode ourselves: the playout-delay header
-extension (39 -> 5 ms from stamp to screen in Chromium), the RTP timestamp that a frame left with, key-frame requests
-reaching an encoder that is not aiortc's, the viewer's reports, and host candidates on a machine that has only a
-loopback address. `tests/streamer/test_aiortc_contract.py` asserts that each name used here still exists; the version
-is pinned. Knows nothing about frames, sessions or codecs' settings.
+extension (39 -> 5 ms from stamp to screen in Chromium where it is zero), the RTP timestamp that a frame left with,
+key-frame requests reaching an encoder that is not aiortc's, the viewer's reports, ciphers for viewers that sign with
+RSA, and host candidates on a machine that has only a loopback address. `tests/streamer/test_aiortc_contract.py` asserts
+that each name used here still exists; the version is pinned. Knows nothing about frames, sessions or codecs' settings.
 """
 
 from __future__ import annotations
@@ -15,17 +15,26 @@ from typing import Any
 
 import aioice.ice
 import av
-from aiortc import RTCPeerConnection, RTCRtpSender, codecs, rtp
+from aiortc import RTCCertificate, RTCPeerConnection, RTCRtpSender, codecs, rtp
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
+from aiortc.rtcdtlstransport import SRTPProtectionProfile
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
 from aiortc.stats import RTCRemoteInboundRtpStreamStats
+from OpenSSL import SSL
 
 PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 REPAIRED_FOR = 0.3  # seconds in which a lost packet is sent again; after that, a key frame makes up for it
 VIDEO_HZ = 90_000
 HISTORY_SIZE = 128  # packets that aiortc keeps to send again
+# The first line is aiortc's. Viewers whose certificate is RSA, such as GStreamer 1.22, share none of these: "no shared
+# cipher". The second is for them, authenticated encryption only.
+CIPHERS = (
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:"
+    b"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-RSA-AES256-GCM-SHA384"
+)
+MOST_PLAYOUT_DELAY = 0xFFF  # in units of 10 ms: 12 bits
 PLAYOUT_DELAY_ID = 6  # free in aiortc's table of header extensions; the peer's number wins when we answer
 
 # Names that Python's mangling gives to private attributes of RTCRtpSender.
@@ -40,10 +49,11 @@ ICE_TRANSPORTS = "_RTCPeerConnection__iceTransports"
 
 
 class PlayoutDelayMap(rtp.HeaderExtensionsMap):
-    """The sender's header extensions, plus a playout delay of zero on every packet."""
+    """The sender's header extensions, plus a playout delay on every packet."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.playout_delay = (0, 0)  # least and most that the viewer may hold a picture back, in units of 10 ms
         self._playout_delay_id = 0  # what the peer calls the extension; 0: it does not know it
 
     def configure(self, parameters: RTCRtpParameters) -> None:
@@ -58,7 +68,8 @@ class PlayoutDelayMap(rtp.HeaderExtensionsMap):
         profile, value = super().set(values)
         if not self._playout_delay_id:
             return profile, value
-        delay = bytes(3)  # minimum and maximum, 12 bits each, in units of 10 ms
+        least, most = self.playout_delay
+        delay = (least << 12 | most).to_bytes(3, "big")
         if profile == 0x1000:  # two-byte element headers
             value += bytes([self._playout_delay_id, len(delay)]) + delay
         elif self._playout_delay_id <= 14:
@@ -92,12 +103,13 @@ class Packetizer:
 
 
 def install() -> None:
-    """Patch what is global to the libraries: the offered header extensions and the host addresses. Idempotent."""
+    """Patch what is global to the libraries: offered header extensions, ciphers and host addresses. Idempotent."""
     extensions = codecs.HEADER_EXTENSIONS["video"]
     if not any(extension.uri == PLAYOUT_DELAY for extension in extensions):
         extensions.append(RTCRtpHeaderExtensionParameters(id=PLAYOUT_DELAY_ID, uri=PLAYOUT_DELAY))
     if aioice.ice.get_host_addresses is not _host_addresses:
         aioice.ice.get_host_addresses = _host_addresses
+    RTCCertificate._create_ssl_context = _ssl_context  # type: ignore[assignment, method-assign]
 
 
 def bind(
@@ -142,6 +154,16 @@ def wants_media(transceiver: RTCRtpTransceiver) -> bool:
     return transceiver.mid is not None and transceiver._offerDirection in ("sendonly", "sendrecv")
 
 
+def set_playout_delay(sender: RTCRtpSender, least_ms: int, most_ms: int) -> None:
+    """How long the viewer may hold pictures back, from the next packet on; of a sender that `bind` has prepared.
+
+    The header counts in steps of 10 ms, 4,095 at most; the least is rounded up.
+    """
+    least = min(-(-least_ms // 10), MOST_PLAYOUT_DELAY)
+    most = min(most_ms // 10, MOST_PLAYOUT_DELAY)
+    getattr(sender, HEADER_EXTENSIONS_MAP).playout_delay = (least, max(least, most))
+
+
 def rtp_timestamp(sender: RTCRtpSender) -> int:
     """Timestamp in the RTP header of the packet that left last; aiortc adds a random origin to our pts."""
     stamp: int = getattr(sender, RTP_TIMESTAMP)
@@ -165,6 +187,15 @@ async def shut(peer: RTCPeerConnection) -> None:
             with suppress(Exception):
                 await transport.stop()
         peer.remove_all_listeners()
+
+
+_aiortc_ssl_context = RTCCertificate._create_ssl_context
+
+
+def _ssl_context(certificate: RTCCertificate, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
+    context = _aiortc_ssl_context(certificate, srtp_profiles)
+    context.set_cipher_list(CIPHERS)
+    return context
 
 
 _aioice_host_addresses: Callable[..., list[str]] = aioice.ice.get_host_addresses

@@ -24,7 +24,8 @@ from PIL import Image
 
 from ..errors import SessionClosed
 from ..frames import Frame, FrameSlot
-from .encoder import Codec, Encoded, EncoderSettings, VideoEncoder
+from .coders import Codec
+from .encoder import Encoded, EncoderSettings, VideoEncoder
 
 Still = Literal["jpeg", "raw"]
 Kind: TypeAlias = Codec | Still
@@ -41,6 +42,8 @@ class Packet:
     data: bytes
     key: bool  # decodable on its own
     encode_ns: int  # time that compressing it took
+    coder: str  # what compressed it
+    asked: bool = True  # of a key frame: somebody asked for it, or it is the first
 
 
 class Subscription:
@@ -127,6 +130,7 @@ class Broadcast:
     ) -> None:
         """`depth`: frames that may wait before the oldest is dropped; one chunk, or all where none may be lost."""
         self.slot = FrameSlot(depth)
+        self.on_key_frame: Callable[[bool], None] = lambda asked: None  # for each of a codec; called on the event loop
         self._size = (height, width, fps)
         self._depth = depth
         self._settings = encoder
@@ -207,6 +211,8 @@ class Broadcast:
         jobs += [(kind, None) for kind in get_args(Still) if kind in kinds]
         packets = await asyncio.gather(*(loop.run_in_executor(self._pool, self._packet, frame, *job) for job in jobs))
         for packet in packets:
+            if packet.key and packet.kind in self._encoders:
+                self.on_key_frame(packet.asked)
             for subscription in list(self._subscriptions):
                 if subscription.kind == packet.kind:
                     subscription.put(packet)
@@ -231,7 +237,7 @@ class Broadcast:
     def _packet(self, frame: Frame, kind: Kind, encoder: VideoEncoder | None) -> Packet:
         """For the pool."""
         encoded = encoder.encode(frame.pixels, frame.pts) if encoder is not None else self._still(frame, kind)
-        return Packet(frame, kind, encoded.data, encoded.key, encoded.encode_ns)
+        return Packet(frame, kind, encoded.data, encoded.key, encoded.encode_ns, encoded.coder, encoded.asked)
 
     def _still(self, frame: Frame, kind: Kind) -> Encoded:
         start = time.perf_counter_ns()
@@ -241,4 +247,4 @@ class Broadcast:
             out = io.BytesIO()
             Image.fromarray(frame.pixels).save(out, "JPEG", quality=self._jpeg_quality, subsampling="4:4:4")
             data = out.getvalue()
-        return Encoded(data, True, time.perf_counter_ns() - start)
+        return Encoded(data, True, time.perf_counter_ns() - start, kind)

@@ -9,22 +9,24 @@ Small pictures are doubled before encoding (nearest pixel): 4:2:0 halves the col
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any
 
 import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-Codec = Literal["h264", "vp8"]
+from .coders import CODERS, H264, LIBVPX, REFUSED, TIME_BASE, X264, Codec, Coder, Stream, Wish
 
-TIME_BASE = Fraction(1, 90_000)
+log = logging.getLogger(__name__)
 
 
 class EncoderSettings(BaseModel):
@@ -32,6 +34,7 @@ class EncoderSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    h264: Wish = "auto"  # who compresses H.264; auto: NVENC where it works
     preset: str = "veryfast"  # x264 preset; slower ones cost milliseconds, not decibels, at these sizes
     bits_per_pixel: float = Field(default=1.0, gt=0, le=8)  # of the encoded picture, one frame; sets the highest rate
     bitrate_max: int = Field(default=4_000_000, ge=100_000)  # bits/s, whatever the picture size
@@ -47,21 +50,32 @@ class Encoded:
     data: bytes
     key: bool  # decodable on its own
     encode_ns: int  # time that scaling, conversion and compression took
+    coder: str  # the program that did it
+    asked: bool = True  # of a key frame: somebody asked for it, or it is the first
 
 
 class VideoEncoder:
     """One stream of pictures of one size.
 
-    x264 is opened at constant bit rate with the ceiling as its rate, because only then can the rate be lowered later
-    without a new encoder and its key frame. libvpx cannot change at all: VP8 re-opens, at large changes only.
+    x264 changes its rate in place, and NVENC does with a key frame. libvpx cannot change at all and is opened again.
+    Both of these change at large differences only. Where NVENC does not open, or gives up later, x264 takes its place.
     """
 
-    def __init__(self, codec: Codec, *, height: int, width: int, fps: Fraction, settings: EncoderSettings) -> None:
+    def __init__(
+        self,
+        codec: Codec,
+        *,
+        height: int,
+        width: int,
+        fps: Fraction,
+        settings: EncoderSettings,
+        coders: Mapping[H264, Coder] = CODERS,
+    ) -> None:
         self.codec: Codec = codec
         self.key_frames = 0
         self._settings = settings
         self._scale = 2 if height * width < settings.double_below else 1
-        self._height, self._width, self._fps = height * self._scale, width * self._scale, fps
+        self._height, self._width = height * self._scale, width * self._scale
         if self._height % 2 or self._width % 2:
             raise ValueError(f"expected an even picture size, got {width}x{height}: 4:2:0 video needs even sides")
         pixels_per_second = self._height * self._width * float(fps)
@@ -71,7 +85,14 @@ class VideoEncoder:
         self._key_wanted = True
         self._last_key_ns = 0
         self._reformatter = VideoReformatter()
-        self._context = self._open()
+        self._stream = Stream(self._height, self._width, fps, self.ceiling, settings.preset)
+        self._coder = LIBVPX if codec == "vp8" else coders["nvenc" if settings.h264 == "nvenc" else "x264"]
+        self._context: VideoCodecContext | None = None  # opened with the first picture: NVENC takes its time
+
+    @property
+    def coder(self) -> str:
+        """Name of the program that compresses."""
+        return self._coder.name
 
     @property
     def size(self) -> tuple[int, int]:
@@ -89,18 +110,26 @@ class VideoEncoder:
     def encode(self, pixels: NDArray[np.uint8], pts: int) -> Encoded:
         """(H, W, 3) RGB -> bytes of exactly this picture: nothing is held back."""
         start = time.perf_counter_ns()
-        self._apply_bitrate()
+        context = self._ready()
         picture = self._picture(pixels, pts)
-        if self._key_due():
+        asked = self._key_due()
+        if asked:
             picture.pict_type = PictureType.I
-        packets = self._context.encode(picture)
+        packets = self._compress(context, picture)
         data = b"".join(bytes(packet) for packet in packets)
         key = any(packet.is_keyframe for packet in packets)
         if key:
             self.key_frames += 1
             self._key_wanted = False
             self._last_key_ns = time.monotonic_ns()
-        return Encoded(data, key, time.perf_counter_ns() - start)
+        return Encoded(data, key, time.perf_counter_ns() - start, self.coder, asked)
+
+    def _compress(self, context: VideoCodecContext, picture: VideoFrame) -> list[av.Packet[Any]]:
+        try:
+            return context.encode(picture)
+        except REFUSED as error:
+            self._context = self._take_spare(error)
+            return self._context.encode(picture)
 
     def _picture(self, pixels: NDArray[np.uint8], pts: int) -> VideoFrame:
         if self._scale > 1:
@@ -121,56 +150,29 @@ class VideoEncoder:
         age = (time.monotonic_ns() - self._last_key_ns) / 1e9
         return self._key_wanted and (self.key_frames == 0 or age >= self._settings.key_frame_interval)
 
-    def _apply_bitrate(self) -> None:
-        now, wanted = self._context.bit_rate or self.ceiling, self.bitrate
-        if self.codec == "h264":
-            if abs(wanted - now) > 0.03 * now:
-                self._context.bit_rate = wanted
-        elif not 0.7 <= wanted / now <= 1.5:  # a re-opened encoder starts with a key frame: only for a large change
+    def _ready(self) -> VideoCodecContext:
+        """The open context, at the wanted rate."""
+        if self._context is None:
             self._context = self._open()
+        now, wanted = self._context.bit_rate or self.ceiling, self.bitrate
+        down, up = self._coder.worth
+        if not down <= wanted / now <= up:
+            if self._coder.in_place:
+                self._context.bit_rate = wanted
+            else:
+                self._context = self._open()
+        return self._context
 
     def _open(self) -> VideoCodecContext:
-        context = av.CodecContext.create("libx264" if self.codec == "h264" else "libvpx", "w")
-        assert isinstance(context, VideoCodecContext)
-        context.width, context.height, context.pix_fmt = self._width, self._height, "yuv420p"
-        context.framerate, context.time_base = self._fps, TIME_BASE
-        context.thread_count = 1
-        context.colorspace, context.color_range = Colorspace.SMPTE170M, ColorRange.MPEG
-        context.color_primaries, context.color_trc = ColorPrimaries.SMPTE170M, ColorTrc.SMPTE170M
-        if self.codec == "h264":
-            context.profile = "Baseline"
-            context.bit_rate = self.ceiling
-            context.options = self._x264_options()
-            context.open()
-            context.bit_rate = self.bitrate
-        else:
-            context.bit_rate = self.bitrate
-            context.gop_size = 1 << 20
-            context.qmin, context.qmax = 2, 56
-            context.options = self._vpx_options()
-            context.open()
-        return context
+        try:
+            return self._coder.open(self._stream, self.bitrate)
+        except REFUSED as error:
+            return self._take_spare(error)
 
-    def _x264_options(self) -> dict[str, str]:
-        return {
-            "preset": self._settings.preset,
-            "tune": "zerolatency",
-            "level": "31",
-            "maxrate": str(self.ceiling),
-            "bufsize": str(int(3 * self.ceiling / self._fps)),  # a key frame may cost three frames, not more
-            "x264-params": "keyint=infinite:scenecut=0",
-        }
-
-    def _vpx_options(self) -> dict[str, str]:
-        rate = str(self.bitrate)
-        return {
-            "minrate": rate,
-            "maxrate": rate,
-            "bufsize": rate,
-            "cpu-used": "-6",
-            "deadline": "realtime",
-            "lag-in-frames": "0",
-            "static-thresh": "1",
-            "undershoot-pct": "100",
-            "overshoot-pct": "15",
-        }
+    def _take_spare(self, error: Exception) -> VideoCodecContext:
+        """x264 instead of a device's encoder that failed: there may be too many, or the device is gone."""
+        if self._coder.name != "nvenc":
+            raise error
+        log.warning("nvenc failed, x264 takes its place in this session: %s", error)
+        self._coder = X264
+        return self._open()

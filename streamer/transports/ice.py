@@ -14,7 +14,7 @@ import hmac
 from aiortc import RTCIceServer
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from ..world_info import IceServer
+from ..server_messages import IceServer
 
 
 class IceSettings(BaseModel):

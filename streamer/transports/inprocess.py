@@ -10,7 +10,7 @@ from collections import deque
 
 from ..errors import WorldloomError
 from ..frames import Frame
-from ..protocol import Receipt
+from ..server_messages import Receipt
 
 
 class Collector:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import av
 from av.container import OutputContainer
 
-from .encoder import TIME_BASE
+from .coders import TIME_BASE
 
 FRAGMENT_US = 1_000_000  # that one fragment lasts at most: what is lost of a movie whose process dies
 

@@ -35,17 +35,17 @@ class RateControl:
     def __init__(self, floor: int, ceiling: int) -> None:
         self.bitrate = ceiling  # bits a second
         self.silent_until = 0.0  # seconds, monotonic: send nothing before
+        self.loss = 0.0  # running mean of the reports, fraction of packets: of some twenty two are soon lost
         self._floor = floor
         self._ceiling = ceiling
         self._shortest_ms = float("inf")
-        self._loss = 0.0  # running mean of the reports: of some twenty packets two are soon lost
         self._estimate = (float("-inf"), 0)  # seconds, bits a second: the latest
 
     def hear(self, report: ReceiverReport, now: float) -> None:
         """Adjust to what the viewer reports."""
-        self._loss += LATEST * (report.lost - self._loss)
+        self.loss += LATEST * (report.lost - self.loss)
         queues = self._queues(report.rtt_ms)
-        if queues or min(self._loss / MUCH_LOSS, report.lost / LITTLE_LOSS) > 1.0:
+        if queues or min(self.loss / MUCH_LOSS, report.lost / LITTLE_LOSS) > 1.0:
             self._lower(now)
             if queues:
                 self.silent_until = now + SILENCE_S

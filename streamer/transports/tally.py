@@ -16,6 +16,7 @@ class Departure:
 
     frame: Frame
     encode_ns: int  # time that compressing it took
+    coder: str  # what compressed it
     sent_ns: int  # `time.monotonic_ns` when its last byte was handed to the network
     rtp_timestamp: int | None = None  # in the RTP header of its packets: how a browser names the frame
 
@@ -23,6 +24,14 @@ class Departure:
     def age_ns(self) -> int:
         """From sampling the controls to sending."""
         return max(0, self.sent_ns - self.frame.sampled_ns)
+
+
+@dataclass(frozen=True)
+class LineReport:
+    """How a viewer's line is."""
+
+    lost: float  # fraction of packets since the report before
+    held_ms: int  # how long it is told to hold pictures back, at least
 
 
 @dataclass

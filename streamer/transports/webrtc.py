@@ -28,10 +28,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..errors import BadOffer, SessionClosed
 from . import aiortc_patches
 from .broadcast import Broadcast, Packet, Subscription
-from .encoder import TIME_BASE, Codec, EncoderSettings
+from .coders import TIME_BASE, Codec
+from .encoder import EncoderSettings
 from .ice import IceSettings, for_server
+from .playout import PlayoutSwitch
 from .rate import RateControl, ReceiverReport, RepairBudget
-from .tally import Departure, Tally
+from .tally import Departure, LineReport, Tally
 
 MAX_MEDIA_LINES = 4  # each line of an offer may cost sockets; a viewer needs one
 
@@ -60,6 +62,7 @@ class WebRtcVideo:
         *,
         settings: WebRtcSettings,
         departed: Callable[[Departure], None],
+        heard: Callable[[LineReport], None] = lambda _: None,
         leads: bool = True,
         ended: Callable[[], None] = lambda: None,
     ) -> None:
@@ -69,6 +72,7 @@ class WebRtcVideo:
             broadcast: the pictures.
             settings: of all viewers.
             departed: called for each picture that left.
+            heard: called with each report of the viewer.
             leads: this viewer's line decides the bit rate of the broadcast.
             ended: called when the viewer's end of the connection is gone.
         """
@@ -78,6 +82,7 @@ class WebRtcVideo:
         self._broadcast = broadcast
         self._settings = settings
         self._departed = departed
+        self._heard = heard
         self._leads = leads
         self._ended = ended
         self._peer: RTCPeerConnection | None = None
@@ -181,6 +186,7 @@ class _PictureTrack(MediaStreamTrack):
         self._subscription: Subscription | None = None
         self._rate: RateControl | None = None
         self._repairs = RepairBudget(time.monotonic())
+        self._playout = PlayoutSwitch()
         self._reported: datetime | None = None  # when the report came that was heard last
         self._leaving: Packet | None = None  # handed to aiortc
 
@@ -223,7 +229,7 @@ class _PictureTrack(MediaStreamTrack):
         left, self._leaving = self._leaving, None
         stamp = aiortc_patches.rtp_timestamp(self._sender)
         self._adapt(self._sender)
-        self._video._departed(Departure(left.frame, left.encode_ns, time.monotonic_ns(), stamp))
+        self._video._departed(Departure(left.frame, left.encode_ns, left.coder, time.monotonic_ns(), stamp))
 
     def _adapt(self, sender: RTCRtpSender) -> None:
         """Follow the viewer's reports."""
@@ -232,8 +238,13 @@ class _PictureTrack(MediaStreamTrack):
             return
         self._reported = report.timestamp
         rtt_ms = None if report.roundTripTime is None else 1000.0 * report.roundTripTime
-        self._rate.hear(ReceiverReport(report.fractionLost / 256, rtt_ms), time.monotonic())
+        lost, now = report.fractionLost / 256, time.monotonic()
+        self._rate.hear(ReceiverReport(lost, rtt_ms), now)
         self._follow_rate()
+        self._playout.hear(self._rate.loss, rtt_ms, now)
+        held = self._playout.delay
+        aiortc_patches.set_playout_delay(sender, held.least, held.most)
+        self._video._heard(LineReport(lost, held.least))
 
     def _follow_rate(self) -> None:
         if self._subscription is not None and self._rate is not None:

@@ -56,7 +56,7 @@ class WebSocketVideo:
                 text = message(packet)
                 await self._send(text)
                 self.tally.add(len(text), packet.encode_ns, key=packet.key)
-                self._departed(Departure(packet.frame, packet.encode_ns, time.monotonic_ns()))
+                self._departed(Departure(packet.frame, packet.encode_ns, packet.coder, time.monotonic_ns()))
         except SessionClosed:
             pass
         finally:

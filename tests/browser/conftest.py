@@ -7,16 +7,7 @@ Playwright's synchronous interface, which owns the thread's event loop: no test 
 from __future__ import annotations
 
 import base64
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +16,11 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from tests.serving import ServerMaker, ServerProcess
 from worldloom.models.catalog import shipped_worlds
-from worldloom.streamer.bench_stream import BROWSERS, FLAGS, installed_browser
+from worldloom.streamer.chromium import MISSING, installed_browser, launch, wait_for
 
 WORLDS = ("toy", *shipped_worlds())
-READY_S = 120.0
 PROBE = (Path(__file__).parent / "probe.js").read_text()
 
 Clip = NDArray[np.float32]
@@ -42,95 +33,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("world", WORLDS, scope="module")
 
 
-@dataclass
-class ServerProcess:
-    """`worldloom serve` in a process of its own."""
-
-    process: subprocess.Popen[bytes]
-    url: str  # like http://127.0.0.1:8000
-    log: Path
-    readiness: list[int] = field(default_factory=list)  # answers of /readyz, in order, repeats left out
-
-    def get(self, path: str) -> tuple[int, str]:
-        """Status and text of one answer; status 0 while nobody listens."""
-        try:
-            with urllib.request.urlopen(self.url + path, timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
-
-    def wait_until_ready(self) -> None:
-        """Poll /readyz until it says yes."""
-        deadline = time.monotonic() + READY_S
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                break
-            status, _ = self.get("/readyz")
-            if self.readiness[-1:] != [status]:
-                self.readiness.append(status)
-            if status == 200:
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"the server is not ready, /readyz said {self.readiness}:\n{self.log.read_text()}")
-
-    def metric(self, name: str) -> float:
-        """Sum over the labels of one metric of /metrics."""
-        lines = [line for line in self.get("/metrics")[1].splitlines() if line.startswith((name + "{", name + " "))]
-        assert lines, f"/metrics has no {name}"
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
-
-    def memory_mb(self) -> float:
-        """Resident memory of the process and its children."""
-        listed = subprocess.run(["ps", "-eo", "pid=,ppid=,rss="], capture_output=True, text=True, check=True).stdout
-        rows = [tuple(map(int, line.split())) for line in listed.splitlines()]
-        family = {self.process.pid}
-        for pid, parent, _ in sorted(rows):
-            if parent in family:
-                family.add(pid)
-        return sum(rss for pid, _, rss in rows if pid in family) / 1024
-
-    def stop(self) -> None:
-        """End it as Ctrl-C does."""
-        self.process.send_signal(signal.SIGINT)
-        try:
-            self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise AssertionError(f"the server did not end on SIGINT:\n{self.log.read_text()}") from None
-
-
-ServerMaker = Callable[..., ServerProcess]
-
-
 @pytest.fixture(scope="session")
 def until() -> Callable[..., None]:
     """`wait_for`, for tests with a page of their own."""
     return wait_for
-
-
-@pytest.fixture(scope="module")
-def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerMaker]:
-    """Starts servers and ends them; arguments are those of `worldloom serve`."""
-    running: list[ServerProcess] = []
-
-    def start(*arguments: str, **environment: str) -> ServerProcess:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        log = tmp_path_factory.mktemp("server") / "log"
-        command = [sys.executable, "-m", "worldloom.streamer", "serve", "--port", str(port), *arguments]
-        with log.open("wb") as out:
-            process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **environment})
-        running.append(ServerProcess(process, f"http://127.0.0.1:{port}", log))
-        return running[-1]
-
-    yield start
-    for server in running:
-        server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -145,21 +51,12 @@ def server(start_server: ServerMaker) -> ServerProcess:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The Chromium of this machine."""
-    path = installed_browser()
-    if path is None:
-        pytest.skip(f"no Chromium on this machine: none of {', '.join(BROWSERS)} is on the PATH")
+    if installed_browser() is None:
+        pytest.skip(MISSING)
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        launched = launch(playwright.chromium)
         yield launched
         launched.close()
-
-
-def wait_for(page: Page, condition: str, seconds: float = 20.0) -> None:
-    """Until a JavaScript expression holds. Playwright's own waiting needs `eval`, which the page's policy forbids."""
-    deadline = time.monotonic() + seconds
-    while not page.evaluate(f"Boolean({condition})"):
-        assert time.monotonic() < deadline, f"after {seconds:g} s not yet: {condition}"
-        page.wait_for_timeout(20)
 
 
 class Visitor:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from worldloom.streamer.protocol import HEADER_BYTES, FrameHeader, pack_frame
+from worldloom.streamer.wire import HEADER_BYTES, FrameHeader, pack_frame
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-    from tests.browser.conftest import ServerProcess
+    from tests.serving import ServerProcess
 
 pytestmark = pytest.mark.browser
 

@@ -14,7 +14,8 @@ from worldloom.models.catalog import shipped_worlds
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from tests.browser.conftest import ServerMaker, ServerProcess, Visitor
+    from tests.browser.conftest import Visitor
+    from tests.serving import ServerMaker, ServerProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -26,7 +27,7 @@ class SlowWorld(ToyWorld):
     """Takes its time to wake up."""
 
     def start(self, **options):
-        time.sleep(1.0)
+        time.sleep(0.5)
         return super().start(**options)
 '''
 

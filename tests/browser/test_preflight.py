@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from worldloom.streamer.bench_stream import FLAGS, installed_browser
+from worldloom.streamer.chromium import launch
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-    from tests.browser.conftest import ServerMaker, ServerProcess
+    from tests.serving import ServerMaker, ServerProcess
 
 pytestmark = pytest.mark.browser
 
@@ -82,8 +82,7 @@ def test_a_browser_without_webrtc_is_named_and_gets_the_websocket(open_preflight
 def test_a_browser_whose_policy_forbids_udp_finds_no_address(
     open_preflight: Open, browser: Browser, server: ServerProcess
 ) -> None:
-    flags = [*FLAGS, "--webrtc-ip-handling-policy=disable_non_proxied_udp"]
-    strict = browser.browser_type.launch(executable_path=installed_browser(), args=flags)
+    strict = launch(browser.browser_type, "--webrtc-ip-handling-policy=disable_non_proxied_udp")
     try:
         page = open_preflight(server, "?world=toy", by=strict)
         found = states(page)

@@ -13,7 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from tests.browser.conftest import ServerProcess, Visitor
+    from tests.browser.conftest import Visitor
+    from tests.serving import ServerProcess
 
 pytestmark = pytest.mark.browser
 

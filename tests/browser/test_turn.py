@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.coturn import turn_server
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from tests.browser.conftest import ServerMaker
+    from tests.serving import ServerMaker
 
 pytestmark = pytest.mark.browser
 
@@ -31,30 +30,10 @@ PAIR = """async () => {
 @pytest.fixture
 def coturn(tmp_path: Path) -> Iterator[int]:
     """A TURN server on the loop-back; yields its port."""
-    path = shutil.which("turnserver")
-    if path is None:
-        pytest.skip("no coturn on this machine: there is no `turnserver` on the PATH (Debian: apt install coturn)")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    command = [path, "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", f"--listening-port={port}", "--no-tls"]
-    command += ["--no-dtls", "--no-cli", "--use-auth-secret", f"--static-auth-secret={SECRET}", "--realm=worldloom"]
-    command += [
-        "--allow-loopback-peers",
-        "--log-file=stdout",
-        f"--pidfile={tmp_path / 'pid'}",
-        f"--userdb={tmp_path / 'db'}",
-    ]
-    command += ["--min-port=51000", "--max-port=51100"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
-    try:
+    with turn_server(tmp_path, SECRET, (51000, 51100)) as (port, process):
         time.sleep(1.0)
         assert process.poll() is None, (tmp_path / "log").read_text()
         yield port
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest.mark.parametrize("secret", [SECRET, "something else"])

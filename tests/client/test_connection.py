@@ -22,8 +22,9 @@ from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer import errors
 from worldloom.streamer.config import ServerSettings
 from worldloom.streamer.listen import make_server, open_socket
-from worldloom.streamer.protocol import FrameHeader, Receipt
 from worldloom.streamer.server import create_app
+from worldloom.streamer.server_messages import Receipt
+from worldloom.streamer.wire import FrameHeader
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +18,9 @@ from worldloom.client.images import media_type
 from worldloom.models.spec import Actions, Frames, Image
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer import errors
-from worldloom.streamer.config import ServerSettings
-from worldloom.streamer.listen import make_server, open_socket
-from worldloom.streamer.server import create_app
 from worldloom.streamer.tokens import Claims, Tokens
+
+from .test_connection import serving
 
 SECRET = "a secret that is only good for this test"
 
@@ -54,19 +51,6 @@ class Tinted(ToyWorld):
         self.tints.pop(id(state), None)
 
 
-@asynccontextmanager
-async def serving(**options: Any) -> AsyncIterator[str]:
-    settings = ServerSettings(port=0, worlds=("toy",), warm_up=False, engine="thread", **options)
-    door = open_socket(settings)
-    server = make_server(create_app(settings, load=lambda _: Tinted()), settings)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(server.serve(sockets=[door]))
-        try:
-            yield f"ws://127.0.0.1:{door.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-
-
 def painted(colour: tuple[int, int, int]) -> bytes:
     file = io.BytesIO()
     Pillow.new("RGB", (40, 30), colour).save(file, "PNG")
@@ -81,7 +65,7 @@ async def colour(world: RemoteWorld) -> list[int]:
 async def test_a_session_starts_from_a_picture_and_is_reset_to_another(tmp_path: Path) -> None:
     path = tmp_path / "green.png"
     path.write_bytes(painted((0, 200, 0)))
-    async with serving() as url, connect(url, mode="lockstep", format="raw", image=painted((200, 0, 0))) as world:
+    async with serving(Tinted) as url, connect(url, mode="lockstep", format="raw", image=painted((200, 0, 0))) as world:
         assert await colour(world) == [200, 0, 0]
         await world.reset(image=path)
         assert await colour(world) == [0, 200, 0]
@@ -92,7 +76,10 @@ async def test_a_session_starts_from_a_picture_and_is_reset_to_another(tmp_path:
 
 
 async def test_refusals_are_errors_and_the_session_lives() -> None:
-    async with serving(images={"max_pixels": 1000}) as url, connect(url, mode="lockstep", format="raw") as world:
+    async with (
+        serving(Tinted, images={"max_pixels": 1000}) as url,
+        connect(url, mode="lockstep", format="raw") as world,
+    ):
         with pytest.raises(errors.TooManyPixels):
             await world.reset(image=painted((0, 0, 200)))
         with pytest.raises(errors.BadImage):
@@ -107,7 +94,7 @@ async def test_refusals_are_errors_and_the_session_lives() -> None:
 
 async def test_a_token_opens_the_door_for_pictures_too() -> None:
     token = Tokens(SECRET).sign(Claims(role="drive", exp=int(time.time()) + 60))
-    async with serving(auth="on", secret=SECRET) as url:
+    async with serving(Tinted, auth="on", secret=SECRET) as url:
         with pytest.raises(errors.Unauthorized):
             async with connect(url, image=painted((200, 0, 0))):
                 pass

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Playwright, sync_playwright
 
-from worldloom.streamer.bench_stream import BROWSERS, installed_browser
+from worldloom.streamer.chromium import MISSING, installed_browser
 
 from .lane import Conditions
 from .link import Link, why_no_link
@@ -44,7 +44,7 @@ class Theatre:
 def theatre(needs_namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
     """One server for all scenarios of a module: what it learns of a line, it learns in each session afresh."""
     if installed_browser() is None:
-        pytest.skip(f"no Chromium on this machine: none of {', '.join(BROWSERS)} is on the PATH")
+        pytest.skip(MISSING)
     log = tmp_path_factory.mktemp("server") / "log"
     with Link() as link, Server(link, log) as server, sync_playwright() as playwright:
         yield Theatre(link, server, playwright)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -24,7 +23,8 @@ from typing import Any, Literal, Self
 
 from playwright.sync_api import Page, Playwright
 
-from worldloom.streamer.bench_stream import BROWSERS, FLAGS, installed_browser
+from worldloom.streamer.chromium import MISSING, installed_browser, opened, wait_for
+from worldloom.streamer.server_process import SERVE, ServerProcess
 
 from .link import Direction, Link, Side
 from .table import Second, Table
@@ -34,8 +34,7 @@ VISITOR: Side = "b"
 TO_VISITOR: Direction = "ab"
 TO_SERVER: Direction = "ba"
 PORT = 8000
-READY_S = 120.0  # seconds that the server may take
-PICTURE_S = 30.0  # and the first pictures
+PICTURE_S = 30.0  # seconds that the first pictures may take
 PRESS_S = 0.23  # seconds that a key is held, and is not; out of step with the frames of a world
 
 FETCH = """
@@ -78,45 +77,30 @@ class Change:
     conditions: dict[str, Any] = field(default_factory=dict)  # those of `lane.Conditions`
 
 
-class Server:
-    """`worldloom serve` on its side of the link, until the `with` ends."""
+class Server(ServerProcess):
+    """A server on its side of a link."""
 
     def __init__(self, link: Link, log: Path, *arguments: str, world: str = "toy", **environment: str) -> None:
-        self.url = f"http://{link.address[SERVER]}:{PORT}"
+        address = link.address[SERVER]
+        command = [*SERVE, "--world", world, "--host", address, "--port", str(PORT), *arguments]
+        variables = {**os.environ, "WORLDLOOM_AUTH": "off", **environment}  # the link is ours
+        with log.open("w") as out:
+            process = link.run_in(SERVER, command, stdout=out, stderr=out, env=variables)
+        super().__init__(process, f"http://{address}:{PORT}", log)
         self._link = link
-        self._log = log
-        self._command = [sys.executable, "-m", "worldloom.streamer", "serve", "--world", world]
-        self._command += ["--host", link.address[SERVER], "--port", str(PORT), *arguments]
-        self._environment = {**os.environ, "WORLDLOOM_AUTH": "off", **environment}  # the link is ours
 
     def __enter__(self) -> Self:
-        with self._log.open("wb") as out:
-            self.process = self._link.run_in(SERVER, self._command, stdout=out, stderr=out, env=self._environment)
-        deadline = time.monotonic() + READY_S
-        while (answer := self.get("/readyz"))[0] != 200:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"the server is not ready, it said {answer}:\n{self._log.read_text()}")
-            time.sleep(0.1)
+        self.wait_until_ready()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.process.send_signal(signal.SIGINT)
-        try:
-            self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"the server did not end on SIGINT:\n{self._log.read_text()}") from None
+        self.stop()
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and text of one answer, asked on the server's own side: no condition of the link touches it."""
         command = self._link.command_in(SERVER, [sys.executable, "-I", "-c", FETCH, self.url + path])
         status, text = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=20).stdout)
         return status, text
-
-    def metric(self, name: str) -> float:
-        """Sum over the labels of one metric of /metrics."""
-        lines = [line for line in self.get("/metrics")[1].splitlines() if line.startswith((name + "{", name + " "))]
-        assert lines, f"/metrics has no {name}"
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 
 
 @contextmanager
@@ -126,26 +110,12 @@ def visit(playwright: Playwright, link: Link, url: str, folder: Path) -> Iterato
     We drive it through pipes, which reach across namespaces: it inherits them through the script that takes it there.
     """
     chromium = installed_browser()
-    assert chromium is not None, f"expected one of {', '.join(BROWSERS)} on the PATH"
+    assert chromium is not None, MISSING
     script = folder / "chromium-over-there"
     script.write_text(f'#!/bin/sh\nexec {shlex.join(link.command_in(VISITOR, [chromium]))} "$@"\n')
     script.chmod(0o755)
-    browser = playwright.chromium.launch(executable_path=script, args=list(FLAGS))
-    try:
-        page = browser.new_page(viewport={"width": 1280, "height": 860})
-        page.goto(url)
+    with opened(playwright.chromium, url, path=script) as page:
         yield page
-    finally:
-        browser.close()
-
-
-def wait_for(page: Page, condition: str, seconds: float) -> None:
-    """Until a JavaScript expression holds. Playwright's own waiting needs `eval`, which the page's policy forbids."""
-    deadline = time.monotonic() + seconds
-    while not page.evaluate(f"Boolean({condition})"):
-        said = page.evaluate("document.getElementById('curtain-title')?.textContent ?? ''")
-        assert time.monotonic() < deadline, f"after {seconds:g} s not yet: {condition}; the page says {said!r}"
-        page.wait_for_timeout(50)
 
 
 def start(page: Page, *, seconds: float = PICTURE_S) -> None:

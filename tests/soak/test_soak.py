@@ -8,14 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
-import signal
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,69 +18,50 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.serving import ServerProcess
 from worldloom.client.connection import RemoteWorld, connect
 from worldloom.client.pictures import PictureQueue
 from worldloom.client.webrtc import Receiver
-from worldloom.streamer.protocol import FrameInfo, Video
+from worldloom.streamer.fields import Video
+from worldloom.streamer.server_messages import FrameInfo
 
 MINUTES = float(os.environ.get("WORLDLOOM_SOAK_MINUTES", "5"))
 WARM_UP_S = max(10.0, 12.0 * MINUTES)  # a fifth: pools and caches grow to their size
 SILENT_S = 10.0  # seconds without a picture that are more than a busy machine
 TOLD_S = 2.0  # seconds after which the server's figures are there
 WINDOW_S = max(2.0, 2.0 * MINUTES)  # seconds over which the quickest picture stands for the clock
+HELD = ("worldloom_sessions", "worldloom_states", "worldloom_connections")
 MB_PER_MINUTE = 1.0
 MS_PER_MINUTE = 1.0
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(60 * MINUTES + 120)]
 
 
-@dataclass
-class Server:
-    """`worldloom serve` in a process of its own."""
-
-    process: subprocess.Popen[str]
-    url: str
-
-    def memory_mb(self) -> float:
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+class Server(ServerProcess):
+    """A server whose processes are looked at: its own, and its engine's."""
 
     def open_files(self) -> int:
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in (self.process.pid, *self.engines()))
 
-    def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=5) as answer:
-            return str(answer.read().decode())
-
-    def metric(self, name: str) -> float:
-        """Sum over the labels of a metric."""
-        found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", self.get("/metrics"), re.MULTILINE)
-        return sum(map(float, found))
+    def wait_until_free(self) -> None:
+        """Until nothing is held for anybody; an engine says what it holds four times a second."""
+        deadline = time.monotonic() + TOLD_S
+        while held := [name for name in HELD if self.metric(name)]:
+            assert time.monotonic() < deadline, held
+            time.sleep(0.1)
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     if not os.path.exists("/proc/self/statm"):
         pytest.skip("reads /proc")
-    command = [sys.executable, "-m", "worldloom.streamer", "serve", "--world", "toy", "--port", "0"]
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    started = Server.start("--world", "toy", log=tmp_path / "log")
     try:
-        assert process.stdout is not None
-        said = re.fullmatch(r"Worldloom is at (\S+)\n", process.stdout.readline())
-        assert said is not None, (tmp_path / "log").read_text()
-        started = Server(process, said[1])
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with suppress(OSError):
-                started.get("/readyz")
-                break
-            time.sleep(0.1)
+        started.wait_until_ready()
         yield started
     finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
-    assert process.returncode == 0
+        started.stop()
+    assert started.process.returncode == 0
     assert "error" not in (tmp_path / "log").read_text().lower()
 
 
@@ -203,7 +179,7 @@ async def test_minutes_of_ordinary_use(server: Server) -> None:
             for visitor in visitors:
                 await visitor.count_packets()
             stopped = [visitor for visitor in visitors if visitor.silent_s > SILENT_S]
-            assert not stopped, "\n".join(visitor.state() for visitor in visitors) + server.get("/v1/sessions")
+            assert not stopped, "\n".join(visitor.state() for visitor in visitors) + server.get("/v1/sessions")[1]
         missing = {visitor: visitor.missing(since[visitor]) for visitor in visitors}
         await asyncio.sleep(TOLD_S)
         for task in (*running, *driving):
@@ -221,6 +197,5 @@ async def test_minutes_of_ordinary_use(server: Server) -> None:
         assert abs(drift) < MS_PER_MINUTE, visitor.name
     assert slope < MB_PER_MINUTE
     assert min(one.controls, two.controls) > 60 * MINUTES / 2
-    for name in ("worldloom_sessions", "worldloom_states", "worldloom_connections"):
-        assert server.metric(name) == 0, name
+    server.wait_until_free()
     assert server.metric("worldloom_errors_total") == 0

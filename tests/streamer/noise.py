@@ -10,8 +10,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+from worldloom.streamer.fields import Message
 from worldloom.streamer.protocol import encode
-from worldloom.streamer.world_info import Message
 
 EXTREMES = ("0", "-1", "1", "65536", "4294967296", "99999999999999999999", "", "\x00", "a=", "é", "\u2028")
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import re
+from contextlib import suppress
 
 import aioice.ice
 import pytest
-from aiortc import RTCPeerConnection, RTCRtpSender, codecs, rtcrtpsender, rtp
+from aiortc import RTCCertificate, RTCPeerConnection, RTCRtpSender, codecs, rtcdtlstransport, rtcrtpsender, rtp
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from OpenSSL import SSL
 
 from worldloom.streamer.transports import aiortc_patches
 
@@ -83,10 +87,68 @@ def test_playout_delay_survives_a_round_trip(number: int) -> None:
     assert mapping.get(profile, value).mid == "0"
 
 
+@pytest.mark.parametrize(
+    ("least_ms", "most_ms", "bits"),
+    [(0, 0, 0), (70, 140, 7 << 12 | 14), (71, 75, 8 << 12 | 8), (10**6, 10**6, 0xFFFFFF)],
+)
+async def test_playout_delay_is_told_in_steps_of_ten_milliseconds(least_ms: int, most_ms: int, bits: int) -> None:
+    peer = RTCPeerConnection()
+    sender = peer.addTransceiver("video").sender
+    mapping = aiortc_patches.PlayoutDelayMap()
+    setattr(sender, aiortc_patches.HEADER_EXTENSIONS_MAP, mapping)
+    delay = RTCRtpHeaderExtensionParameters(id=6, uri=aiortc_patches.PLAYOUT_DELAY)
+    mapping.configure(RTCRtpParameters(headerExtensions=[delay]))
+    aiortc_patches.set_playout_delay(sender, least_ms, most_ms)
+    packed = rtp.unpack_header_extensions(*mapping.set(rtp.HeaderExtensions()))
+    assert packed == [(6, bits.to_bytes(3, "big"))]
+    await peer.close()
+
+
+def test_every_packet_asks_the_map_again() -> None:
+    assert "packet.serialize(self.__rtp_header_extensions_map)" in inspect.getsource(RTCRtpSender._run_rtp)
+
+
 def test_without_the_extension_nothing_is_added() -> None:
     assert aiortc_patches.PlayoutDelayMap().set(rtp.HeaderExtensions()) == rtp.HeaderExtensionsMap().set(
         rtp.HeaderExtensions()
     )
+
+
+def test_ciphers_are_those_of_aiortc_and_some_for_rsa() -> None:
+    aiortc_patches.install()
+    aiortc_patches.install()
+    source = inspect.getsource(aiortc_patches._aiortc_ssl_context)
+    (theirs,) = re.findall(r'set_cipher_list\(\s*b"([^"]*)"', source)
+    ours = aiortc_patches.CIPHERS.decode().split(":")
+    assert ours[: theirs.count(":") + 1] == theirs.split(":")
+    start = inspect.getsource(rtcdtlstransport.RTCDtlsTransport.start)
+    assert "self.__local_certificate._create_ssl_context(" in start
+
+
+@pytest.mark.parametrize("kind", ["ecdsa", "rsa"])
+def test_a_viewer_may_sign_with_either(kind: str) -> None:
+    aiortc_patches.install()
+    profiles = rtcdtlstransport.SRTP_PROFILES
+    ours = SSL.Connection(RTCCertificate.generateCertificate()._create_ssl_context(srtp_profiles=profiles))
+    key = rsa.generate_private_key(65537, 2048) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
+    context = SSL.Context(SSL.DTLS_METHOD)
+    context.use_privatekey(key)
+    context.use_certificate(rtcdtlstransport.generate_certificate(key))  # type: ignore[arg-type]
+    viewer = SSL.Connection(context)
+    ours.set_connect_state()  # as whoever answers an offer does
+    viewer.set_accept_state()
+    shake_hands(ours, viewer)
+    assert (ours.get_cipher_name() or "").startswith(f"ECDHE-{kind.upper()}-")
+
+
+def shake_hands(*ends: SSL.Connection) -> None:
+    """DTLS between two ends without a network."""
+    for _ in range(10):
+        for end, other in zip(ends, reversed(ends), strict=True):
+            with suppress(SSL.WantReadError):
+                end.do_handshake()
+            with suppress(SSL.WantReadError):
+                other.bio_write(end.bio_read(65536))
 
 
 def test_loop_back_is_offered_where_there_is_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

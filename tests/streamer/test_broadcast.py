@@ -34,7 +34,7 @@ def frame(index: int) -> Frame:
 
 
 def packet(index: int, kind: Kind = "h264", *, key: bool = False) -> Packet:
-    return Packet(frame(index), kind, b"x", key, 1)
+    return Packet(frame(index), kind, b"x", key, 1, "x264")
 
 
 @asynccontextmanager
@@ -86,6 +86,19 @@ async def test_a_latecomer_begins_with_a_key_frame_that_all_get(pool: ThreadPool
         decoder = av.CodecContext.create("h264", "r")
         assert isinstance(decoder, av.VideoCodecContext)
         assert sum(len(decoder.decode(av.Packet(one.data))) for one in (begun, following)) >= 1
+
+
+async def test_key_frames_are_told_with_whether_somebody_asked(pool: ThreadPoolExecutor) -> None:
+    async with broadcasting(pool) as show:
+        told: list[bool] = []
+        show.on_key_frame = told.append
+        viewer, still = show.subscribe("vp8"), show.subscribe("jpeg")
+        for index, bitrate in enumerate((None, None, show.encoder("vp8").ceiling // 2)):
+            viewer.bitrate = bitrate
+            show.slot.put(frame(index))
+            await viewer.get()
+            await still.get()
+        assert told == [True, False], "the first, and VP8's at another bit rate; a JPEG is none"
 
 
 async def test_an_encoder_lives_as_long_as_somebody_watches(pool: ThreadPoolExecutor) -> None:

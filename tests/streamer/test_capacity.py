@@ -22,16 +22,19 @@ from worldloom.streamer.capacity import (
     capacity_of,
     fit,
 )
-from worldloom.streamer.engine import Engine, EngineConfig
+from worldloom.streamer.client_messages import Step
+from worldloom.streamer.engine import Engine
+from worldloom.streamer.engine_config import EngineConfig
 from worldloom.streamer.errors import Busy, ModelFault
 from worldloom.streamer.hardware import available_memory
-from worldloom.streamer.probe import TIMED, probe
-from worldloom.streamer.protocol import Error, Step, refusal
-from worldloom.streamer.session import Origin
+from worldloom.streamer.origin import Origin
+from worldloom.streamer.probe import LONGEST_NS, TIMED, probe
+from worldloom.streamer.protocol import refusal
+from worldloom.streamer.server_messages import Error
 from worldloom.streamer.transports.inprocess import Collector
 
 from .conftest import Serve
-from .test_engine import MS, PERIOD, Desk, Probe
+from .desk import MS, PERIOD, Desk, Probe
 
 # Numbers --------------------------------------------------------------------------------------------------------------
 
@@ -176,6 +179,14 @@ def test_no_more_than_may_be_or_could_be_used(most: int, within_ms: int, sizes: 
     found = probe(world, most=most, within_ns=within_ms * MS, clock_ns=lambda: world.now)
     assert list(found.times_ns) == sizes
     assert world.living == 0
+
+
+def test_a_slow_world_is_not_probed_for_minutes(caplog: pytest.LogCaptureFixture) -> None:
+    world = Costly(base=0, each=200 * MS)
+    found = probe(world, most=64, within_ns=10**12, clock_ns=lambda: world.now)
+    assert list(found.times_ns) == [1, 2, 4]
+    assert world.now < 2 * LONGEST_NS
+    assert "up to 4 streams only" in caplog.text
 
 
 def test_a_world_that_fails_on_many_streams_is_given_fewer(caplog: pytest.LogCaptureFixture) -> None:

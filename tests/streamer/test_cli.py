@@ -109,7 +109,8 @@ def wait_until_ready(url: str) -> None:
     assert answers <= {200, 503}
 
 
-def test_serve_says_where_it_is_and_ends_on_ctrl_c() -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_serve_says_where_it_is_and_ends_well(how: signal.Signals) -> None:
     process = subprocess.Popen(
         [*COMMAND, "serve", "--world", "toy", "--port", "0", "--log", "json"],
         stdout=subprocess.PIPE,
@@ -121,7 +122,7 @@ def test_serve_says_where_it_is_and_ends_on_ctrl_c() -> None:
         said = re.fullmatch(r"Worldloom is at (http://127\.0\.0\.1:\d+)\n", process.stdout.readline())
         assert said is not None
         wait_until_ready(said[1])
-        process.send_signal(signal.SIGINT)
+        process.send_signal(how)
         _, log = process.communicate(timeout=15)
     finally:
         process.kill()
@@ -141,6 +142,9 @@ def test_drops_that_no_cause_explains_are_counted() -> None:
         "frames_skipped": 10,
         "input_to_photon_ms": {"p50": 50.0, "p95": 80.0},
         "parts_ms": {},
+        "step_ms": {"p50": 5.0, "p95": 6.0},
+        "frame_interval_ms": {"p50": 50.0, "p95": 51.0},
+        "key_frames_unasked": 0,
         "transport": "webrtc",
         "bitrate_kbps": 100.0,
         "rtt_ms": 1.0,
@@ -149,4 +153,5 @@ def test_drops_that_no_cause_explains_are_counted() -> None:
     figures = _figures(stats, {"replaced_on_server": 3, "dropped_by_browser": 4})
     assert figures["fps_shown"] == 19.0
     assert figures["drops_unexplained"] == 3
+    assert [name for name, bound in figures["bounds"].items() if not bound["holds"]] == ["fps_shown_deviation"]
     assert _figures(stats, {"replaced_on_server": 30})["drops_unexplained"] == 0

@@ -7,7 +7,6 @@ import hashlib
 import json
 import shutil
 import socket
-import subprocess
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.coturn import turn_server
 from worldloom.models.catalog import DATA, shipped_worlds
 from worldloom.models.spec import WorldModel
 from worldloom.models.toy import ToyWorld
@@ -57,6 +57,15 @@ def test_this_machine_is_well() -> None:
 @pytest.mark.usefixtures("no_udp")
 def test_refused_udp_is_named() -> None:
     assert list(failed(doctor.examine_machine(ServerSettings(), worlds=()))) == ["UDP"]
+
+
+def test_a_device_that_was_asked_for_and_does_not_compress_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worldloom.streamer.transports.coders.why_not", lambda coder: "no such device")
+    settings = ServerSettings.model_validate({"webrtc": {"encoder": {"h264": "nvenc"}}})
+    (finding,) = [one for one in doctor.examine_machine(settings, worlds=()) if one.check == "H.264 encoder"]
+    assert finding.state == "note"
+    assert "x264" in finding.found
+    assert "no such device" in finding.found
 
 
 def test_an_encoder_that_does_not_open_is_named() -> None:
@@ -170,23 +179,8 @@ async def test_a_server_without_udp_still_shows_pictures(serve: Serve, monkeypat
 @pytest.fixture
 def coturn(tmp_path: Path) -> Iterator[int]:
     """A real TURN server; yields its port. It may take a moment to listen: requests are sent again."""
-    path = shutil.which("turnserver")
-    if path is None:
-        pytest.skip("no coturn on this machine: there is no `turnserver` on the PATH")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    command = [path, "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", f"--listening-port={port}", "--no-tls"]
-    command += ["--no-dtls", "--no-cli", "--use-auth-secret", "--static-auth-secret=north", "--realm=worldloom"]
-    command += ["--allow-loopback-peers", f"--pidfile={tmp_path / 'pid'}", f"--userdb={tmp_path / 'db'}"]
-    command += ["--min-port=51200", "--max-port=51230", "--log-file=stdout"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
-    try:
+    with turn_server(tmp_path, "north", (51200, 51230)) as (port, _):
         yield port
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 async def test_stun_and_turn_servers_are_tried(coturn: int) -> None:

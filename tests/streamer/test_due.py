@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from worldloom.models.toy import ToyState, ToyWorld
+from worldloom.streamer.client_messages import Pause, Step
 from worldloom.streamer.due import Dues, batch_of, beat_of, dues_of
-from worldloom.streamer.protocol import Mode, Pause, Step
-from worldloom.streamer.session import Origin, Session
+from worldloom.streamer.fields import Mode
+from worldloom.streamer.origin import Origin
+from worldloom.streamer.session import Session
 
 MS = 1_000_000
 SPAN = 50 * MS

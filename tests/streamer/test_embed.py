@@ -12,7 +12,7 @@ from worldloom.models.spec import Image
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.embed import EmbeddedWorld
 from worldloom.streamer.errors import BadAction, ModelFault, SessionClosed, Unsupported
-from worldloom.streamer.protocol import Receipt
+from worldloom.streamer.server_messages import Receipt
 from worldloom.streamer.transports.inprocess import Collector
 
 ROWS = np.array([[1, 0, 0, 0, 3, 0.5], [0, 0, 1, 0, -3, 0]], np.float32)

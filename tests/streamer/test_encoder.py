@@ -12,7 +12,8 @@ from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from worldloom.models.toy import ToyWorld
-from worldloom.streamer.transports.encoder import Codec, EncoderSettings, VideoEncoder
+from worldloom.streamer.transports.coders import Codec
+from worldloom.streamer.transports.encoder import EncoderSettings, VideoEncoder
 
 SETTINGS = EncoderSettings(key_frame_interval=0.05)
 CODECS: tuple[Codec, ...] = ("h264", "vp8")

@@ -9,8 +9,8 @@ from typing import Any
 
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.engine_process import EngineProcess
-from worldloom.streamer.protocol import unpack_frame
 from worldloom.streamer.session import Phase
+from worldloom.streamer.wire import unpack_frame
 
 from .conftest import Client, Running, Serve
 
@@ -82,6 +82,7 @@ async def test_killed_under_three_sessions_they_go_on_where_they_were(serve: Ser
         await c.expect("receipt", seq=2, status="applied")
         await picture(c)
         assert (await server.get("/readyz")).status_code == 200
+        assert 'worldloom_engine_restarts{world="toy"} 1.0' in (await server.get("/metrics")).text
         for client in (a, b, c):
             await client.send("bye")
         await server.freed()

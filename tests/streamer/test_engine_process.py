@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 
 from worldloom.models.catalog import open_world
 from worldloom.models.toy import ToyState, ToyWorld
-from worldloom.streamer.engine import Engine, EngineConfig
+from worldloom.streamer.client_messages import Key, Pause, Reset, Step
+from worldloom.streamer.engine import Engine
 from worldloom.streamer.engine_child import Job
+from worldloom.streamer.engine_config import EngineConfig, SessionConfig
 from worldloom.streamer.engine_process import EngineProcess
 from worldloom.streamer.errors import Busy, EngineLost, ModelFault, RateLimited, SessionClosed, UnknownKey, Unsupported
+from worldloom.streamer.fields import Mode
 from worldloom.streamer.home import EngineHome, LiveSession
-from worldloom.streamer.protocol import Key, Mode, Pause, Reset, Step
-from worldloom.streamer.session import Origin, Phase, SessionConfig, Snapshot
+from worldloom.streamer.origin import Origin, Snapshot
+from worldloom.streamer.session import Phase
 from worldloom.streamer.transports.inprocess import Collector
 
 WITHIN = 10.0  # seconds
@@ -184,6 +187,20 @@ def test_killed_it_tells_everybody_and_leaves_nothing() -> None:
     with pytest.raises(FileNotFoundError):
         SharedMemory(memory)
     engine.stop()
+
+
+def test_stuck_it_is_killed_at_the_end_and_leaves_nothing() -> None:
+    engine = EngineProcess(Job(moody, "", CONFIG))
+    engine.start()
+    memory = engine._ring.name
+    live, _ = opened(engine, Origin(1), "realtime")
+    assert engine.pid
+    os.kill(engine.pid, signal.SIGSTOP)
+    with pytest.raises(TimeoutError, match="killed it"):
+        engine.stop(0.2)
+    live.ended.result(0)
+    with pytest.raises(FileNotFoundError):
+        SharedMemory(memory)
 
 
 def test_what_the_child_measures_is_known_here_and_decides_there(child: EngineProcess) -> None:

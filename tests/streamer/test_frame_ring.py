@@ -14,7 +14,8 @@ from worldloom.models.toy import ToyWorld
 from worldloom.streamer.engine_child import Told, _Sink
 from worldloom.streamer.frame_ring import FrameRing
 from worldloom.streamer.frames import Frame
-from worldloom.streamer.session import Origin, Session
+from worldloom.streamer.origin import Origin
+from worldloom.streamer.session import Session
 
 SHAPE = (6, 8, 3)
 

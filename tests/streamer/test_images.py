@@ -19,8 +19,8 @@ from PIL import Image as Pillow
 
 from worldloom.models.spec import Actions, Frames, Image
 from worldloom.models.toy import ToyState, ToyWorld
-from worldloom.streamer.protocol import unpack_frame
 from worldloom.streamer.tokens import Claims, Tokens
+from worldloom.streamer.wire import unpack_frame
 
 from .conftest import PATIENCE, Client, Running, Serve
 

@@ -10,7 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from worldloom.streamer.transports.encoder import TIME_BASE, EncoderSettings, VideoEncoder
+from worldloom.streamer.transports.coders import TIME_BASE
+from worldloom.streamer.transports.encoder import EncoderSettings, VideoEncoder
 from worldloom.streamer.transports.movie import Movie
 
 PERIOD = 4500  # ticks; 20 pictures a second

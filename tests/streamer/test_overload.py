@@ -12,13 +12,14 @@ import pytest
 
 from worldloom.models.spec import Actions, Frames
 from worldloom.models.toy import ToyState
-from worldloom.streamer.engine import Engine, EngineConfig
+from worldloom.streamer.client_messages import Step
+from worldloom.streamer.engine import Engine
+from worldloom.streamer.engine_config import EngineConfig
 from worldloom.streamer.overload import LONGEST, QUIET, SLOWER, WINDOW, Ladder, Rung, rungs_of
-from worldloom.streamer.protocol import Step
 from worldloom.streamer.transports.inprocess import Collector
 
 from .conftest import Client, Serve
-from .test_engine import MS, PERIOD, Desk, Probe
+from .desk import MS, PERIOD, Desk, Probe
 
 Load = Callable[[Rung], float]  # share of a period that a step takes on a rung
 
@@ -184,9 +185,9 @@ def test_the_clock_is_honest_at_half_the_rate() -> None:
     slope = Slope(Sampled())
     _, sink = slope.open(1, "realtime")
     slope.model.each = 90 * MS  # one step does not fit a period and a half: two
-    slope.go(20 * WINDOW)
+    slope.go(8 * WINDOW)
     stalls = slope.engine.stats().stalls
-    sink.take(20 * WINDOW)
+    sink.take(8 * WINDOW)
     slope.go(20)
     frames = sink.take(20)
     elapsed = frames[-1].sampled_ns - frames[0].sampled_ns

@@ -14,11 +14,46 @@ from pydantic import ValidationError
 
 from worldloom.models.toy import ToyWorld
 from worldloom.streamer import docs, errors, protocol
+from worldloom.streamer.client_messages import (
+    Action,
+    Axes,
+    Bye,
+    Candidate,
+    Hello,
+    Key,
+    Look,
+    Offer,
+    Pause,
+    Photon,
+    Ping,
+    Prompt,
+    Record,
+    Report,
+    Reset,
+    Resume,
+    Step,
+    View,
+)
 from worldloom.streamer.engine import Engine
 from worldloom.streamer.home import LiveSession
-from worldloom.streamer.protocol import Key, Look, Ping, Step, WorldInfo, decode_client, decode_server, encode
-from worldloom.streamer.session import Origin
+from worldloom.streamer.origin import Origin
+from worldloom.streamer.protocol import decode_client, decode_server, encode
+from worldloom.streamer.server_messages import (
+    Answer,
+    Error,
+    FrameInfo,
+    Limits,
+    Notice,
+    Percentiles,
+    Pong,
+    Receipt,
+    Stats,
+    Waiting,
+    Welcome,
+)
 from worldloom.streamer.transports.inprocess import Collector
+from worldloom.streamer.wire import HEADER_BYTES, FrameHeader, close_code, pack_frame, unpack_frame
+from worldloom.streamer.world_info import WorldInfo
 
 from .noise import noise
 
@@ -26,55 +61,53 @@ WORLD = WorldInfo.of(ToyWorld().spec)
 SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\n"
 
 CLIENT: list[protocol.ClientMessage] = [
-    protocol.Hello(protocol=1),
-    protocol.Hello(protocol=2, world="arm", seed=3, prompt="x", video="websocket", mode="lockstep", format="raw"),
-    protocol.View(video="websocket", format="h264"),
-    protocol.Report(photons=(protocol.Photon(total=90.0, wait=30.0), protocol.Photon(total=80.5))),
-    protocol.View(video="websocket", format="h264"),
-    protocol.Report(photons=(protocol.Photon(total=90.0, wait=30.0), protocol.Photon(total=80.5))),
-    protocol.Offer(sdp=SDP),
-    protocol.Candidate(candidate="candidate:1 1 udp 1 127.0.0.1 9 typ host", sdp_mid="0", sdp_mline_index=0),
+    Hello(protocol=1),
+    Hello(protocol=2, world="arm", seed=3, prompt="x", video="websocket", mode="lockstep", format="raw"),
+    View(video="websocket", format="h264"),
+    Report(photons=(Photon(total=90.0, wait=30.0), Photon(total=80.5))),
+    View(video="websocket", format="h264"),
+    Report(photons=(Photon(total=90.0, wait=30.0), Photon(total=80.5))),
+    Offer(sdp=SDP),
+    Candidate(candidate="candidate:1 1 udp 1 127.0.0.1 9 typ host", sdp_mid="0", sdp_mline_index=0),
     Key(seq=1, code="KeyW", down=True),
     Look(seq=2, yaw=1.5, pitch=-0.5),
-    protocol.Axes(seq=3, values={"lever": 0.5}),
-    protocol.Action(seq=4, values=(1.0, 0.0, 0.0, 0.0, -2.0, 0.25)),
-    protocol.Prompt(seq=5, text="a maze"),
-    protocol.Reset(seq=6, seed=1),
-    protocol.Reset(seq=6, image="abc"),
-    protocol.Reset(seq=6),
-    protocol.Pause(seq=7),
-    protocol.Record(seq=7, on=True),
-    protocol.Resume(seq=8),
+    Axes(seq=3, values={"lever": 0.5}),
+    Action(seq=4, values=(1.0, 0.0, 0.0, 0.0, -2.0, 0.25)),
+    Prompt(seq=5, text="a maze"),
+    Reset(seq=6, seed=1),
+    Reset(seq=6, image="abc"),
+    Reset(seq=6),
+    Pause(seq=7),
+    Record(seq=7, on=True),
+    Resume(seq=8),
     Step(seq=9),
     Step(seq=9, actions=((0.0,) * 6,)),
     Ping(t=12.5),
-    protocol.Bye(reason="done"),
+    Bye(reason="done"),
 ]
 SERVER: list[protocol.ServerMessage] = [
-    protocol.Waiting(position=1, estimate_s=3.5),
-    protocol.Notice(code="time_limit", message="soon", seconds=60),
-    protocol.Welcome(
+    Waiting(position=1, estimate_s=3.5),
+    Notice(code="time_limit", message="soon", seconds=60),
+    Welcome(
         protocol=1,
         session="s",
         world=WORLD,
         worlds=("toy",),
-        limits=protocol.Limits(message_bytes=1000, inbox=10),
+        limits=Limits(message_bytes=1000, inbox=10),
         seed=4,
         video="webrtc",
         mode="realtime",
         format="jpeg",
     ),
-    protocol.Answer(sdp=SDP),
-    protocol.Candidate(candidate=""),
-    protocol.Receipt(seq=1, status="applied", frame=0),
-    protocol.Receipt(seq=1, status="expired"),
-    protocol.FrameInfo(
-        index=1, pts=2, applied_seq=3, rtp_timestamp=2**32 - 1, compute_ms=1.0, encode_ms=2.0, age_ms=3.0
-    ),
-    protocol.Stats(fps=20.0, step_ms=protocol.Percentiles(p50=1.0, p95=2.0), bitrate=10, dropped=1, sessions=1),
-    protocol.Pong(t=12.5),
-    protocol.Error(code="busy", message="later", retryable=True),
-    protocol.Bye(),
+    Answer(sdp=SDP),
+    Candidate(candidate=""),
+    Receipt(seq=1, status="applied", frame=0),
+    Receipt(seq=1, status="expired"),
+    FrameInfo(index=1, pts=2, applied_seq=3, rtp_timestamp=2**32 - 1, compute_ms=1.0, encode_ms=2.0, age_ms=3.0),
+    Stats(fps=20.0, step_ms=Percentiles(p50=1.0, p95=2.0), bitrate=10, dropped=1, sessions=1),
+    Pong(t=12.5),
+    Error(code="busy", message="later", retryable=True),
+    Bye(),
 ]
 
 
@@ -171,25 +204,25 @@ def test_a_message_above_the_limit_is_refused_before_it_is_read() -> None:
 
 def test_a_refusal_is_an_error_and_for_a_control_also_a_receipt() -> None:
     (told,) = protocol.refusal(errors.Busy("later"))
-    assert told == protocol.Error(code="busy", message="later", retryable=True, retry_after=5.0)
+    assert told == Error(code="busy", message="later", retryable=True, retry_after=5.0)
     told, receipt = protocol.refusal(errors.UnknownKey("no such key", seq=4))
-    assert told == protocol.Error(code="unknown_key", message="no such key", seq=4)
-    assert receipt == protocol.Receipt(seq=4, status="rejected")
+    assert told == Error(code="unknown_key", message="no such key", seq=4)
+    assert receipt == Receipt(seq=4, status="rejected")
     (told,) = protocol.refusal(errors.WorldloomError("x" * 10_000))
     assert len(encode(told)) < 4096
 
 
 def test_close_codes() -> None:
-    assert protocol.close_code("message_too_large") == 1009
-    assert protocol.close_code("hello_expected") == 1008
-    assert protocol.close_code("busy") == 1013
+    assert close_code("message_too_large") == 1009
+    assert close_code("hello_expected") == 1008
+    assert close_code("busy") == 1013
 
 
 # Binary frames --------------------------------------------------------------------------------------------------------
 
 U32, U64 = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 HEADERS = st.builds(
-    protocol.FrameHeader,
+    FrameHeader,
     index=U64,
     pts=st.integers(-(2**63), 2**63 - 1),
     applied_seq=U64,
@@ -202,17 +235,17 @@ HEADERS = st.builds(
 
 
 @given(HEADERS, st.binary(max_size=100))
-def test_frames_survive_the_wire(header: protocol.FrameHeader, payload: bytes) -> None:
-    message = protocol.pack_frame(header, payload)
-    assert len(message) == protocol.HEADER_BYTES + len(payload)
-    got, view = protocol.unpack_frame(message)
+def test_frames_survive_the_wire(header: FrameHeader, payload: bytes) -> None:
+    message = pack_frame(header, payload)
+    assert len(message) == HEADER_BYTES + len(payload)
+    got, view = unpack_frame(message)
     assert got == header
     assert bytes(view) == payload
 
 
 def test_the_header_has_the_layout_that_the_page_tells() -> None:
-    header = protocol.FrameHeader(0x0102, 3, 4, 2, 1, "raw", 5, 6)
-    message = protocol.pack_frame(header, b"rgbrgb")
+    header = FrameHeader(0x0102, 3, 4, 2, 1, "raw", 5, 6)
+    message = pack_frame(header, b"rgbrgb")
     assert message.hex() == (
         "574c4631" "01" "00" "0100" "0200" "0100" "06000000"
         "0201000000000000" "0300000000000000" "0400000000000000" "05000000" "06000000" "726762726762"
@@ -220,18 +253,16 @@ def test_the_header_has_the_layout_that_the_page_tells() -> None:
 
 
 def test_times_beyond_the_header_are_capped_and_sizes_refused() -> None:
-    capped, _ = protocol.unpack_frame(
-        protocol.pack_frame(protocol.FrameHeader(0, 0, 0, 1, 1, "jpeg", 2**40, 2**40), b"")
-    )
+    capped, _ = unpack_frame(pack_frame(FrameHeader(0, 0, 0, 1, 1, "jpeg", 2**40, 2**40), b""))
     assert (capped.compute_us, capped.age_us) == (2**32 - 1, 2**32 - 1)
     with pytest.raises(ValueError, match="fits"):
-        protocol.pack_frame(protocol.FrameHeader(0, 0, 0, 70_000, 1, "jpeg"), b"")
+        pack_frame(FrameHeader(0, 0, 0, 70_000, 1, "jpeg"), b"")
 
 
 @given(st.binary(max_size=80))
 def test_random_bytes_are_no_frame(noise: bytes) -> None:
     with pytest.raises(errors.BadMessage):
-        protocol.unpack_frame(noise)
+        unpack_frame(noise)
 
 
 @pytest.mark.parametrize(
@@ -246,10 +277,10 @@ def test_random_bytes_are_no_frame(noise: bytes) -> None:
     ],
 )
 def test_a_damaged_frame_is_refused(damage: Any) -> None:
-    good = protocol.pack_frame(protocol.FrameHeader(0, 0, 0, 1, 1, "raw"), b"rgb")
-    protocol.unpack_frame(good)
+    good = pack_frame(FrameHeader(0, 0, 0, 1, 1, "raw"), b"rgb")
+    unpack_frame(good)
     with pytest.raises(errors.BadMessage):
-        protocol.unpack_frame(damage(good))
+        unpack_frame(damage(good))
 
 
 # Thousands of random messages -----------------------------------------------------------------------------------------

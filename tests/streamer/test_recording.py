@@ -21,7 +21,7 @@ from worldloom.streamer.transports.broadcast import Broadcast
 from worldloom.streamer.transports.encoder import EncoderSettings
 from worldloom.streamer.transports.movie import Movie
 
-from .test_recordings import log_of, movie_of
+from .recorded import log_of, movie_of
 
 
 def frame(index: int) -> Frame:

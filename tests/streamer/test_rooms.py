@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from worldloom.models.toy import ToyState, ToyWorld
-from worldloom.streamer.protocol import unpack_frame
 from worldloom.streamer.session import Phase
+from worldloom.streamer.wire import unpack_frame
 
 from .conftest import Client, Running, Serve
 

@@ -14,7 +14,8 @@ from websockets.exceptions import InvalidStatus
 
 from worldloom.models.spec import Actions, Frames
 from worldloom.models.toy import ToyState, ToyWorld
-from worldloom.streamer.protocol import WorldInfo, unpack_frame
+from worldloom.streamer.wire import unpack_frame
+from worldloom.streamer.world_info import WorldInfo
 
 from .conftest import Serve
 

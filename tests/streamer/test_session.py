@@ -1,4 +1,4 @@
-"""A session alone, with a clock made of numbers: when it is due, what it samples, and what it answers."""
+"""A session alone, with a clock made of numbers: when it is due, and what it samples."""
 
 from __future__ import annotations
 
@@ -9,86 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from worldloom.models.spec import WorldSpec
 from worldloom.models.toy import ToyWorld
+from worldloom.streamer.client_messages import Action, Look, Pause, Prompt, Reset, Resume, Step
 from worldloom.streamer.errors import BadAction, RateLimited, SessionClosed, UnknownKey, Unsupported
-from worldloom.streamer.frames import Frame
-from worldloom.streamer.origin import Restart
-from worldloom.streamer.protocol import (
-    Action,
-    Control,
-    Key,
-    Look,
-    Mode,
-    Pause,
-    Prompt,
-    Receipt,
-    Reset,
-    Resume,
-    Step,
-)
-from worldloom.streamer.session import Origin, Phase, Session, SessionConfig
+from worldloom.streamer.origin import Origin, Restart
+from worldloom.streamer.protocol import Control
+from worldloom.streamer.session import Phase
 
-MS = 1_000_000
-PERIOD = 50 * MS  # the toy world runs at 20 frames a second
-FORWARD, TURN = 0, 4
-
-
-class Driver:
-    """Stands in for the engine: reads, restarts, samples and delivers at the times it is given."""
-
-    def __init__(self, mode: Mode = "realtime", *, spec: WorldSpec | None = None, inbox: int = 256) -> None:
-        self.spec = spec or ToyWorld(height=4, width=4).spec
-        self.woken = 0
-        self.frames: list[Frame] = []
-        self.receipts: list[Receipt] = []
-        self.session = Session(
-            self.spec,
-            "state 0",
-            Origin(seed=1),
-            ident="s",
-            now_ns=0,
-            mode=mode,
-            config=SessionConfig(inbox=inbox),
-            wake=self._count,
-        )
-
-    def _count(self) -> None:
-        self.woken += 1
-
-    def post(self, *events: Control) -> None:
-        for event in events:
-            self.session.post(event)
-
-    def read(self, now: int = 0) -> None:
-        self.session.read(now)
-        self.receipts += self.session.take_receipts()
-
-    def step(self, now: int) -> NDArray[np.float32]:
-        """One chunk at `now`, which must be due."""
-        self.session.read(now)
-        due = self.session.due()
-        assert due is not None
-        assert due <= now
-        rows = self.session.sample(now)
-        pixels = np.zeros((self.spec.chunk, self.spec.height, self.spec.width, 3), np.uint8)
-        delivery = self.session.deliver(pixels, step_ns=7, made_ns=now + 7)
-        self.frames += delivery.frames
-        self.receipts += delivery.receipts
-        return rows
-
-    @property
-    def answers(self) -> dict[int, tuple[str, int | None]]:
-        seqs = [receipt.seq for receipt in self.receipts]
-        assert len(seqs) == len(set(seqs)), f"a control was answered twice: {self.receipts}"
-        return {receipt.seq: (receipt.status, receipt.frame) for receipt in self.receipts}
-
-
-def key(seq: int, down: bool = True, code: str = "KeyW") -> Key:
-    return Key(seq=seq, code=code, down=down)
-
+from .driver import FORWARD, MS, PERIOD, TURN, Driver, key
 
 # Time -----------------------------------------------------------------------------------------------------------------
 
@@ -156,9 +85,6 @@ def test_a_frame_tells_when_its_controls_were_sampled_and_what_it_cost() -> None
     assert (frame.sampled_ns, frame.step_ns, frame.made_ns) == (5 * MS, 7, 5 * MS + 7)
 
 
-# Receipts -------------------------------------------------------------------------------------------------------------
-
-
 def test_a_frame_carries_the_row_that_the_world_was_given_and_what_its_stream_began_from() -> None:
     driver = Driver()
     driver.post(key(1))
@@ -184,72 +110,6 @@ def test_what_a_stream_began_from_is_told_although_it_was_away_before_its_first_
         again.session.go_on(start, PERIOD)
         again.step(PERIOD)
         assert again.frames[0].origin == told
-
-
-def test_a_control_is_applied_at_the_first_frame_it_shaped() -> None:
-    driver = Driver()
-    driver.step(0)
-    driver.post(key(5))
-    rows = driver.step(PERIOD)
-    assert rows[0, FORWARD] == 1
-    assert driver.answers == {5: ("applied", 1)}
-    driver.step(2 * PERIOD)
-    assert [frame.applied for frame in driver.frames] == [0, 5, 5]
-
-
-def test_a_tap_shorter_than_a_chunk_counts() -> None:
-    driver = Driver()
-    driver.post(key(1), key(2, down=False))
-    assert [driver.step(n * PERIOD)[0, FORWARD] for n in range(2)] == [1, 0]
-    assert driver.answers == {1: ("applied", 0), 2: ("applied", 1)}
-
-
-def test_a_newer_action_supersedes_and_the_older_is_told_at_once() -> None:
-    driver = Driver()
-    driver.post(Action(seq=1, values=(0.0,) * 6), Action(seq=2, values=(1.0,) + (0.0,) * 5))
-    driver.read()
-    assert driver.answers == {1: ("superseded", None)}
-    driver.step(0)
-    assert driver.answers[2] == ("applied", 0)
-
-
-def test_a_pause_expires_what_waits_and_what_is_sent_meanwhile_but_no_key_sticks() -> None:
-    driver = Driver()
-    driver.post(key(1))
-    driver.step(0)
-    driver.post(Look(seq=2, yaw=5.0), Pause(seq=3), key(4, down=False), Look(seq=5, yaw=5.0), Resume(seq=6))
-    rows = driver.step(PERIOD)
-    assert not rows.any()
-    expired = {seq for seq, (status, _) in driver.answers.items() if status == "expired"}
-    assert expired == {2, 4, 5}
-
-
-def test_a_key_pressed_during_a_pause_is_held_after_it() -> None:
-    driver = Driver()
-    driver.post(Pause(seq=1), key(2), Resume(seq=3))
-    assert driver.step(0)[0, FORWARD] == 1
-    assert driver.answers[2] == ("expired", None)
-
-
-def test_the_end_answers_everything() -> None:
-    driver = Driver()
-    driver.post(key(1), Reset(seq=2), key(3))
-    driver.read()
-    driver.post(Look(seq=4, yaw=1.0))
-    driver.receipts += driver.session.end()
-    assert {seq: status for seq, (status, _) in driver.answers.items()} == dict.fromkeys((1, 2, 3, 4), "expired")
-    assert driver.session.phase is Phase.CLOSED
-    assert driver.session.due() is None
-    assert driver.session.state is None
-
-
-def test_controls_of_a_chunk_that_never_came_expire() -> None:
-    driver = Driver()
-    driver.post(key(1))
-    driver.session.read(0)
-    driver.session.sample(0)
-    driver.receipts += driver.session.end()
-    assert driver.answers == {1: ("expired", None)}
 
 
 # Refusals -------------------------------------------------------------------------------------------------------------

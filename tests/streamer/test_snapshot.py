@@ -7,13 +7,15 @@ import pytest
 from numpy.typing import NDArray
 
 from worldloom.models.toy import ToyState, ToyWorld
+from worldloom.streamer.client_messages import Key, Pause, Step
 from worldloom.streamer.engine import Engine
 from worldloom.streamer.errors import Busy, ModelFault, SessionClosed, Unsupported
-from worldloom.streamer.protocol import Key, Mode, Pause, Step
-from worldloom.streamer.session import Origin, Phase, Session, Snapshot
+from worldloom.streamer.fields import Mode
+from worldloom.streamer.origin import Origin, Snapshot
+from worldloom.streamer.session import Phase, Session
 from worldloom.streamer.transports.inprocess import Collector
 
-from .test_engine import MS, PERIOD, Desk, Probe
+from .desk import MS, PERIOD, Desk, Probe
 
 
 class Unsavable(Probe):

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from worldloom.models.spec import Actions, Frames
+from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.errors import Busy
 from worldloom.streamer.waiting import WaitingLine
 
 from .conftest import Serve
+
+STUCK_S = 1.5  # seconds of a step that takes too long
 
 
 def test_first_come_first_served() -> None:
@@ -62,6 +68,7 @@ async def test_whoever_gives_up_leaves_the_line(serve: Serve, how: str) -> None:
             await two.send("hello", protocol=1, wait=True)
             await two.expect("waiting")
             assert len(server.state.rooms.line(None)) == 1
+            assert 'worldloom_waiting{world="toy"} 1.0' in (await server.get("/metrics")).text
             if how == "bye":
                 await two.send("bye")
             elif how == "closed":
@@ -107,12 +114,56 @@ async def test_a_server_that_stops_says_goodbye(serve: Serve) -> None:
                 "message": "",
                 "retryable": True,
             }
+            assert (await client.expect("bye"))["reason"] == "draining"
             assert await client.closed() == (1012, "draining")
+
+
+class Stuck(ToyWorld):
+    """Its step lasts."""
+
+    def step(self, states: Sequence[ToyState], actions: Actions) -> Frames:
+        time.sleep(STUCK_S)
+        return super().step(states, actions)
+
+
+async def test_everybody_is_told_at_once_though_the_engine_is_busy(serve: Serve) -> None:
+    async with serve(load=lambda _: Stuck()) as server, server.client() as one, server.client() as two:
+        for client in (one, two):
+            await client.hello(mode="lockstep")
+        await one.send("step", seq=1)
+        await asyncio.sleep(0.1)
+        server.server.should_exit = True
+        async with asyncio.timeout(STUCK_S / 2):
+            for client in (one, two):
+                await client.expect("error", code="draining")
+                await client.expect("bye", reason="draining")
+
+
+async def test_a_goodbye_that_fails_does_not_keep_the_server(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail() -> None:
+        raise RuntimeError("a fault of ours")
+
+    async with serve() as server, server.client() as client:
+        await client.hello()
+        monkeypatch.setattr(server.server, "_drain", fail)
+        server.server.should_exit = True
+        assert (await client.closed())[0] == 1012
+    assert not server.state.worlds.named(None).ready
+
+
+async def test_who_has_said_nothing_yet_is_told_too(serve: Serve) -> None:
+    async with serve() as server, server.client() as silent:
+        await asyncio.sleep(0.1)
+        server.server.should_exit = True
+        async with asyncio.timeout(1.0):
+            await silent.expect("error", code="draining")
+            await silent.expect("bye", reason="draining")
+            assert (await silent.closed())[0] == 1012
 
 
 async def test_nobody_enters_while_it_stops(serve: Serve) -> None:
     async with serve() as server:
-        server.state.rooms.draining = True
+        server.state.rooms.draining.set()
         assert (await server.get("/readyz")).status_code == 503
         async with server.client() as client:
             await client.send("hello", protocol=1, wait=True)

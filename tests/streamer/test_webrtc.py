@@ -20,8 +20,8 @@ from worldloom.streamer.errors import BadOffer
 from worldloom.streamer.frames import Frame
 from worldloom.streamer.transports import aiortc_patches
 from worldloom.streamer.transports.broadcast import Broadcast
-from worldloom.streamer.transports.encoder import Codec
-from worldloom.streamer.transports.tally import Departure
+from worldloom.streamer.transports.coders import Codec
+from worldloom.streamer.transports.tally import Departure, LineReport
 from worldloom.streamer.transports.webrtc import WebRtcSettings, WebRtcVideo, reachable
 
 HEIGHT, WIDTH, FPS = 96, 128, Fraction(30)
@@ -43,7 +43,10 @@ class Show:
         self.slot = self.broadcast.slot
         self.departed: list[Departure] = []
         self.made = 0
-        self.video = WebRtcVideo(self.broadcast, settings=settings, departed=self.departed.append)
+        self.heard: list[LineReport] = []
+        self.video = WebRtcVideo(
+            self.broadcast, settings=settings, departed=self.departed.append, heard=self.heard.append
+        )
 
     async def feed(self) -> None:
         while True:
@@ -70,9 +73,12 @@ async def show(pool: ThreadPoolExecutor, *codecs: Codec) -> AsyncIterator[Show]:
 
 
 class Viewer:
-    """A headless receiver that remembers every RTP timestamp that it was sent."""
+    """A headless receiver that remembers every RTP timestamp that it was sent.
 
-    def __init__(self) -> None:
+    `deaf_to`: of so many packets one is lost on the way; 0: none.
+    """
+
+    def __init__(self, deaf_to: int = 0) -> None:
         self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.transceiver = self.peer.addTransceiver("video", direction="recvonly")
         self.stamps: list[int] = []
@@ -81,6 +87,8 @@ class Viewer:
 
         async def remember(packet: Any, *args: Any, **options: Any) -> None:
             self.stamps.append(packet.timestamp)
+            if deaf_to and packet.sequence_number % deaf_to == 0:
+                return
             await handle(packet, *args, **options)
 
         receiver._handle_rtp_packet = remember
@@ -125,6 +133,28 @@ async def test_viewer_sees_the_pictures(pool: ThreadPoolExecutor, codec: Codec) 
         assert frames[0].width == 2 * WIDTH, "a small picture is doubled before encoding"
         assert shown.video.state == "connected"
     assert shown.video.state == "new"
+
+
+async def test_a_viewer_who_loses_packets_is_told_to_hold_pictures_back(pool: ThreadPoolExecutor) -> None:
+    async with show(pool, "h264") as shown, Viewer(deaf_to=5) as viewer:
+        await viewer.watch(shown.video)
+        async with asyncio.timeout(10):
+            while not any(report.held_ms for report in shown.heard):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert any(report.lost > 0.05 for report in shown.heard)
+        assert shown.video._peer is not None
+        (sender,) = shown.video._peer.getSenders()
+        least, most = getattr(sender, aiortc_patches.HEADER_EXTENSIONS_MAP).playout_delay
+        assert 0 < least <= most
+
+
+async def test_a_viewer_who_loses_nothing_is_not(pool: ThreadPoolExecutor) -> None:
+    async with show(pool, "h264") as shown, Viewer() as viewer:
+        await viewer.watch(shown.video)
+        async with asyncio.timeout(10):
+            while len(shown.heard) < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert {(report.lost, report.held_ms) for report in shown.heard} == {(0.0, 0)}
 
 
 async def test_departures_name_the_rtp_timestamps_that_the_viewer_got(pool: ThreadPoolExecutor) -> None:

@@ -14,10 +14,10 @@ from PIL import Image
 
 from worldloom.models.toy import ToyWorld
 from worldloom.streamer.frames import Frame
-from worldloom.streamer.protocol import Format, unpack_frame
 from worldloom.streamer.transports.broadcast import Broadcast
 from worldloom.streamer.transports.encoder import EncoderSettings
 from worldloom.streamer.transports.websocket import WebSocketVideo
+from worldloom.streamer.wire import Format, unpack_frame
 
 
 @pytest.fixture

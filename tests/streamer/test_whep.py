@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,8 @@ import httpx
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from av import VideoFrame
+
+from worldloom.streamer import whep
 
 from .conftest import Running, Serve
 
@@ -60,6 +63,10 @@ async def test_a_player_sees_the_session_until_it_leaves(serve: Serve) -> None:
         fragment = "a=mid:0\r\na=candidate:1 1 udp 2130706431 127.0.0.1 50000 typ host\r\na=end-of-candidates\r\n"
         kind = {"content-type": "application/trickle-ice-sdpfrag"}
         assert (await client.patch(location, content=fragment, headers=kind)).status_code == 204
+        (ours,) = set(re.findall("a=ice-ufrag:(.*?)\r\n", peer.localDescription.sdp))
+        for user, status in ((ours, 204), ("other", 422)):  # the second is an ICE restart
+            told = f"a=ice-ufrag:{user}\r\na=ice-pwd:{'x' * 24}\r\n{fragment}"
+            assert (await client.patch(location, content=told, headers=kind)).status_code == status
         assert (await client.delete(location)).status_code == 200
         assert (len(server.state.whep), room.watchers) == (0, 0)
         assert (await client.delete(location)).status_code == 404
@@ -80,6 +87,30 @@ async def test_a_player_that_goes_away_is_forgotten(serve: Serve) -> None:
         async with player() as peer:
             await watch(client, peer, welcome)
         await server.until(lambda: len(server.state.whep) == 0)
+
+
+async def test_a_player_that_hung_up_may_still_say_goodbye_once(serve: Serve) -> None:
+    async with serve() as server, server.client() as driver, http(server) as client:
+        welcome = await driver.hello(video="none")
+        async with player() as peer:
+            location = await watch(client, peer, welcome)
+        await server.until(lambda: len(server.state.whep) == 0)
+        elsewhere = location.replace(welcome["session"], "elsewhere")
+        assert (await client.delete(elsewhere)).status_code == 404
+        assert (await client.delete(location)).status_code == 200
+        assert (await client.delete(location)).status_code == 404
+
+
+async def test_goodbyes_that_nobody_says_are_forgotten(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whep, "REMEMBERED", 1)
+    async with serve() as server, server.client() as driver, http(server) as client:
+        welcome = await driver.hello(video="none")
+        locations = []
+        for _ in range(2):
+            async with player() as peer:
+                locations.append(await watch(client, peer, welcome))
+            await server.until(lambda: len(server.state.whep) == 0)
+        assert [(await client.delete(location)).status_code for location in locations] == [404, 200]
 
 
 async def refusal(client: httpx.AsyncClient, session: str, content: str | bytes, **headers: str) -> tuple[int, str]:

@@ -35,6 +35,7 @@ class Oracle:
         self.spec, self.clips, self.stride, self.strict = spec, clips, stride, strict
         self.config = SimpleNamespace(window=window)
         self.dtype, self.device = torch.float32, torch.device("cpu")
+        self.outlook = None
         self.autoencoder = SimpleNamespace(decode=lambda latents: latents)
         self.places: list[Place] = []
         spans = np.arange(len(clips) - window + 1)[:, None] + np.arange(window)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from worldloom.models.training.budget import Budget
-from worldloom.models.training.loop import resume, run_steps, save, set_rate
+from worldloom.models.training.loop import descend, resume, run_steps, save, set_rate
 
 
 def test_it_takes_the_steps_of_the_budget_and_saves_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,3 +65,15 @@ def test_one_rate_for_all_parameters() -> None:
     )
     set_rate(optimiser, 0.25)
     assert [group["lr"] for group in optimiser.param_groups] == [0.25, 0.25]
+
+
+def test_each_optimiser_steps_at_its_rate_down_gradients_that_are_clipped_together() -> None:
+    model = nn.ParameterList([torch.zeros(1), torch.zeros(1)])
+    rates: dict[torch.optim.Optimizer, float] = {
+        torch.optim.SGD([part], 1.0): rate for part, rate in zip(model, (0.5, 0.25), strict=True)
+    }
+    for _ in range(2):  # the second time there are gradients to forget
+        before = [float(part.detach()) for part in model]
+        descend(30.0 * model[0].sum() - 40.0 * model[1].sum(), model, rates)
+        moved = [float(part.detach()) - was for part, was in zip(model, before, strict=True)]
+        assert moved == pytest.approx([-0.5 * 0.6, 0.25 * 0.8])

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Make sure that there are players that we did not write: Firefox and GStreamer from Debian where that is possible
+# without asking anybody, and two packages from npm in the folder that is given. Whatever cannot be had is said plainly
+# here, and its test is skipped.
+folder=$1
+debian="firefox-esr gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-nice
+  gstreamer1.0-libav python3-gst-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0"
+npm="whip-whep@1.2.0 puppeteer-core@24.43.1" # the latest puppeteer wants a newer Node than most systems have
+
+if ! dpkg -s $debian >/dev/null 2>&1; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "installing Firefox and GStreamer from this system's packages"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $debian ||
+      echo "SKIPPED: the system's packages cannot be installed; tests of Firefox or GStreamer will be skipped."
+  else
+    echo "SKIPPED: not root on a Debian, so tests of Firefox or GStreamer may be skipped. They need: $debian"
+  fi
+fi
+
+if [ "$(cat "$folder/.installed" 2>/dev/null)" = "$npm" ]; then
+  exit 0
+fi
+if command -v npm >/dev/null 2>&1; then
+  mkdir -p "$folder" && npm install --silent --no-save --ignore-scripts --no-audit --no-fund --prefix "$folder" $npm &&
+    echo "$npm" >"$folder/.installed" || echo "SKIPPED: npm cannot install $npm; their tests will be skipped."
+else
+  echo "SKIPPED: there is no npm on this machine; tests of $npm will be skipped."
+fi
+exit 0
