@@ -2,8 +2,8 @@
 
 - Input: noisy latent cells beside the last finished frame and its change from the one before, which shows what is in
   motion. Where a world knows how its camera moves: the last frame moved, and what moving changed. One token a cell,
-  which also sees the eight cells around it, with a learned place on the picture. When a camera turns, a cell's next
-  content is mostly what its neighbours held.
+  or a patch of cells (patches.py), which also sees the cells around it, with a learned place on the picture. When a
+  camera turns, a cell's next content is mostly what its neighbours held.
 - Every frame has its own noise level and its own actions, the latest few, for bodies have inertia; both, added, shift,
   scale and gate the blocks (adaLN-single: one projection shared by all blocks, one table of offsets a block; DiT,
   PixArt-alpha).
@@ -27,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .patches import Patches
 from .rope import RopeConfig
 
 APART = 4.0
@@ -45,6 +46,8 @@ class DiTConfig:
     layers: int = 6
     heads: int = 4
     ffn: int = 3  # feed-forward width over `width`
+    patch: int = 1  # latent cells that a token spans, each way
+    stem: int = 128  # features of a cell on its way into a token and out of it, where tokens span several
     history: int = 1  # action rows that a frame is told: the one that leads to it and those before it
     moves: bool = False  # the last frame is shown as its camera's motion leaves it, beside itself (see view.py)
     recalls: bool = False  # a frame is also shown the keyframe nearest to the one before it (see keyframes.py)
@@ -53,16 +56,18 @@ class DiTConfig:
     def __post_init__(self) -> None:
         if self.width % self.heads or (self.width // self.heads) % 8:
             raise ValueError(f"expected a head width divisible by 8, got {self.width} / {self.heads} heads")
+        if self.rows % self.patch or self.columns % self.patch:
+            raise ValueError(f"expected cells in multiples of the patch {self.patch}, got {self.rows}x{self.columns}")
 
     @property
     def tokens(self) -> int:
         """Tokens of one frame."""
-        return self.rows * self.columns
+        return self.rows // self.patch * (self.columns // self.patch)
 
     @property
     def rope(self) -> RopeConfig:
         """Positions of the tokens."""
-        return RopeConfig(self.width // self.heads, self.rows, self.columns, fov=self.fov)
+        return RopeConfig(self.width // self.heads, self.rows // self.patch, self.columns // self.patch, fov=self.fov)
 
 
 class Memory(Protocol):
@@ -122,7 +127,7 @@ class Block(nn.Module):
 
     def _feed(self, x: Tensor) -> Tensor:
         B, frames, N, _ = x.shape
-        h = self.up(x).view(B * frames, self.config.rows, self.config.columns, -1)
+        h = self.up(x).view(B * frames, self.config.rope.rows, self.config.rope.columns, -1)
         h = self.mix(h.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).reshape(B, frames, N, -1)
         return self.down(F.silu(h))
 
@@ -134,17 +139,24 @@ class CausalDiT(nn.Module):
         super().__init__()
         self.config = config
         d = config.width
-        self.enter = nn.Conv2d((3 + config.recalls) * config.channels, d, 3, padding=1)
+        entering = (3 + config.recalls) * config.channels
+        self.patches: Patches | None = None
+        if config.patch > 1:
+            self.patches = Patches(entering, config.channels, config.stem, d, config.patch)
+        else:
+            self.enter = nn.Conv2d(entering, d, 3, padding=1)
+            self.leave = nn.Linear(d, config.channels)
+            nn.init.zeros_(self.leave.weight)
+            nn.init.zeros_(self.leave.bias)
         self.place = nn.Parameter(torch.randn(config.tokens, d) * 0.02)
         self.time = nn.Sequential(nn.Linear(128, d), nn.SiLU(), nn.Linear(d, d))
         self.action = nn.Sequential(nn.Linear(config.history * config.actions, d), nn.SiLU(), nn.Linear(d, d))
         self.modulate = nn.Linear(d, 6 * d)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.final = nn.Linear(d, 2 * d)
-        self.leave = nn.Linear(d, config.channels)
         self.change: Tensor  # root-mean-square change of a latent number from frame to frame, measured on the data
         self.register_buffer("change", torch.tensor(1.0))
-        for layer in (self.modulate, self.final, self.leave):
+        for layer in (self.modulate, self.final):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
@@ -163,17 +175,17 @@ class CausalDiT(nn.Module):
         Returns:
             (B, F, C, h, w) velocity: noise minus picture, float32.
         """
-        h, condition, modulation = self._enter(x, past, sigma, actions)
+        h, condition, modulation, features = self._enter(x, past, sigma, actions)
         for layer, block in enumerate(self.blocks):
             h = block(h, modulation, layer, memory)
         shift, scale = self.final(condition).unsqueeze(2).chunk(2, -1)
-        y = self.leave(_norm(h, scale, shift)).transpose(2, 3).reshape(x.shape).float()
+        y = self._leave(_norm(h, scale, shift), features).reshape(x.shape).float()
         of_x, of_previous, of_y, _ = precondition(sigma, self.change)
         return of_x * x.float() - of_previous * past[:, :, 0].float() - of_y * y
 
     def commit(self, x: Tensor, past: Tensor, sigma: Tensor, actions: Tensor, memory: LastingMemory) -> None:
         """Leave the keys and values of finished frames in a memory: `forward` without what only its result needs."""
-        h, _, modulation = self._enter(x, past, sigma, actions)
+        h, _, modulation, _ = self._enter(x, past, sigma, actions)
         last = len(self.blocks) - 1
         for layer, block in enumerate(self.blocks[:-1]):
             h = block(h, modulation, layer, memory)
@@ -181,17 +193,26 @@ class CausalDiT(nn.Module):
         assert isinstance(final_block, Block)
         final_block.leave_keys(h, modulation, last, memory)
 
-    def _enter(self, x: Tensor, past: Tensor, sigma: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens (B, F, N, D), condition (B, F, D) and modulation (B, F, 6, D)."""
-        dtype = self.enter.weight.dtype
+    def _enter(
+        self, x: Tensor, past: Tensor, sigma: Tensor, actions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Tokens (B, F, N, D), condition (B, F, D), modulation (B, F, 6, D), and features for the way out."""
         last, before, *recalled = past.unbind(2)
         motion = (last - before) / self.change.float()  # about as large as what it will be added to
         apart = [(keyframe - last) / (APART * self.change.float()) for keyframe in recalled]
-        cells = torch.cat([x, last, motion, *apart], 2).to(dtype)  # (B, F, 3C or 4C, h, w)
-        tokens = self.enter(cells.flatten(0, 1)).unflatten(0, x.shape[:2]).flatten(3).transpose(2, 3)
-        condition = F.silu(self.time(waves(sigma).to(dtype)) + self.action(actions.flatten(2).to(dtype)))
+        cells = torch.cat([x, last, motion, *apart], 2).flatten(0, 1).to(self.place.dtype)  # (B * F, 3C or 4C, h, w)
+        tokens, features = self.patches.tokens(cells) if self.patches else (self.enter(cells), None)
+        tokens = tokens.unflatten(0, x.shape[:2]).flatten(3).transpose(2, 3)
+        condition = F.silu(self.time(waves(sigma).to(cells.dtype)) + self.action(actions.flatten(2).to(cells.dtype)))
         modulation = self.modulate(condition).unflatten(-1, (6, -1))
-        return tokens + self.place, condition, modulation
+        return tokens + self.place, condition, modulation, features
+
+    def _leave(self, tokens: Tensor, features: Tensor | None) -> Tensor:
+        """Tokens (B, F, N, D) -> (B * F, C, h * w or h, w) cells."""
+        flat, rope = tokens.flatten(0, 1), self.config.rope
+        if self.patches and features is not None:
+            return self.patches.cells(flat.transpose(1, 2).reshape(len(flat), -1, rope.rows, rope.columns), features)
+        return self.leave(flat).transpose(1, 2)
 
 
 def precondition(sigma: Tensor, change: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

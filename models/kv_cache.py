@@ -65,36 +65,35 @@ class KVCache:
         sinks = torch.zeros((*shape[:2], config.sink * config.tokens, shape[3]), device=device, dtype=dtype)
         return cls(config, keys, torch.zeros_like(keys), sinks)
 
-    @property
-    def slot(self) -> int:
-        """Slot of the first frame of the current chunk."""
-        c = self.config
-        return self.frame if self.frame < c.sink else c.sink + (self.frame - c.sink) % (c.window + c.chunk)
+    def slot(self, ahead: int = 0) -> int:
+        """Slot of the first frame of the current chunk, or of one so many chunks ahead."""
+        c, frame = self.config, self.frame + ahead * self.config.chunk
+        return frame if frame < c.sink else c.sink + (frame - c.sink) % (c.window + c.chunk)
 
-    @property
-    def filled(self) -> int:
-        """Slots that the current chunk attends to, itself included; they are the first ones."""
-        return min(self.frame + self.config.chunk, self.config.slots)
+    def filled(self, ahead: int = 0) -> int:
+        """Slots that this chunk attends to, itself included; they are the first ones."""
+        return min(self.frame + (ahead + 1) * self.config.chunk, self.config.slots)
 
-    def write(self, layer: int, rotated: Tensor, raw: Tensor, values: Tensor) -> None:
-        """Put the current chunk in its place.
+    def write(self, layer: int, rotated: Tensor, raw: Tensor, values: Tensor, ahead: int = 0) -> None:
+        """Put the current chunk, or one ahead, in its place.
 
         Args:
             layer: which layer.
             rotated: (heads, chunk * tokens, d) keys at their absolute positions.
             raw: the same keys, not rotated.
             values: (heads, chunk * tokens, d).
+            ahead: chunks after the current one. What the chunks before it still want to see must have been read.
         """
-        n = self.config.tokens
-        here = slice(self.slot * n, (self.slot + self.config.chunk) * n)
+        n, slot = self.config.tokens, self.slot(ahead)
+        here = slice(slot * n, (slot + self.config.chunk) * n)
         self.keys[layer, :, here] = rotated
         self.values[layer, :, here] = values
         if self.frame < self.config.sink:
             self.sinks[layer, :, here] = raw
 
-    def read(self, layer: int) -> tuple[Tensor, Tensor]:
-        """Keys and values that the current chunk may look at, each (heads, T, d); the next write changes them."""
-        seen = self.filled * self.config.tokens
+    def read(self, layer: int, ahead: int = 0) -> tuple[Tensor, Tensor]:
+        """Keys and values that this chunk may look at, each (heads, T, d); the next write changes them."""
+        seen = self.filled(ahead) * self.config.tokens
         return self.keys[layer, :, :seen], self.values[layer, :, :seen]
 
     def advance(self, yaw: list[float]) -> None:

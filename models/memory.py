@@ -62,40 +62,54 @@ class TwoStreamMemory:
 
 @dataclass
 class CachedMemory:
-    """One chunk of each stream at hand; the rest is in the streams' caches.
+    """The next chunk of each stream, perhaps behind a finished one not yet remembered; the rest is in the caches.
 
     Attention runs a stream at a time, for streams differ in how much they remember; all else is one batch.
     """
 
     caches: Sequence[KVCache]
-    rotary: Rotary  # each (B, 1, chunk * tokens, d/2)
+    rotary: Rotary  # each (B, 1, chunks * chunk * tokens, d/2)
+    chunks: int = 1  # at hand; each sees those before it
 
     @classmethod
     def of(cls, caches: Sequence[KVCache], rope: RopeConfig, yaw: Tensor) -> CachedMemory:
-        """The memory of streams about to make a chunk; `yaw` (B, chunk) is in degrees, float64 on the CPU."""
-        chunk = caches[0].config.chunk
-        frames = torch.stack([torch.arange(c.frame, c.frame + chunk, dtype=torch.float64) for c in caches])
+        """The memory of streams about to make chunks.
+
+        Args:
+            caches: of the streams.
+            rope: positions.
+            yaw: (B, chunks * chunk) degrees, float64 on the CPU.
+
+        Raises:
+            ValueError: several chunks at once beside sinks, which stand elsewhere for every chunk.
+        """
+        config, device = caches[0].config, caches[0].keys.device
+        chunks = yaw.shape[1] // config.chunk
+        if chunks > 1 and config.sink:
+            raise ValueError(f"expected one chunk at a time beside sinks, got {chunks}")
+        frames = torch.stack([torch.arange(c.frame, c.frame + yaw.shape[1], dtype=torch.float64) for c in caches])
         cos, sin = rotary(rope, frames, yaw)
-        device = caches[0].keys.device
         for b, cache in enumerate(caches):
             cache.place_sinks(rope, float(yaw[b, 0]))
-        return cls(caches, (cos[:, None].to(device), sin[:, None].to(device)))
+        return cls(caches, (cos[:, None].to(device), sin[:, None].to(device)), chunks)
 
     def attend(self, layer: int, qk: Tensor, v: Tensor) -> Tensor:
-        """See `dit.Memory`. Writes the chunk's keys and values into their slots, where later passes replace them."""
-        rotated_q, rotated_k = rotate(qk, self.rotary)
-        self._write(layer, rotated_k, qk[1], v)
+        """See `dit.Memory`. Writes the chunks' keys and values into their slots, where later passes replace them."""
+        rotated, n = rotate(qk, self.rotary), v.shape[2] // self.chunks
         out = []
         for b, cache in enumerate(self.caches):
-            keys, values = cache.read(layer)
-            out.append(attention(rotated_q[b : b + 1], keys[None], values[None]))
-        return out[0] if len(out) == 1 else torch.cat(out)
+            for ahead in range(self.chunks):  # in order: a later chunk takes the slot of what an earlier one still sees
+                here = slice(ahead * n, (ahead + 1) * n)
+                cache.write(layer, rotated[1, b, :, here], qk[1, b, :, here], v[b, :, here], ahead)
+                keys, values = cache.read(layer, ahead)
+                out.append(attention(rotated[0, b : b + 1, :, here], keys[None], values[None]))
+        if len(out) == 1:
+            return out[0]
+        return torch.cat([torch.cat(out[k : k + self.chunks], 2) for k in range(0, len(out), self.chunks)])
 
     def write(self, layer: int, k: Tensor, v: Tensor) -> None:
         """See `dit.LastingMemory`."""
-        self._write(layer, rotate(k, self.rotary), k, v)
-
-    def _write(self, layer: int, rotated: Tensor, k: Tensor, v: Tensor) -> None:
+        rotated = rotate(k, self.rotary)
         for b, cache in enumerate(self.caches):
             cache.write(layer, rotated[b], k[b], v[b])
 

@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .patches import Mixer
+
 HALF = 2
 """The network looks at pictures of half the size: depth needs no grain."""
 
@@ -71,20 +73,6 @@ class Motion:
         """The same, where who all but stands stands: a camera at rest would creep otherwise."""
         walks = self.step[:, ::2].norm(dim=1, keepdim=True) >= STILL
         return replace(self, step=self.step * walks)
-
-
-class Mixer(nn.Module):
-    """Two convolutions beside a straight path."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.conv2.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> the same shape."""
-        return x + self.conv2(F.silu(self.conv1(F.silu(x))))
 
 
 class MotionNet(nn.Module):

@@ -5,7 +5,7 @@ Knows tensors and their shapes; nothing about networks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from safetensors.torch import load as load_tensors
@@ -16,6 +16,16 @@ from .kv_cache import KVCache
 from .view import View
 
 
+@dataclass(frozen=True)
+class Pending:
+    """A finished chunk that is not in the memory yet: it goes there beside the next one, in one pass of the network."""
+
+    latents: Tensor  # (F, C, h, w) float32, as they enter the memory
+    shown: Tensor  # (F, 2 or 3, C, h, w) float32, see `CausalDiT.forward`
+    told: Tensor  # (F, history, A) float32, the same
+    yaws: Tensor  # (F,) float64 degrees turned so far, on the CPU
+
+
 @dataclass
 class DiTState:
     """One stream: its memory, its seed and the last latents."""
@@ -24,9 +34,10 @@ class DiTState:
     seed: int
     past: Tensor  # (2, C, h, w) float32, the last finished frame as it entered the memory, and the one before it
     recent: Tensor  # (history, A) float32, the latest action rows, newest first, brought to about [-1, 1]
+    pending: Pending | None = None  # None before the first chunk
     view: View | None = None  # the last picture, in worlds that move it
     yaw: float = 0.0  # degrees turned so far
-    frame: int = 0  # frames committed so far, context included
+    frame: int = 0  # frames finished so far, context included
     released: bool = False
 
 
@@ -40,6 +51,9 @@ class StartScene:
     clock: int = 0  # frames since the camera set out, before the first of these
 
 
+PENDING = tuple(part.name for part in fields(Pending))
+
+
 def packed(state: DiTState, world: str) -> bytes:
     """A stream of the world of that name as safetensors bytes."""
     cache, view = state.cache, state.view
@@ -50,12 +64,16 @@ def packed(state: DiTState, world: str) -> bytes:
         "past": state.past,
         "recent": state.recent,
     }
+    if state.pending:
+        tensors |= {f"pending.{name}": getattr(state.pending, name) for name in PENDING}
     if view:
         tensors |= {"picture": view.picture, "momentum": view.momentum, "clock": torch.tensor(view.clock)}
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    tensors = {
+        name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }  # unshared
     tensors["sink_yaw"] = torch.tensor(cache.sink_yaw, dtype=torch.float64)
     tensors["yaw"] = torch.tensor(state.yaw, dtype=torch.float64)
-    tensors["numbers"] = torch.tensor([state.seed, state.frame])
+    tensors["numbers"] = torch.tensor([state.seed, state.frame, cache.frame])
     return save_tensors(tensors, {"world": world})
 
 
@@ -72,7 +90,7 @@ def unpacked(blob: bytes, cache: KVCache, *, views: bool) -> DiTState:
         Exception: of safetensors, for damaged bytes.
     """
     tensors, device = load_tensors(blob), cache.keys.device
-    seed, frame = (int(n) for n in tensors["numbers"])
+    seed, frame, remembered = (int(n) for n in tensors["numbers"])
     for name in ("keys", "values", "sinks"):
         kept, saved = getattr(cache, name), tensors[name]
         if saved.shape != kept.shape or saved.dtype != kept.dtype:
@@ -80,9 +98,13 @@ def unpacked(blob: bytes, cache: KVCache, *, views: bool) -> DiTState:
                 f"{name}: expected {tuple(kept.shape)} {kept.dtype}, got {tuple(saved.shape)} {saved.dtype}"
             )
         kept.copy_(saved)
-    cache.frame, cache.sink_yaw = frame, tensors["sink_yaw"].tolist()
+    cache.frame, cache.sink_yaw = remembered, tensors["sink_yaw"].tolist()
     past, recent = (tensors[name].to(device) for name in ("past", "recent"))
+    pending = None
+    if frame > remembered:
+        parts = {name: tensors[f"pending.{name}"] for name in PENDING}
+        pending = Pending(**{name: part if name == "yaws" else part.to(device) for name, part in parts.items()})
     view = None
     if views:
         view = View(tensors["picture"].to(device), tensors["momentum"].to(device), int(tensors["clock"]))
-    return DiTState(cache, seed, past, recent, view, float(tensors["yaw"]), frame)
+    return DiTState(cache, seed, past, recent, pending, view, float(tensors["yaw"]), frame)

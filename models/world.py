@@ -1,6 +1,8 @@
 """DiTWorld: a trained autoencoder and a CausalDiT as a world. Its `step` reads as its four calls:
 
-noise -> denoise -> commit -> decode. Where the camera's motion is known, the last picture is moved before (view.py).
+noise -> denoise -> finish -> decode. A finished chunk goes into the memory beside the next chunk's first pass: two
+chunks in one pass cost less than two passes, and no picture waits for it. Where the camera's motion is known, the last
+picture is moved before (view.py).
 
 Weights are shared and never written; everything that a stream changes is in its `DiTState`. Noise comes from the
 stream's seed and frame index, so the same seed and actions give the same frames, and a fork dreams the same future.
@@ -25,7 +27,7 @@ from .memory import CachedMemory
 from .motion import MotionNet
 from .sampler import denoise, fewer
 from .spec import Actions, Frames, Image, WorldSpec
-from .state import DiTState, StartScene, packed, unpacked
+from .state import DiTState, Pending, StartScene, packed, unpacked
 from .view import Outlook, View
 
 START_REPEATS = 4  # times that a start picture enters the memory: a stream that begins at rest
@@ -109,7 +111,8 @@ class DiTWorld:
             rows = scene.actions[None, k : k + self.spec.chunk]
             latents = scene.latents[None, k : k + self.spec.chunk].to(self.device)
             shown, momenta = self._shown([state], rows)
-            self._commit([state], latents, rows, shown)
+            self._remember([state])
+            self._finish([state], latents, rows, shown)
             if self.outlook:
                 momentum = momenta[0] if scene.momenta is None else scene.momenta[k].to(self.device)
                 state.view = View(self._decode(latents)[0, -1], momentum, scene.clock + state.frame)
@@ -122,7 +125,7 @@ class DiTWorld:
         noise = self._noise(states, purpose=0)
         shown, momenta = self._shown(states, rows)
         latents = self._denoise(states, noise, rows, shown, fewer(self.config.sigmas, steps))
-        self._commit(states, latents, rows, shown)
+        self._finish(states, latents, rows, shown)
         pictures = self._decode(latents)
         for b, state in enumerate(states):
             state.view = state.view and View(pictures[b, -1].clone(), momenta[b], state.view.clock + 1)
@@ -146,7 +149,7 @@ class DiTWorld:
 
     def release(self, state: DiTState) -> None:
         """Give the memory back."""
-        state.released, state.view = True, None
+        state.released, state.view, state.pending = True, None, None
         empty = state.cache.keys.new_empty(0)
         state.cache = replace(state.cache, keys=empty, values=empty, sinks=empty)
 
@@ -166,29 +169,63 @@ class DiTWorld:
     def _denoise(
         self, states: Sequence[DiTState], noise: Tensor, rows: Tensor, shown: Tensor, levels: Sequence[float]
     ) -> Tensor:
-        """(B, F, C, h, w) finished latents."""
-        memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, self._yaws(states, rows))
-        told = self._told(states, rows)
+        """(B, F, C, h, w) finished latents. The first pass also leaves the chunk before in the memory."""
+        told, yaws = self._told(states, rows), self._yaws(states, rows)
+        if self.config.sink:  # which stand elsewhere for every chunk
+            self._remember(states)
 
         def velocity(x: Tensor, sigma: float) -> Tensor:
-            level = torch.full(x.shape[:2], sigma, device=self.device)
-            return self.dit(x, shown, level, told, memory)
+            return self._pass(states, x, shown, torch.full(x.shape[:2], sigma, device=self.device), told, yaws)
 
         return unit_cells(denoise(velocity, noise, levels))
 
-    def _commit(self, states: Sequence[DiTState], latents: Tensor, rows: Tensor, shown: Tensor) -> None:
-        """One pass over the finished chunk leaves its keys and values in the caches; the streams move on."""
+    def _pass(
+        self, states: Sequence[DiTState], x: Tensor, shown: Tensor, sigma: Tensor, told: Tensor, yaws: Tensor
+    ) -> Tensor:
+        """(B, F, C, h, w) velocity of a chunk of every stream, and the chunks before it, if pending, remembered."""
+        pending = [s.pending for s in states if s.pending]
+        if pending:
+            clean = torch.full_like(sigma, self.config.context_sigma)
+            x, shown, told, yaws = (
+                torch.cat([torch.stack([getattr(p, name) for p in pending]), now], 1)
+                for name, now in (("latents", x), ("shown", shown), ("told", told), ("yaws", yaws))
+            )
+            sigma = torch.cat([clean, sigma], 1)
+        memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, yaws)
+        velocity: Tensor = self.dit(x, shown, sigma, told, memory)
+        self._remembered(states)
+        return velocity[:, -self.spec.chunk :]
+
+    def _remember(self, states: Sequence[DiTState]) -> None:
+        """Leave pending chunks in the memory, in a pass of their own."""
+        pending = [s.pending for s in states if s.pending]
+        if not pending:
+            return
+        x, shown, told, yaws = (
+            torch.stack([getattr(p, name) for p in pending]) for name in ("latents", "shown", "told", "yaws")
+        )
+        memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, yaws)
+        sigma = torch.full(x.shape[:2], self.config.context_sigma, device=self.device)
+        self.dit.commit(x, shown, sigma, told, memory)
+        self._remembered(states)
+
+    @staticmethod
+    def _remembered(states: Sequence[DiTState]) -> None:
+        """Pending chunks are in the memory."""
+        for state in states:
+            if state.pending:
+                state.cache.advance(state.pending.yaws.tolist())
+                state.pending = None
+
+    def _finish(self, states: Sequence[DiTState], latents: Tensor, rows: Tensor, shown: Tensor) -> None:
+        """The streams move on behind a finished chunk (B, F, C, h, w)."""
         sigma = self.config.context_sigma
         kept = latents
         if sigma:  # the memory is as noisy as it was in training, with noise that belongs to the frame
             kept = (1.0 - sigma) * latents + sigma * self._noise(states, purpose=1)
-        yaws = self._yaws(states, rows)
-        memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, yaws)
-        level = torch.full(kept.shape[:2], sigma, device=self.device)
-        told = self._told(states, rows)
-        self.dit.commit(kept, shown, level, told, memory)
+        yaws, told = self._yaws(states, rows), self._told(states, rows)
         for b, state in enumerate(states):
-            state.cache.advance(yaws[b].tolist())
+            state.pending = Pending(kept[b], shown[b], told[b], yaws[b])
             state.yaw = float(yaws[b, -1])
             state.past, state.recent = self._followed(state, kept[b]), told[b, -1]
             state.frame += self.spec.chunk

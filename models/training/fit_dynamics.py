@@ -45,6 +45,7 @@ def dit_config(recipe: Recipe) -> DiTConfig:
         width=r.width,
         layers=r.layers,
         heads=r.heads,
+        patch=r.patch,
         history=r.history,
         moves=recipe.motion is not None,
         recalls=r.keyframes > 0,

@@ -80,6 +80,7 @@ class DynamicsRecipe(FitRecipe):
     width: int
     layers: int
     heads: int
+    patch: int = 1  # latent cells that a token spans, each way
     window: int  # frames that the cache remembers
     sink: int  # first frames that it never forgets
     sigmas: tuple[float, ...]  # noise levels of the sampler, from 1 to 0

@@ -165,8 +165,11 @@ class DoomSimulator:
     def __init__(self, height: int, width: int) -> None:
         import vizdoom
 
-        if (height * 2, width * 2) != (256, 320):
-            raise ValueError(f"expected 128x160 pictures (half of the engine's 256x320), got {height}x{width}")
+        resolution = getattr(vizdoom.ScreenResolution, f"RES_{2 * width}X{2 * height}", None)
+        if resolution is None:
+            raise ValueError(
+                f"expected pictures of half a size that the engine draws, such as 160x256, got {height}x{width}"
+            )
         game = vizdoom.DoomGame()
         game.load_config(os.path.join(vizdoom.scenarios_path, "my_way_home.cfg"))
         game.set_available_buttons(
@@ -182,7 +185,7 @@ class DoomSimulator:
         game.set_available_game_variables(
             [variable.POSITION_X, variable.POSITION_Y, variable.POSITION_Z, variable.ANGLE]
         )
-        game.set_screen_resolution(vizdoom.ScreenResolution.RES_320X256)
+        game.set_screen_resolution(resolution)
         game.set_screen_format(vizdoom.ScreenFormat.RGB24)
         game.set_mode(vizdoom.Mode.PLAYER)
         game.set_doom_config_path(os.path.join(tempfile.gettempdir(), "worldloom-vizdoom.ini"))  # or it litters the cwd

@@ -121,8 +121,9 @@ def full_velocity(
 @pytest.mark.parametrize("fov", [0.0, 90.0])
 @pytest.mark.parametrize("sink_chunks", [0, 1])
 @pytest.mark.parametrize("chunk", [1, 3])
-def test_cached_equals_full_across_evictions(chunk: int, sink_chunks: int, fov: float) -> None:
-    dit = tiny_dit(fov)
+@pytest.mark.parametrize("patch", [1, 2])
+def test_cached_equals_full_across_evictions(patch: int, chunk: int, sink_chunks: int, fov: float) -> None:
+    dit = tiny_dit(fov, columns=4, patch=patch)
     film = Film.random(dit, chunk * (sink_chunks + WINDOW_CHUNKS + 5))  # at least three evictions
     noisy = torch.randn(film.latents[:, :chunk].shape, generator=torch.Generator().manual_seed(5))
     index = list(range(film.latents.shape[1]))
@@ -149,6 +150,19 @@ def test_cached_equals_full_at_frame_one_million(chunk: int, sink_chunks: int) -
         for at in range(sink + settled, len(index), chunk):
             want = full_velocity(dit, film, chunk, sink, noisy, index, at)
             torch.testing.assert_close(cached[at // chunk], want, atol=CLOSE, rtol=CLOSE)
+
+
+def test_several_chunks_at_once_are_refused_beside_sinks() -> None:
+    config = tiny_dit().config
+    shape = CacheConfig(config.layers, config.heads, config.width // config.heads, config.tokens, 1, 2, sink=1)
+    cache = KVCache.allocate(shape, torch.device("cpu"), torch.float32)
+    with pytest.raises(ValueError, match="one chunk at a time"):
+        CachedMemory.of([cache], config.rope, torch.zeros(1, 2, dtype=torch.float64))
+
+
+def test_a_patch_spans_whole_cells() -> None:
+    with pytest.raises(ValueError, match="multiples of the patch"):
+        tiny_dit(patch=2)
 
 
 @pytest.mark.parametrize("chunk", [1, 3])

@@ -77,8 +77,8 @@ class TestCache:
         cache = KVCache.allocate(CacheConfig(1, 1, 8, 1, 1, 3, 2), torch.device("cpu"), torch.float32)
         slots, filled = [], []
         for k in range(12):
-            slots.append(cache.slot)
-            filled.append(cache.filled)
+            slots.append(cache.slot())
+            filled.append(cache.filled())
             cache.write(0, torch.full((1, 1, 8), float(k)), torch.zeros(1, 1, 8), torch.zeros(1, 1, 8))
             cache.advance([0.0])
         assert slots == [0, 1, 2, 3, 4, 5, 2, 3, 4, 5, 2, 3]

@@ -43,13 +43,31 @@ def test_fewer_denoising_steps_are_fewer_passes_of_the_network(monkeypatch: pyte
     forward = world.dit.forward
 
     def watched(x: torch.Tensor, past: torch.Tensor, sigma: torch.Tensor, *rest: object, **more: object) -> object:
-        levels.append(float(sigma.flatten()[0]))
+        levels.append(float(sigma[0, -1]))  # of the new chunk; the one before may be beside it
         return forward(x, past, sigma, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(world.dit, "forward", watched)
     one, two = world.step([state], rows, steps=1), world.step([twin], rows)
     assert levels == [1.0, 1.0, 0.5]
     assert not np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_remembering_beside_the_next_chunk_equals_a_pass_of_its_own(chunk: int, moves: bool) -> None:
+    if moves and chunk > 1:
+        pytest.skip("worlds that move their pictures make one frame at a time")
+    world = tiny_world(chunk, azimuth="turn", moves=moves)
+    beside, apart = world.start(seed=1), world.start(seed=1)
+    for k in range(6):  # beyond the window, where the new chunk takes the oldest one's slot
+        rows = random_actions(world.spec, k)
+        with torch.inference_mode():
+            world._remember([apart])
+        assert beside.pending and not apart.pending
+        world.step([beside], rows)
+        world.step([apart], rows)
+        torch.testing.assert_close(beside.past, apart.past, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(beside.cache.keys, apart.cache.keys, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("steps", [(0, 2), (2, 1), (1, 3)])

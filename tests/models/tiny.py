@@ -33,16 +33,20 @@ def randomise(module: nn.Module, seed: int, scale: float = 0.25) -> None:
             parameter.copy_(mean + torch.randn(parameter.shape, generator=generator) * max(scale, fan**-0.5))
 
 
-def tiny_dit(fov: float = 0.0, *, recalls: bool = False, moves: bool = False) -> CausalDiT:
+def tiny_dit(
+    fov: float = 0.0, *, recalls: bool = False, moves: bool = False, rows: int = 2, columns: int = 3, patch: int = 1
+) -> CausalDiT:
     dit = CausalDiT(
         DiTConfig(
             channels=4,
-            rows=2,
-            columns=3,
+            rows=rows,
+            columns=columns,
             actions=3,
             width=32,
             layers=2,
             heads=2,
+            patch=patch,
+            stem=16,
             moves=moves,
             recalls=recalls,
             fov=fov,
