@@ -63,7 +63,8 @@ def test_remembering_beside_the_next_chunk_equals_a_pass_of_its_own(chunk: int, 
         rows = random_actions(world.spec, k)
         with torch.inference_mode():
             world._remember([apart])
-        assert beside.pending and not apart.pending
+        assert beside.pending
+        assert not apart.pending
         world.step([beside], rows)
         world.step([apart], rows)
         torch.testing.assert_close(beside.past, apart.past, atol=1e-5, rtol=1e-5)
