@@ -47,7 +47,7 @@ class DiTConfig:
     heads: int = 4
     ffn: int = 3  # feed-forward width over `width`
     patch: int = 1  # latent cells that a token spans, each way
-    stem: int = 128  # features of a cell on its way into a token and out of it, where tokens span several
+    stem: int = 96  # features of a cell on its way into a token and out of it, where tokens span several
     history: int = 1  # action rows that a frame is told: the one that leads to it and those before it
     moves: bool = False  # the last frame is shown as its camera's motion leaves it, beside itself (see view.py)
     recalls: bool = False  # a frame is also shown the keyframe nearest to the one before it (see keyframes.py)
@@ -160,7 +160,9 @@ class CausalDiT(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor, past: Tensor, sigma: Tensor, actions: Tensor, memory: Memory) -> Tensor:
+    def forward(
+        self, x: Tensor, past: Tensor, sigma: Tensor, actions: Tensor, memory: Memory, finished: int = 0
+    ) -> Tensor:
         """Velocity of every frame.
 
         Args:
@@ -171,13 +173,16 @@ class CausalDiT(nn.Module):
             sigma: (B, F) noise level of each frame, 0 clean to 1 pure noise.
             actions: (B, F, history, A) the action that leads to each frame and those before it, newest first.
             memory: what attention may look at.
+            finished: first frames that are here for the memory's sake, and whose velocity nobody wants.
 
         Returns:
-            (B, F, C, h, w) velocity: noise minus picture, float32.
+            (B, F - finished, C, h, w) velocity: noise minus picture, float32.
         """
         h, condition, modulation, features = self._enter(x, past, sigma, actions)
         for layer, block in enumerate(self.blocks):
             h = block(h, modulation, layer, memory)
+        h, condition, x, past, sigma = (t[:, finished:] for t in (h, condition, x, past, sigma))
+        features = None if features is None else features[:, finished:]
         shift, scale = self.final(condition).unsqueeze(2).chunk(2, -1)
         y = self._leave(_norm(h, scale, shift), features).reshape(x.shape).float()
         of_x, of_previous, of_y, _ = precondition(sigma, self.change)
@@ -196,12 +201,13 @@ class CausalDiT(nn.Module):
     def _enter(
         self, x: Tensor, past: Tensor, sigma: Tensor, actions: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Tokens (B, F, N, D), condition (B, F, D), modulation (B, F, 6, D), and features for the way out."""
+        """Tokens (B, F, N, D), condition (B, F, D), modulation (B, F, 6, D), features (B, F, ...) for the way out."""
         last, before, *recalled = past.unbind(2)
         motion = (last - before) / self.change.float()  # about as large as what it will be added to
         apart = [(keyframe - last) / (APART * self.change.float()) for keyframe in recalled]
         cells = torch.cat([x, last, motion, *apart], 2).flatten(0, 1).to(self.place.dtype)  # (B * F, 3C or 4C, h, w)
         tokens, features = self.patches.tokens(cells) if self.patches else (self.enter(cells), None)
+        features = None if features is None else features.view(*x.shape[:2], -1, *x.shape[-2:])
         tokens = tokens.unflatten(0, x.shape[:2]).flatten(3).transpose(2, 3)
         condition = F.silu(self.time(waves(sigma).to(cells.dtype)) + self.action(actions.flatten(2).to(cells.dtype)))
         modulation = self.modulate(condition).unflatten(-1, (6, -1))
@@ -211,7 +217,9 @@ class CausalDiT(nn.Module):
         """Tokens (B, F, N, D) -> (B * F, C, h * w or h, w) cells."""
         flat, rope = tokens.flatten(0, 1), self.config.rope
         if self.patches and features is not None:
-            return self.patches.cells(flat.transpose(1, 2).reshape(len(flat), -1, rope.rows, rope.columns), features)
+            return self.patches.cells(
+                flat.transpose(1, 2).reshape(len(flat), -1, rope.rows, rope.columns), features.flatten(0, 1)
+            )
         return self.leave(flat).transpose(1, 2)
 
 

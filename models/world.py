@@ -192,9 +192,9 @@ class DiTWorld:
             )
             sigma = torch.cat([clean, sigma], 1)
         memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, yaws)
-        velocity: Tensor = self.dit(x, shown, sigma, told, memory)
+        velocity: Tensor = self.dit(x, shown, sigma, told, memory, finished=x.shape[1] - self.spec.chunk)
         self._remembered(states)
-        return velocity[:, -self.spec.chunk :]
+        return velocity
 
     def _remember(self, states: Sequence[DiTState]) -> None:
         """Leave pending chunks in the memory, in a pass of their own."""
