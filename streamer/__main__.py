@@ -175,13 +175,14 @@ def evaluate(
     import torch
 
     from worldloom.models.training.evaluate import evaluate as measure
-    from worldloom.models.training.versus import compare
 
     if (against is None) != (ab is None):
         raise _refuse("--against and --ab belong together: what to compare with, and where the page goes")
     torch.set_num_threads(os.cpu_count() or 1)  # nothing else runs beside it
     try:
         if against is not None and ab is not None:
+            from worldloom.models.training.versus import compare
+
             print(compare(name, against, ab, folder=folder))
             return
         metrics: dict[str, Any] = measure(name, folder=folder, quick=quick, report=report)

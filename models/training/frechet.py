@@ -29,7 +29,12 @@ def frechet(
         dreamed: (N, T, F) features of dreams.
         real: (N, T, F) features of the recorded frames beside them.
         other: (M, T, F) features of recorded clips from other places.
+
+    Raises:
+        ValueError: one clip has no spread.
     """
+    if min(len(dreamed), len(other)) < 2:
+        raise ValueError(f"expected at least two clips on each side, got {len(dreamed)} and {len(other)}")
     result: dict[str, dict[str, float]] = {"frechet": {}, "frechet_floor": {}}
     for length in LENGTHS:
         stacks = length - STACK + 1

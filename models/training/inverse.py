@@ -37,6 +37,9 @@ GRID = 8
 FIELDS = 2 * (STACK - 1) + 1
 """Planes of a stack: the flow right and down between its frames, and the thumbnail."""
 
+PART = 200
+"""Frames that are looked at together in training: their flow at full size fits a small machine."""
+
 FEATURES = 32
 """Numbers that the network keeps of a stack before it answers."""
 
@@ -170,4 +173,4 @@ def open_inverse(path: Path, clips: Clips, actions: ActionSpec, config: InverseC
 
 def _parts(frames: int) -> Iterator[NDArray[np.int64]]:
     """0, 1, ... in parts whose pictures fit a small machine."""
-    yield from np.array_split(np.arange(frames), max(1, frames // 200))
+    yield from np.array_split(np.arange(frames), max(1, frames // PART))
