@@ -169,6 +169,7 @@ def evaluate(
     report: Annotated[Path | None, typer.Option(help="a folder: write one page of tables, curves and clips")] = None,
     against: Annotated[str | None, typer.Option(help="compare blind with this world, file or NAME@STEPS")] = None,
     ab: Annotated[Path | None, typer.Option(help="the folder of that comparison's page")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; fewer where something else runs too")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a world on episodes that its training has not seen; or show it blind beside another."""
@@ -178,7 +179,7 @@ def evaluate(
 
     if (against is None) != (ab is None):
         raise _refuse("--against and --ab belong together: what to compare with, and where the page goes")
-    torch.set_num_threads(os.cpu_count() or 1)  # nothing else runs beside it
+    torch.set_num_threads(threads or os.cpu_count() or 1)  # by default nothing else runs beside it
     try:
         if against is not None and ab is not None:
             from worldloom.models.training.versus import compare

@@ -33,8 +33,8 @@ from .versus_page import render
 CLIPS = 12
 """Pairs on a page: a person looks at them in five minutes."""
 
-LENGTH = 96
-"""Dreamed frames of a clip, where episodes are long enough."""
+LENGTHS = (96, 64, 32)
+"""Dreamed frames of a clip: the first of these for which the episodes are long enough."""
 
 GAP = 8
 """Black pixels between the sides."""
@@ -103,7 +103,7 @@ def write_versus(sides: tuple[Side, Side], clips: Clips, out: Path, count: int) 
     """Dream both sides, shuffle them, write the page and the key."""
     spec = sides[0].world.spec
     known = max(context_frames(side.world) for side in sides)
-    length = LENGTH if len(clips.windows(known + LENGTH)) else LENGTH // 3
+    length = next((n for n in LENGTHS if len(clips.windows(known + n)) >= count), LENGTHS[-1])
     starts = spread(clips.windows(known + length), count)
     dreams = [dream_side(side, clips, starts + known, length) for side in sides]
     swapped = swaps(*dreams)

@@ -30,7 +30,7 @@ def test_turning_is_read_from_frames_that_it_never_saw(toy_recipe: Recipe, recor
     assert features.shape == (1, 90 - STACK + 1, FEATURES)
     true = held.leading[start + STACK // 2 : start + STACK // 2 + rows.shape[1]]
     error, still = np.abs(rows[0, :, 4] - true[:, 4]).mean(), np.abs(true[:, 4]).mean()
-    assert error < 0.5 * still
+    assert error < 0.75 * still  # not less: a step aside looks like a turn of two degrees
     # One frame off, and the same answers are worse: the alignment is that of `leading`.
     late = held.leading[start + STACK // 2 + 1 : start + STACK // 2 + 1 + rows.shape[1]]
     assert error < np.abs(rows[0, :, 4] - late[:, 4]).mean()
