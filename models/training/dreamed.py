@@ -5,6 +5,7 @@ Knows where the clips begin and which recorded frames lie beside them; measures 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,17 +44,16 @@ class Dreamed:
         """(N, H, W, 3) the recorded frames beside the n-th dreamed ones, from 1; 0: the last that the dream knew."""
         return self.clips.take(self.starts + self.known + n - 1)
 
-    def real(self) -> Pictures:
-        """(N, T, H, W, 3) all recorded frames beside the dreamed ones."""
-        return self.clips.take(self.span.ravel()).reshape(self.made.shape)
+    def real(self) -> Iterator[Pictures]:
+        """Clip by clip (T, H, W, 3), the recorded frames beside the dreamed ones."""
+        return map(self.clips.take, self.span)
 
-    def between(self) -> Pictures:
-        """(M, T, H, W, 3) recorded clips that begin half way from one start to the next, for comparison."""
+    def between(self) -> Iterator[Pictures]:
+        """Clip by clip (T, H, W, 3), recordings that begin half way from one start to the next, for comparison."""
         length = self.known + self.made.shape[1]
         middles = (self.starts[:-1] + self.starts[1:]) // 2
         middles = middles[np.isin(middles, self.clips.windows(length))]
-        span = middles[:, None] + self.known + np.arange(self.made.shape[1])
-        return self.clips.take(span.ravel()).reshape(-1, *self.made.shape[1:])
+        return map(self.clips.take, middles[:, None] + self.known + np.arange(self.made.shape[1]))
 
 
 def dream_clips(world: DiTWorld, clips: Clips, count: int, length: int, batch: int) -> Dreamed:

@@ -1,7 +1,7 @@
 """Frechet distance between sets of clips, in the features of a network that was trained on real frames.
 
 As FVD (arXiv 1812.01717) is, but in its own domain: a clip is the mean and the standard deviation over time of what the
-inverse dynamics keep of each six frames, 64 numbers, each divided by its deviation over recorded clips. Then
+inverse dynamics keep of each six frames, 64 numbers, in units of their deviation over training frames. Then
 
     distance = |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))
 
@@ -39,9 +39,8 @@ def frechet(
     for length in LENGTHS:
         stacks = length - STACK + 1
         against = pooled(other[:, :stacks])
-        scale = np.maximum(against.std(0), 1e-6)
         for key, features in (("frechet", dreamed), ("frechet_floor", real)):
-            result[key][str(length)] = distance(pooled(features[:, :stacks]) / scale, against / scale)
+            result[key][str(length)] = distance(pooled(features[:, :stacks]), against)
     return result
 
 

@@ -9,7 +9,7 @@ Its inner features are also what clips are compared by; see frechet.py. Knows re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,6 +36,9 @@ GRID = 8
 
 FIELDS = 2 * (STACK - 1) + 1
 """Planes of a stack: the flow right and down between its frames, and the thumbnail."""
+
+SPREAD = 2_000
+"""Stacks of recordings over which the spread of features is measured."""
 
 PART = 200
 """Frames that are looked at together in training: their flow at full size fits a small machine."""
@@ -97,6 +100,7 @@ class Inverse(nn.Module):
         )  # fmt: skip
         self.answer = nn.Linear(FEATURES, len(actions.columns))
         self.scale = nn.Buffer(torch.from_numpy(np.maximum(np.abs(actions.low), np.abs(actions.high))))
+        self.spread = nn.Buffer(torch.ones(FEATURES))  # deviation of each feature over training frames
 
     def forward(self, stacks: Tensor) -> tuple[Tensor, Tensor]:
         """(B, FIELDS, H/8, W/8) -> features (B, FEATURES); logits of buttons and scaled axes (B, A)."""
@@ -110,9 +114,15 @@ class Inverse(nn.Module):
         loss = F.smooth_l1_loss(said[:, n:], wanted[:, n:], beta=0.1) if n < said.shape[1] else said.sum() * 0.0
         return loss + F.binary_cross_entropy_with_logits(said[:, :n], wanted[:, :n]) if n else loss
 
+    @torch.no_grad()
+    def measure(self, stacks: Tensor) -> None:
+        """Set `spread` from stacks of recordings; features that hardly ever change are not blown up to the others."""
+        spread = self(stacks)[0].std(0)
+        self.spread.copy_(spread.clamp_min(max(0.1 * float(spread.median()), 1e-6)))
+
     @torch.inference_mode()
-    def read(self, clips: Pictures) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(B, T, H, W, 3) -> features (B, T - 5, FEATURES) and action rows (B, T - 5, A) in their units.
+    def read(self, clips: Iterable[Pictures]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """B clips (T, H, W, 3) -> features (B, T - 5, FEATURES) of unit spread, and action rows (B, T - 5, A) in their units.
 
         Row t is what led from frame t + 2 to frame t + 3.
         """
@@ -121,7 +131,7 @@ class Inverse(nn.Module):
             moved, seen = coarse(clip)
             inner, said = self(stacks(moved, seen, torch.arange(len(clip) - STACK + 1)))
             said[:, : self.buttons] = said[:, : self.buttons].sigmoid()
-            features.append(inner.numpy())
+            features.append((inner / self.spread).numpy())
             rows.append((said * self.scale).numpy())
         return np.stack(features), np.stack(rows)
 
@@ -161,7 +171,9 @@ def fit_inverse(clips: Clips, actions: ActionSpec, config: InverseConfig) -> Inv
             chosen = starts[torch.randint(0, len(starts), (config.batch,))]
             return network.loss(stacks(moved, seen, chosen), rows[chosen + STACK // 2])
 
-        return fit_reader("inverse dynamics", network, loss, config.steps, config.lr)
+        fit_reader("inverse dynamics", network, loss, config.steps, config.lr)
+        network.measure(stacks(moved, seen, starts[:: max(1, len(starts) // SPREAD)]))
+        return network
 
 
 def open_inverse(path: Path, clips: Clips, actions: ActionSpec, config: InverseConfig) -> Inverse:

@@ -67,7 +67,7 @@ def scripts_of(recipe: Recipe) -> dict[str, Play]:
         found["around"] = around
         if {"forward", "back"} <= set(actions.buttons):
             found["back"] = back
-    if recipe.data.simulator == "doom":
+    if recipe.data.simulator.startswith("doom"):
         found["wall"] = wall
     if recipe.data.simulator == "arm":
         found["attempts"] = attempt
@@ -142,10 +142,10 @@ def back(simulator: Simulator, recipe: Recipe, rng: np.random.Generator, number:
     rest = [_row(recipe, {})] * PAUSE
     there = [_row(recipe, {"forward": 1.0})] * STEPS + rest
     clip = _settled(simulator, recipe, rng, there + [_row(recipe, {"back": 1.0})] * STEPS + rest)
-    if clip is None or recipe.data.simulator != "doom":
+    if clip is None or not recipe.data.simulator.startswith("doom"):
         return clip
     first, far, last = (clip[REST + k][2][:2] for k in (0, len(there), -1 - REST))
-    return clip if np.hypot(*(far - first)) > 60.0 and np.hypot(*(last - first)) < 8.0 else None
+    return clip if np.hypot(*(far - first)) > 60.0 and np.hypot(*(last - first)) < 2.0 else None
 
 
 def wall(simulator: Simulator, recipe: Recipe, rng: np.random.Generator, number: int) -> list[Recorded] | None:

@@ -6,6 +6,8 @@ change between neighbouring frames at such a seam over the mean change elsewhere
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,7 +33,7 @@ def seam_flicker(dreamed: Dreamed, chunk: int, window: int) -> dict[str, float]:
     """The ratio for dreams and, as its floor, for the recorded frames beside them."""
     at = seams(dreamed.made.shape[1], dreamed.known, chunk, window)
 
-    def ratio(clips: Pictures) -> float:
+    def ratio(clips: Iterable[Pictures]) -> float:
         changes = np.stack([change(clip[1:], clip[:-1]) for clip in clips])
         return float(changes[:, at].mean() / max(changes[:, ~at].mean(), 1e-9))
 

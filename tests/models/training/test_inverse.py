@@ -46,6 +46,16 @@ def test_a_stack_holds_its_own_flow_and_its_middle(recordings: Path) -> None:
     np.testing.assert_array_equal(stack[-1], seen[5])
 
 
+def test_features_have_unit_spread_over_the_recordings(toy_recipe: Recipe, recordings: Path) -> None:
+    train = Clips.open(recordings / "data" / "train")
+    network = fit_inverse(train, toy_recipe.spec.actions, InverseConfig(seed=0, steps=20, batch=16))
+    features, _ = network.read([train.take(np.arange(100)), train.take(np.arange(100, 200))])
+    spread = features.reshape(-1, FEATURES).std(0)
+    assert np.median(spread) == pytest.approx(1.0, abs=0.3)
+    assert spread.max() < 3.0  # those that hardly change are not blown up
+    assert network.spread.min() > 0.0
+
+
 def test_it_is_trained_once_and_again_when_the_recipe_changes(
     toy_recipe: Recipe, recordings: Path, tmp_path: Path
 ) -> None:

@@ -68,7 +68,7 @@ def test_worlds_that_differ_in_actions_or_pictures_are_refused(sides: tuple[Side
     check(one, other)
     for change in ({"width": 32}, {"actions": replace(one.world.spec.actions, buttons=(), keys={})}):
         odd = Side("odd", cast(DiTWorld, Oracle.__new__(Oracle)), None)
-        odd.world.spec = replace(one.world.spec, **change)  # type: ignore[arg-type]
+        odd.world.spec = replace(one.world.spec, **change)
         with pytest.raises(ValueError, match="same"):
             check(one, odd)
 
