@@ -122,7 +122,7 @@ class Inverse(nn.Module):
 
     @torch.inference_mode()
     def read(self, clips: Iterable[Pictures]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """B clips (T, H, W, 3) -> features (B, T - 5, FEATURES) of unit spread, and action rows (B, T - 5, A) in their units.
+        """B clips (T, H, W, 3) -> features (B, T - 5, FEATURES) of unit spread, actions (B, T - 5, A) in their units.
 
         Row t is what led from frame t + 2 to frame t + 3.
         """
