@@ -18,7 +18,7 @@ from .recipe import Recipe
 from .report import write_report
 
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Pictures", ("autoencoder_", "next_frame", "copy_last_")),
+    ("Pictures", ("autoencoder_", "next_frame", "copy_last_", "context_")),
     ("Rollouts", ("rollout_",)),
     ("Control", ("controllability_", "direction_", "key_", "look_error_", "speed_ratio")),
     ("Places", ("look_around_", "there_and_back_", "wall_")),

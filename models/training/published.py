@@ -40,7 +40,7 @@ PUBLISHED = (
         "DIAMOND",
         "mean human-normalised score, Atari 100k",
         "1.46",
-        "agents trained in the dream; no figure of PSNR or of action following is published for its dream",
+        "agents trained in the dream; we found no PSNR and no action following of the dream itself",
         "arXiv 2405.12399",
     ),
     Published(
@@ -55,7 +55,7 @@ PUBLISHED = (
         "frames a second; time of a chunk",
         "72.1; 168.2 ms",
         "352x640, 12 frames a chunk, one H20, decoding left out; the repository defines its measures of control"
-        " (462 clips of a constant action, 1,000 of recorded ones) but prints no results of them",
+        " (462 clips of a constant action, 1,000 of recorded ones) and prints no results of them",
         "README of asdfo123/ForgeWM; arXiv 2608.14022",
     ),
     Published(
