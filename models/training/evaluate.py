@@ -233,11 +233,21 @@ def record_missing(recipe: Recipe, folder: Path, counts: Counts) -> None:
     if find_spec("cv2") is None:
         raise RuntimeError("evaluation measures optical flow and needs OpenCV: pip install 'worldloom[train]'")
     frames = max(counts.reader_frames, PROBE_FRAMES if recipe.data.simulator == "arm" else 0)
+    record(recipe, folder, frames, scripts=True)
+
+
+def record(recipe: Recipe, folder: Path, frames: int, *, scripts: bool) -> None:
+    """Record what is missing of the held-out episodes, the battery, so many training frames and the scripts.
+
+    Raises:
+        RuntimeError: the engine is not installed.
+    """
     whole = -(-frames // SHARD) * SHARD  # a shard that is cut short would be missed by a training later on
     data = replace(recipe.data, frames=min(whole, recipe.data.frames))
     try:
         collect(replace(recipe, data=data), folder / "data")
-        record_scripts(recipe, folder / "data")
+        if scripts:
+            record_scripts(recipe, folder / "data")
     except ImportError as error:
         raise RuntimeError(
             f"recordings of {recipe.spec.name!r} are missing in {folder / 'data'}, and recording them needs the engine:"

@@ -22,9 +22,8 @@ from ..spec import Image
 from ..weights import load_world
 from ..world import DiTWorld
 from .clips import Clips
-from .collect import collect
 from .dream import context_frames, dream, scenes_at, spread
-from .evaluate import open_world
+from .evaluate import open_world, record
 from .metrics import Pictures
 from .recipe import Recipe, load_recipe
 from .report import action_text, label, write_video
@@ -61,13 +60,13 @@ def compare(name: str, against: str, out: Path, *, folder: Path | None = None, c
 
     Raises:
         ValueError: no such recipe or weights, or the two do not fit together.
+        RuntimeError: recordings are missing, and the engine to make them.
     """
     recipe = load_recipe(_split(name)[0])
     folder = folder or Path("runs") / recipe.spec.name
     sides = open_side(name, recipe, folder), open_side(against, recipe, folder)
     check(*sides)
-    if not (folder / "data" / "holdout").exists():
-        collect(recipe, folder / "data")
+    record(recipe, folder, 0, scripts=False)
     return write_versus(sides, Clips.open(folder / "data" / "holdout"), out, clips)
 
 

@@ -10,12 +10,18 @@ from typing import cast
 import av
 import numpy as np
 import pytest
+import torch
 
+from worldloom.models.autoencoder import Autoencoder
+from worldloom.models.dit import CausalDiT
 from worldloom.models.training.clips import Clips
+from worldloom.models.training.fit_autoencoder import autoencoder_config
+from worldloom.models.training.fit_dynamics import dit_config
 from worldloom.models.training.recipe import Recipe
 from worldloom.models.training.report import STRIP
 from worldloom.models.training.versus import CLIPS, Side, check, compare, open_side, swaps, write_versus
-from worldloom.models.world import DiTWorld
+from worldloom.models.weights import save_world
+from worldloom.models.world import DiTWorld, DreamConfig
 
 from .oracle import Oracle
 
@@ -71,6 +77,19 @@ def test_worlds_that_differ_in_actions_or_pictures_are_refused(sides: tuple[Side
         odd.world.spec = replace(one.world.spec, **change)
         with pytest.raises(ValueError, match="same"):
             check(one, odd)
+
+
+def test_a_file_against_the_weights_of_a_run(toy_recipe: Recipe, recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(recordings / "data")
+    for seed, name in ((0, "toy-dream"), (1, "other")):
+        torch.manual_seed(seed)
+        dit, autoencoder = CausalDiT(dit_config(toy_recipe)), Autoencoder(autoencoder_config(toy_recipe))
+        config = DreamConfig((1.0, 0.5, 0.0), 0.1, toy_recipe.dynamics.window, azimuth="turn")
+        save_world(tmp_path / f"{name}.safetensors", DiTWorld(toy_recipe.spec, dit, autoencoder, config), {})
+    page = compare("toy", str(tmp_path / "other.safetensors"), tmp_path / "ab", folder=tmp_path, clips=2)
+    assert len(videos(page.read_text())) == 2
+    key = json.loads((tmp_path / "ab" / "key.json").read_text())
+    assert (key["a"], key["b"]) == ("toy", str(tmp_path / "other.safetensors"))
 
 
 def test_what_cannot_be_opened_is_said(toy_recipe: Recipe, tmp_path: Path) -> None:
