@@ -145,7 +145,7 @@ def back(simulator: Simulator, recipe: Recipe, rng: np.random.Generator, number:
     if clip is None or not recipe.data.simulator.startswith("doom"):
         return clip
     first, far, last = (clip[REST + k][2][:2] for k in (0, len(there), -1 - REST))
-    return clip if np.hypot(*(far - first)) > 60.0 and np.hypot(*(last - first)) < 8.0 else None
+    return clip if np.hypot(*(far - first)) > 60.0 and np.hypot(*(last - first)) < 2.0 else None
 
 
 def wall(simulator: Simulator, recipe: Recipe, rng: np.random.Generator, number: int) -> list[Recorded] | None:

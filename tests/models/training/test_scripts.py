@@ -115,7 +115,7 @@ for name in ("around", "back", "wall"):
     shard = scripts.play_script(simulator, recipe, name)
     poses = shard.poses.reshape(2, -1, 4)
     first, last = poses[:, scripts.REST], poses[:, -1]
-    assert np.hypot(*(last - first)[:, :2].T).max() < 8.0, name
+    assert np.hypot(*(last - first)[:, :2].T).max() < 2.0, name
     turned = (last - first)[:, 3] % 360.0
     assert np.minimum(turned, 360.0 - turned).max() < 1.0, name
     if name == "wall":
