@@ -163,19 +163,30 @@ def train(
 
 @app.command(name="eval")
 def evaluate(
-    name: Annotated[str, typer.Argument(help="a world that ships, or a recipe")],
+    name: Annotated[str, typer.Argument(help="a world that ships, or a recipe; with --against also NAME@STEPS")],
     folder: Annotated[Path | None, typer.Option(help="of its recordings; runs/NAME by default")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="measure little, in half a minute")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="measure little, in a few minutes")] = False,
+    report: Annotated[Path | None, typer.Option(help="a folder: write one page of tables, curves and clips")] = None,
+    against: Annotated[str | None, typer.Option(help="compare blind with this world, file or NAME@STEPS")] = None,
+    ab: Annotated[Path | None, typer.Option(help="the folder of that comparison's page")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; fewer where something else runs too")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a world on episodes that its training has not seen."""
+    """Measure a world on episodes that its training has not seen; or show it blind beside another."""
     import torch
 
     from worldloom.models.training.evaluate import evaluate as measure
 
-    torch.set_num_threads(os.cpu_count() or 1)  # nothing else runs beside it
+    if (against is None) != (ab is None):
+        raise _refuse("--against and --ab belong together: what to compare with, and where the page goes")
+    torch.set_num_threads(threads or os.cpu_count() or 1)  # by default nothing else runs beside it
     try:
-        metrics: dict[str, Any] = measure(name, folder=folder, quick=quick)
+        if against is not None and ab is not None:
+            from worldloom.models.training.versus import compare
+
+            print(compare(name, against, ab, folder=folder))
+            return
+        metrics: dict[str, Any] = measure(name, folder=folder, quick=quick, report=report)
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         raise _refuse(str(error)) from error
     _report(metrics, as_json)

@@ -8,25 +8,30 @@ way that was asked; the world is right when it went further than the reader's id
   expansion about the centre (walk).
 - `HandReader`, for a camera that stands still: positions that a probe reads from the first and the last picture.
 
-The same reader on the real continuation is the ceiling. Knows pictures and names of directions; nothing of sampling.
+The same reader on the real continuation is the ceiling. Knows pictures and names of directions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..world import DiTWorld
 from .clips import Clips
 from .collect import CONTEXT, HELD
-from .metrics import Pictures, luma
+from .counts import Counts
+from .dream import context_frames, dream, reconstruct, scenes_at
+from .flow import Field, Flow, across, expansion
+from .intervals import interval
+from .metrics import Pictures
 from .probe import Probe, ProbeConfig, open_probe
 from .recipe import Recipe
+from .scripts import Played
 
 
 @dataclass(frozen=True)
@@ -93,20 +98,7 @@ def open_reader(recipe: Recipe, folder: Path) -> Reader:
     raise ValueError(f"expected directions out of {sorted(FLOWS)}, or x+ x- y+ y- z+ z-, got {names}")
 
 
-def across(flow: NDArray[np.float32]) -> float:
-    """Mean pixels to the right of a flow field (H, W, 2)."""
-    return float(flow[..., 0].mean())
-
-
-def expansion(flow: NDArray[np.float32]) -> float:
-    """Mean pixels outward of a flow field (H, W, 2), weighted by the distance from the centre (half a picture = 1)."""
-    height, width = flow.shape[:2]
-    x = (np.arange(width) + 0.5) / width * 2.0 - 1.0
-    y = (np.arange(height) + 0.5) / height * 2.0 - 1.0
-    return float((flow[..., 0] * x + flow[..., 1] * y[:, None]).mean())
-
-
-FLOWS: dict[str, tuple[Callable[[NDArray[np.float32]], float], float]] = {
+FLOWS: dict[str, tuple[Callable[[Field], float], float]] = {
     "turn right": (across, -1.0),  # the scene goes the other way
     "turn left": (across, 1.0),
     "strafe right": (across, -1.0),
@@ -118,30 +110,17 @@ FLOWS: dict[str, tuple[Callable[[NDArray[np.float32]], float], float]] = {
 
 
 class FlowReader:
-    """Dense inverse search flow (OpenCV, down to full resolution), summed over the frames of a clip.
-
-    Of the fields tried on real clips it is the one that reads the maze's walls right even nose to the wall, where
-    they are dim and repeat; Farneback's misreads one strafe in ten there.
-    """
+    """Optical flow, summed over the frames of a clip."""
 
     still = 1.0  # pixels over a whole clip; the least that a real clip moved is 2.7
 
     def __init__(self) -> None:
-        import cv2
-
-        self._field = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self._field.setFinestScale(0)
+        self._flow = Flow()
 
     def follow(self, direction: str, clips: Pictures) -> NDArray[np.float64]:
         """See `Reader`."""
         measure, sign = FLOWS[direction]
-        grey = luma(clips).round().astype(np.uint8)
-        return np.array([sign * sum(measure(self._flow(*pair)) for pair in pairwise(clip)) for clip in grey])
-
-    def _flow(self, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(H, W, 2) pixels right and down."""
-        field = np.zeros((*before.shape, 2), np.float32)
-        return np.asarray(self._field.calc(before, after, field), np.float32)
+        return np.array([sign * float(self._flow.along(clip, measure).sum()) for clip in clips])
 
 
 class HandReader:
@@ -160,9 +139,67 @@ class HandReader:
         return np.asarray(sign * moved[:, axis], np.float64)
 
 
+def directions(world: DiTWorld, recipe: Recipe, folder: Path, counts: Counts) -> dict[str, Any]:
+    """Direction accuracy of the world, and of the real engine under the same reader: the ceiling."""
+    clips = Clips.open(folder / "data" / "battery")
+    reader = open_reader(recipe, folder)
+    known = min(context_frames(world), CONTEXT // world.spec.chunk * world.spec.chunk)  # the very first has no action
+    went, true = {}, {}
+    for battery in batteries(recipe, clips, counts.starts):
+        truth = clips.take(battery.span.ravel()).reshape(*battery.span.shape, *clips.frame(0).shape)
+        scenes = scenes_at(world, clips, battery.begin + 1 - known, known)
+        made = np.stack(list(dream(world, scenes, clips.leading[battery.span[:, 1:]])), 1)
+        # A dream begins in its own look, or the reader would see the autoencoder's blur as motion.
+        made = np.concatenate([reconstruct(world, truth[:, 0])[:, None], made], 1)
+        went[battery.direction], true[battery.direction] = (reader.follow(battery.direction, c) for c in (made, truth))
+    right = {direction: amounts > reader.still for direction, amounts in went.items()}
+    amounts = {d: {"dream": float(np.median(went[d])), "real": float(np.median(true[d]))} for d in went}
+    return {
+        "direction_accuracy": accuracy(right),
+        "direction_accuracy_interval": intervals(right),
+        "direction_accuracy_real": accuracy({direction: amounts > reader.still for direction, amounts in true.items()}),
+        "direction_amount": amounts,
+        "direction_frames": HELD,
+        "speed_ratio": speed_ratios(went, true),
+    }
+
+
+def walking(recipe: Recipe, folder: Path, count: int) -> Played:
+    """The battery of `walk forward`, as clips to play."""
+    clips = Clips.open(folder / "data" / "battery")
+    battery = next(b for b in batteries(recipe, clips, count) if b.direction == "walk forward")
+    return Played(clips, battery.begin, HELD)
+
+
 def accuracy(right: dict[str, NDArray[np.bool_]]) -> dict[str, float]:
     """Share of clips that went the right way, by group of directions."""
+    return {group: float(answers.mean()) for group, answers in pooled(right).items()}
+
+
+def intervals(right: dict[str, NDArray[np.bool_]]) -> dict[str, list[float]]:
+    """Bootstrap 95 % interval of each `accuracy`, over clips."""
+    return {group: interval(answers) for group, answers in pooled(right).items()}
+
+
+def speed_ratios(dreamed: dict[str, NDArray[np.float64]], real: dict[str, NDArray[np.float64]]) -> dict[str, float]:
+    """How far dreams went the way that was asked over how far the engine went, by group; sums of medians.
+
+    Signed: a world that goes the wrong way is below zero, one that stands still at zero.
+    """
+
+    def far(amounts: dict[str, NDArray[np.float64]]) -> dict[str, float]:
+        groups: dict[str, float] = {}
+        for direction, values in amounts.items():
+            groups[group_of(direction)] = groups.get(group_of(direction), 0.0) + float(np.median(values))
+        return groups
+
+    went, true = far(dreamed), far(real)
+    return {group: went[group] / true[group] for group in went}
+
+
+def pooled(by_direction: dict[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.bool_]]:
+    """Values by group: opposite directions together."""
     groups: dict[str, list[NDArray[np.bool_]]] = {}
-    for direction, answers in right.items():
-        groups.setdefault(group_of(direction), []).append(answers)
-    return {group: float(np.concatenate(answers).mean()) for group, answers in groups.items()}
+    for direction, values in by_direction.items():
+        groups.setdefault(group_of(direction), []).append(values)
+    return {group: np.concatenate(values) for group, values in groups.items()}

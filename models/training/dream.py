@@ -51,7 +51,9 @@ def scenes_at(world: DiTWorld, clips: Clips, starts: NDArray[np.int64], frames: 
     return scenes
 
 
-def dream(world: DiTWorld, scenes: Sequence[StartScene], rows: Actions, seed: int = 0) -> Iterator[Pictures]:
+def dream(
+    world: DiTWorld, scenes: Sequence[StartScene], rows: Actions, seed: int = 0, steps: int | None = None
+) -> Iterator[Pictures]:
     """Streams from all scenes as one batch; yields (B, H, W, 3) for each frame after the scenes.
 
     Args:
@@ -59,6 +61,7 @@ def dream(world: DiTWorld, scenes: Sequence[StartScene], rows: Actions, seed: in
         scenes: B of them.
         rows: (B, T, A), the action that leads to each dreamed frame.
         seed: stream b dreams with seed + b.
+        steps: denoising steps; None: as many as the world takes by itself.
     """
     chunk, length = world.spec.chunk, rows.shape[1]
     states = [world.begin(scene, seed + b) for b, scene in enumerate(scenes)]
@@ -66,7 +69,7 @@ def dream(world: DiTWorld, scenes: Sequence[StartScene], rows: Actions, seed: in
         for k in range(0, length, chunk):
             part = rows[:, k : k + chunk]
             part = np.concatenate([part, np.repeat(part[:, -1:], chunk - part.shape[1], 1)], 1)
-            made = world.step(states, part)
+            made = world.step(states, part) if steps is None else world.step(states, part, steps=steps)
             yield from made.swapaxes(0, 1)[: length - k]
     finally:
         for state in states:

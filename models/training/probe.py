@@ -12,13 +12,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor, nn
 
 from ..autoencoder import to_signed
 from .clips import Clips
 from .metrics import Pictures
+from .readers import disturb, fit_reader, halve, open_kept
 
 FRAMES = 8_000
 """Training frames that the probe learns from: the first four shards, so that not all need to be recorded."""
@@ -44,7 +43,7 @@ class Probe(nn.Module):
         super().__init__()
         cells = -(-height // 32) * -(-width // 32)
         self.network = nn.Sequential(
-            *_halve(3, 32), *_halve(32, 64), *_halve(64, 96), *_halve(96, 96),
+            *halve(3, 32), *halve(32, 64), *halve(64, 96), *halve(96, 96),
             nn.Flatten(), nn.Linear(96 * cells, 128), nn.SiLU(), nn.Linear(128, columns),
         )  # fmt: skip
         self.mean = nn.Buffer(torch.zeros(columns))
@@ -68,10 +67,7 @@ def half_size(pictures: Pictures) -> Tensor:
 
 
 def fit_probe(clips: Clips, config: ProbeConfig) -> Probe:
-    """A probe trained on the first frames of a recording.
-
-    Blur, noise and a change of brightness make it read dreamed pictures, which are softer than real ones.
-    """
+    """A probe trained on the first frames of a recording."""
     index = np.linspace(0, min(config.frames, len(clips)) - 1, config.samples).astype(np.int64)
     pictures = torch.cat([half_size(clips.take(part)) for part in np.array_split(index, max(1, len(index) // 200))])
     poses = torch.from_numpy(clips.poses[index, : config.columns])
@@ -82,43 +78,16 @@ def fit_probe(clips: Clips, config: ProbeConfig) -> Probe:
         probe.mean.copy_(poses.mean(0))
         probe.scale.copy_(poses.std(0).clamp_min(1e-6))
         wanted = (poses - probe.mean) / probe.scale
-        optimiser = torch.optim.AdamW(probe.parameters(), config.lr, weight_decay=0.05)
-        for step in track(range(config.steps), "train the probe", console=Console(stderr=True)):
-            for group in optimiser.param_groups:
-                group["lr"] = config.lr * min(1.0, (step + 1) / 50) * max(0.01, 1.0 - step / config.steps)
+
+        def loss() -> Tensor:
             chosen = torch.randint(0, len(pictures), (config.batch,))
-            loss = F.mse_loss(probe(_disturb(pictures[chosen])), wanted[chosen])
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-    return probe.eval()
+            return F.mse_loss(probe(disturb(pictures[chosen])), wanted[chosen])
+
+        return fit_reader("probe", probe, loss, config.steps, config.lr)
 
 
 def open_probe(path: Path, clips: Clips, config: ProbeConfig) -> Probe:
     """The probe in `path` if it was trained that way on pictures of that size, else a new one, saved there."""
     height, width = clips.shards[0].frames.shape[1:3]
     made = {**asdict(config), "height": height, "width": width}
-    if path.exists():
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        if saved["config"] == made:
-            probe = Probe(height, width, config.columns)
-            probe.load_state_dict(saved["weights"])
-            return probe.eval()
-    probe = fit_probe(clips, config)
-    partial = path.with_suffix(".partial")
-    torch.save({"config": made, "weights": probe.state_dict()}, partial)
-    partial.rename(path)
-    return probe
-
-
-def _halve(channels: int, features: int) -> tuple[nn.Module, ...]:
-    return nn.Conv2d(channels, features, 3, stride=2, padding=1), nn.GroupNorm(8, features), nn.SiLU()
-
-
-def _disturb(x: Tensor) -> Tensor:
-    """A batch (B, 3, h, w) with other contrast, brightness and noise; half of the batches blurred."""
-    each = (len(x), 1, 1, 1)
-    x = x * (1.0 + 0.1 * torch.randn(each)) + 0.05 * torch.randn(each) + 0.03 * torch.randn_like(x)
-    if torch.rand(()) < 0.5:
-        x = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    return x
+    return open_kept(path, made, Probe(height, width, config.columns), lambda: fit_probe(clips, config))

@@ -95,8 +95,24 @@ def test_train_and_eval_hand_their_arguments_on(monkeypatch: pytest.MonkeyPatch,
     assert run("eval", "arm", "--json") == (0, '{"autoencoder_psnr": 30.5}\n')
     assert asked == [
         ("arm", {"stages": ["dynamics"], "folder": None, "minutes": 2.0, "threads": None}),
-        ("arm", {"folder": None, "quick": False}),
+        ("arm", {"folder": None, "quick": False, "report": None}),
     ]
+
+
+def test_eval_shows_two_worlds_blind_when_told_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def compare(*given: Any, **options: Any) -> Path:
+        asked.append((*given, options))
+        return tmp_path / "index.html"
+
+    monkeypatch.setattr("worldloom.models.training.versus.compare", compare)
+    code, output = run("eval", "arm", "--against", "old.safetensors", "--ab", str(tmp_path))
+    assert (code, output.strip()) == (0, str(tmp_path / "index.html"))
+    assert asked == [("arm", "old.safetensors", tmp_path, {"folder": None})]
+    code, output = run("eval", "arm", "--against", "old.safetensors")
+    assert code != 0
+    assert "--ab" in output
 
 
 def wait_until_ready(url: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from worldloom.models.training.collect import record_battery, record_episodes
 from worldloom.models.training.recipe import Recipe, load_recipe
+from worldloom.models.training.scripts import play_script, scripts_of
 from worldloom.models.training.simulators import open_simulator
 
 
@@ -18,7 +19,7 @@ def toy_recipe() -> Recipe:
 
 @pytest.fixture(scope="session")
 def recordings(toy_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's folder with all three sets, as the collect stage leaves them. Read it only."""
+    """A run's folder with all sets, as the collect stage and the evaluation leave them. Read it only."""
     folder = tmp_path_factory.mktemp("toy-run")
     data = toy_recipe.data
     simulator = open_simulator("toy", toy_recipe.spec.height, toy_recipe.spec.width)
@@ -27,4 +28,6 @@ def recordings(toy_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> 
     for k, direction in enumerate(data.directions):
         shard = record_battery(simulator, toy_recipe, direction, 2_000_001 + 10_000 * k)
         shard.save(folder / "data" / "battery" / f"{k:04d}")
+    for name in scripts_of(toy_recipe):
+        play_script(simulator, toy_recipe, name).save(folder / "data" / name / "0000")
     return folder

@@ -16,12 +16,14 @@ from worldloom.models.training.directions import (
     FlowReader,
     HandReader,
     accuracy,
-    across,
     batteries,
-    expansion,
     group_of,
+    intervals,
     open_reader,
+    speed_ratios,
+    walking,
 )
+from worldloom.models.training.flow import across, expansion
 from worldloom.models.training.probe import ProbeConfig, fit_probe, open_probe
 from worldloom.models.training.recipe import Recipe
 
@@ -203,3 +205,24 @@ def test_a_battery_of_another_recipe_is_refused(toy_recipe: Recipe, recordings: 
 def test_accuracy_pools_opposite_directions() -> None:
     right = {"x+": np.array([True, True]), "x-": np.array([True, False]), "y+": np.array([False])}
     assert accuracy(right) == {"x": 0.75, "y": 0.0}
+
+
+def test_intervals_hold_the_share_and_narrow_with_clips() -> None:
+    few = intervals({"x+": np.arange(10) < 7, "x-": np.arange(10) < 7})["x"]
+    many = intervals({"x+": np.arange(1000) < 700, "x-": np.arange(1000) < 700})["x"]
+    assert few[0] < many[0] < 0.7 < many[1] < few[1]
+    assert intervals({"y+": np.ones(5, bool)})["y"] == [1.0, 1.0]
+
+
+def test_speed_is_signed_and_pools_opposite_directions() -> None:
+    real = {"turn left": np.array([8.0, 10.0, 12.0]), "turn right": np.array([10.0]), "walk back": np.array([4.0])}
+    went = {"turn left": np.array([4.0, 5.0, 99.0]), "turn right": np.array([10.0]), "walk back": np.array([-2.0])}
+    assert speed_ratios(went, real) == {"turn": 0.75, "walk": -0.5}
+
+
+def test_the_battery_of_walking_is_a_script_to_play(toy_recipe: Recipe, recordings: Path) -> None:
+    directions = {"walk forward": {"turn": 5.0}, "walk back": {"turn": -5.0}}  # the toy's battery under other names
+    recipe = replace(toy_recipe, data=replace(toy_recipe.data, directions=directions))
+    played = walking(recipe, recordings, 3)
+    assert played.span.shape == (3, HELD + 1)
+    assert (played.clips.leading[played.span[:, 1:], 4] == 5.0).all()

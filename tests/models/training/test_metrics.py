@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from worldloom.models.training.metrics import appearance, change, luma, psnr, saturation, sharpness
+from worldloom.models.training.metrics import appearance, change, luma, psnr, saturation, sharpness, ssim
 
 
 def noise(seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -64,3 +64,17 @@ def test_appearance_of_many_equals_each_alone() -> None:
     together = appearance(pictures)
     assert together.shape == (90, 3)
     np.testing.assert_allclose(together, np.concatenate([appearance(p[None]) for p in pictures]), rtol=1e-5)
+
+
+def test_ssim_of_equal_and_of_unrelated_pictures() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 256, (2, 32, 40, 3), dtype=np.uint8)
+    b = rng.integers(0, 256, (2, 32, 40, 3), dtype=np.uint8)
+    assert ssim(a, a) == pytest.approx([1.0, 1.0])
+    assert abs(ssim(a, b)).max() < 0.1
+
+
+def test_ssim_of_flat_pictures_by_hand() -> None:
+    """Without structure only the term of brightness is left: (2 m n + C1) / (m^2 + n^2 + C1)."""
+    a, b = (np.full((1, 16, 16, 3), level, np.uint8) for level in (100, 200))
+    assert ssim(a, b) == pytest.approx((2 * 100 * 200 + 6.5025) / (100**2 + 200**2 + 6.5025), rel=1e-4)
