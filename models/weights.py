@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def load_world(path: Path, *, device: str | torch.device = "", dtype: torch.dtyp
         StartScene(tensors[f"scene.{k}.latents"].float(), tensors[f"scene.{k}.actions"]) for k in range(table["scenes"])
     ]
     dream = DreamConfig(**(table["dream"] | {"sigmas": tuple(table["dream"]["sigmas"])}))
-    spec = spec_from_table(table["world"])
+    spec = replace(spec_from_table(table["world"]), looks=_looks(table))
     keyframes = Keyframes.unpacked(tensors["keyframes"]) if "keyframes" in tensors else None
     return DiTWorld(spec, dit, autoencoder, dream, scenes, keyframes, device=place, dtype=dtype or native_dtype(place))
 
@@ -142,6 +142,7 @@ def spec_from_table(table: dict[str, Any]) -> WorldSpec:
         help=table.get("help", ""),
         images=table.get("images", False),
         steps=_range(table.get("steps", (0, 0))),
+        horizon=table.get("horizon", 0),
     )
 
 
@@ -158,6 +159,7 @@ def spec_to_table(spec: WorldSpec) -> dict[str, Any]:
         "help": spec.help,
         "images": spec.images,
         "steps": list(spec.steps),
+        "horizon": spec.horizon,
         "actions": {
             "buttons": list(actions.buttons),
             "axes": [vars(axis) for axis in actions.axes],
@@ -165,6 +167,12 @@ def spec_to_table(spec: WorldSpec) -> dict[str, Any]:
             "look": [name or "" for name in actions.look],
         },
     }
+
+
+def _looks(table: Mapping[str, Any]) -> tuple[float, ...]:
+    """What the evaluation measured of recorded pictures as the autoencoder gives them back."""
+    measured = table.get("metrics", {}).get("drift_statistics", {}).get("autoencoder", {})
+    return tuple(float(statistic["mean"]) for statistic in measured.values())
 
 
 def _range(numbers: Sequence[int]) -> tuple[int, int]:

@@ -85,8 +85,8 @@ class DiTWorld:
             raise ValueError(f"expected at most {len(config.sigmas) - 1} denoising steps, got the range {spec.steps}")
         self.keyframes = keyframes.to(self.device) if keyframes else None
         self.dit = dit.to(self.device, dtype).eval().requires_grad_(False)
-        self.autoencoder = autoencoder.to(self.device, dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        self.autoencoder.requires_grad_(False)
+        autoencoder = autoencoder.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.autoencoder = autoencoder.eval().requires_grad_(False)
         columns = spec.actions
         self._scale = torch.from_numpy(np.maximum(np.abs(columns.low), np.abs(columns.high)))
         self._turn = columns.columns.index(config.azimuth) if config.azimuth else None
@@ -109,6 +109,16 @@ class DiTWorld:
             raise ValueError(f"the world {self.spec.name!r} has no start scenes: give an image")
         return self.begin(scene, seed)
 
+    def start_from(self, frames: NDArray[np.uint8], actions: NDArray[np.float32], *, seed: int) -> DiTState:
+        """A new stream that remembers (K, H, W, 3) frames and the (K, A) action that led to each."""
+        spec, rows = self.spec, np.ascontiguousarray(actions, np.float32)
+        want = (len(frames), spec.height, spec.width, 3), (len(frames), len(spec.actions.columns))
+        if (frames.shape, rows.shape) != want or frames.dtype != np.uint8 or not np.isfinite(rows).all():
+            raise ValueError(f"expected uint8 frames and finite actions {want}, got {frames.shape} and {rows.shape}")
+        if not len(frames) or len(frames) % spec.chunk:
+            raise ValueError(f"expected frames in whole chunks of {spec.chunk}, got {len(frames)}")
+        return self.begin(StartScene(self.encode(frames), torch.from_numpy(rows)), seed)
+
     @torch.inference_mode()
     def begin(self, scene: StartScene, seed: int) -> DiTState:
         """A new stream whose memory holds the frames of a scene; (K, ...) with K a multiple of the chunk."""
@@ -121,9 +131,13 @@ class DiTWorld:
             self._commit([state], scene.latents[None, k : k + self.spec.chunk].to(self.device), rows)
         return state
 
-    @torch.inference_mode()
     def step(self, states: Sequence[DiTState], actions: Actions, *, steps: int | None = None) -> Frames:
         """Advance each stream by one chunk: (B, F, A) actions -> (B, F, H, W, 3) pictures."""
+        return self.step_tensors(states, actions, steps=steps).cpu().numpy()
+
+    @torch.inference_mode()
+    def step_tensors(self, states: Sequence[DiTState], actions: Actions, *, steps: int | None = None) -> Tensor:
+        """The same, and the pictures stay on the device."""
         rows = self._check(states, actions, steps)
         noise = self._noise(states, purpose=0)
         latents = self._denoise(states, noise, rows, fewer(self.config.sigmas, steps))
@@ -205,10 +219,9 @@ class DiTWorld:
         kept = latents
         if sigma:  # the memory is as noisy as it was in training, with noise that belongs to the frame
             kept = (1.0 - sigma) * latents + sigma * self._noise(states, purpose=1)
-        yaws = self._yaws(states, rows)
+        yaws, told = self._yaws(states, rows), self._told(states, rows)
         memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, yaws)
         level = torch.full(kept.shape[:2], sigma, device=self.device)
-        told = self._told(states, rows)
         self.dit.commit(kept, self._past(states), level, told, memory)
         for b, state in enumerate(states):
             state.cache.advance(yaws[b].tolist())
@@ -216,12 +229,12 @@ class DiTWorld:
             state.past, state.recent = self._followed(state, kept[b]), told[b, -1]
             state.frame += self.spec.chunk
 
-    def _decode(self, latents: Tensor) -> Frames:
+    def _decode(self, latents: Tensor) -> Tensor:
         """(B, F, C, h, w) latents -> (B, F, H, W, 3) uint8."""
         B, frames = latents.shape[:2]
         flat = latents.flatten(0, 1).to(self.dtype, memory_format=torch.channels_last)
         pictures = to_pictures(self.autoencoder.decode(flat))
-        return pictures.view(B, frames, *pictures.shape[1:]).cpu().numpy()
+        return pictures.view(B, frames, *pictures.shape[1:])
 
     # -- what the calls need -------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
-from ..autoencoder import to_signed
+from ..reader import half_size, halve
 from .clips import Clips
 from .metrics import Pictures
 
@@ -44,7 +44,7 @@ class Probe(nn.Module):
         super().__init__()
         cells = -(-height // 32) * -(-width // 32)
         self.network = nn.Sequential(
-            *_halve(3, 32), *_halve(32, 64), *_halve(64, 96), *_halve(96, 96),
+            *halve(3, 32), *halve(32, 64), *halve(64, 96), *halve(96, 96),
             nn.Flatten(), nn.Linear(96 * cells, 128), nn.SiLU(), nn.Linear(128, columns),
         )  # fmt: skip
         self.mean = nn.Buffer(torch.zeros(columns))
@@ -60,11 +60,6 @@ class Probe(nn.Module):
         """(n, H, W, 3) -> (n, columns) in the units of the recorded poses."""
         parts = [self(half_size(pictures[k : k + 100])) for k in range(0, len(pictures), 100)]
         return (torch.cat(parts) * self.scale + self.mean).numpy()
-
-
-def half_size(pictures: Pictures) -> Tensor:
-    """(n, H, W, 3) -> (n, 3, H/2, W/2) in [-1, 1], area-averaged."""
-    return F.avg_pool2d(to_signed(torch.from_numpy(np.ascontiguousarray(pictures))), 2)
 
 
 def fit_probe(clips: Clips, config: ProbeConfig) -> Probe:
@@ -87,7 +82,7 @@ def fit_probe(clips: Clips, config: ProbeConfig) -> Probe:
             for group in optimiser.param_groups:
                 group["lr"] = config.lr * min(1.0, (step + 1) / 50) * max(0.01, 1.0 - step / config.steps)
             chosen = torch.randint(0, len(pictures), (config.batch,))
-            loss = F.mse_loss(probe(_disturb(pictures[chosen])), wanted[chosen])
+            loss = F.mse_loss(probe(disturb(pictures[chosen])), wanted[chosen])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -111,11 +106,7 @@ def open_probe(path: Path, clips: Clips, config: ProbeConfig) -> Probe:
     return probe
 
 
-def _halve(channels: int, features: int) -> tuple[nn.Module, ...]:
-    return nn.Conv2d(channels, features, 3, stride=2, padding=1), nn.GroupNorm(8, features), nn.SiLU()
-
-
-def _disturb(x: Tensor) -> Tensor:
+def disturb(x: Tensor) -> Tensor:
     """A batch (B, 3, h, w) with other contrast, brightness and noise; half of the batches blurred."""
     each = (len(x), 1, 1, 1)
     x = x * (1.0 + 0.1 * torch.randn(each)) + 0.05 * torch.randn(each) + 0.03 * torch.randn_like(x)

@@ -177,6 +177,6 @@ def test_chunks_stream_as_one_film() -> None:
     world = tiny_world()
     latents = torch.randn(1, 5, 4, 2, 3, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        whole = world._decode(latents)
-        streamed = np.concatenate([world._decode(latents[:, k : k + 1]) for k in range(5)], 1)
+        whole = world._decode(latents).numpy()
+        streamed = np.concatenate([world._decode(latents[:, k : k + 1]).numpy() for k in range(5)], 1)
     assert np.abs(whole.astype(np.int16) - streamed.astype(np.int16)).max() <= 1
