@@ -135,6 +135,10 @@ class ArmSimulator:
         self._obs, _, _, truncated, _ = self._env.step(np.clip(row, -1.0, 1.0).astype(np.float32))
         return bool(truncated)
 
+    def expert(self) -> Row:
+        """What Meta-World's own scripted policy would do now."""
+        return np.asarray(self._expert.get_action(self._obs), np.float32).clip(-1.0, 1.0)
+
     def policy(self, rng: np.random.Generator) -> Iterator[Row]:
         """A mix of the expert, the noisy expert, held random motion, motion along one axis, and rest."""
         while True:
