@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldloom.models.catalog import open_world
-from worldloom.models.spec import Actions, RecallingWorld, TensorWorld, WorldModel
+from worldloom.models.spec import Actions, TensorWorld, WorldModel
 from worldloom.models.training.metrics import appearance
 
 from .client_messages import Reset, Step
@@ -32,6 +32,7 @@ from .engine_config import EngineConfig
 from .errors import BadAction, ModelFault, SessionClosed, Unsupported, WorldloomError
 from .home import LiveSession
 from .origin import Origin
+from .scheduler import begin
 from .transports.inprocess import Collector
 from .world_info import WorldInfo
 from .worlds import Chunk, Start
@@ -129,7 +130,7 @@ class WorldBatch:
             fresh: dict[int, Any] = {}
             try:
                 for number, start in starts.items():
-                    fresh[number] = _begin(model, start)
+                    fresh[number] = begin(model, start) if start.state is None else model.load(start.state)
             except ValueError as error:
                 _release(model, fresh.values())
                 raise Unsupported(f"the world refused to start: {error}"[:256]) from error
@@ -264,19 +265,6 @@ def drift(pictures: NDArray[np.uint8], looks: Sequence[float]) -> NDArray[np.flo
         return None
     wanted = np.asarray(looks)
     return np.asarray((np.abs(appearance(pictures) - wanted) / wanted).max(1))
-
-
-def _begin(model: WorldModel[Any], start: Start) -> Any:
-    if start.state is not None:
-        return model.load(start.state)
-    if start.frames is None:
-        return model.start(seed=start.seed, prompt=start.prompt, image=start.image)
-    if start.prompt is not None or start.image is not None:
-        raise ValueError("expected frames alone, without a prompt or an image")
-    if not hasattr(model, "start_from"):
-        raise ValueError(f"the world {model.spec.name!r} cannot begin with recorded frames")
-    rows = model.spec.actions.neutral(len(start.frames)) if start.actions is None else start.actions
-    return cast("RecallingWorld[Any]", model).start_from(start.frames, rows, seed=start.seed)
 
 
 def _release(model: WorldModel[Any], states: Any) -> None:

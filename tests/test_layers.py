@@ -23,6 +23,7 @@ STREAMER_LAYERS: dict[str, int] = {
     "config": 5,
     "world_info": 1,
     "worlds": 1,
+    "codec": 1,
     "controls": 2,
     "clock": 2,
     "frames": 2,
@@ -95,6 +96,7 @@ def test_clients_see_the_protocol_and_one_documented_entry(path: Path) -> None:
         "worldloom.streamer.fields",
         "worldloom.streamer.world_info",
         "worldloom.streamer.worlds",
+        "worldloom.streamer.codec",
         "worldloom.streamer.errors",
         "worldloom.streamer.wire",
     )
