@@ -4,9 +4,10 @@
     env = WorldEnv("arm")                                # loads the weights here
     env = WorldEnv("ws://127.0.0.1:8000", name="arm")    # drives a server's world
 
-What a step and an episode are is in `episodes.py`. A dreamed world knows no task: without hooks the reward is 0.0 and an
-episode never terminates; it is truncated where the episodes ended that the world learned from, or after `max_frames`.
-Same seed and same actions give the same bytes. Knows Gymnasium; how a world is reached is in `lockstep.py`.
+What a step and an episode are is in `episodes.py`. A dreamed world knows no task: without hooks the reward is 0.0 and
+an episode never terminates; it is truncated where the episodes ended that the world learned from, or after
+`max_frames`. Same seed and same actions give the same bytes. Knows Gymnasium; how a world is reached is in
+`lockstep.py`.
 """
 
 from __future__ import annotations
@@ -88,6 +89,11 @@ class WorldEnv(gymnasium.Env[Observation, Any]):
     def columns(self) -> tuple[str, ...]:
         """Names of the action's columns."""
         return self._actions.columns
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether an episode may begin with a picture."""
+        return self._episodes.worlds.info.images
 
     @property
     def max_frames(self) -> int:

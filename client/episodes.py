@@ -79,7 +79,8 @@ class Episodes:
         self._anew(which, options.get("goal"))
         shown = _shown(options)
         if shown is None:
-            return dict(zip(which, self._advance(np.zeros((len(which), self._columns), np.float32), which), strict=True))
+            still = np.zeros((len(which), len(self.worlds.info.actions.columns)), np.float32)
+            return dict(zip(which, self._advance(still, which), strict=True))
         self.pictures[which] = shown
         return {k: {"frame": 0, "frames": np.repeat(shown[None], 1, 0)} for k in which}
 
@@ -125,10 +126,6 @@ class Episodes:
         made.frames, made.begun = self.frames.repeat(copies), self.begun.repeat(copies)
         made.goals = [goal for goal in self.goals for _ in range(copies)]
         return made
-
-    @property
-    def _columns(self) -> int:
-        return len(self.worlds.info.actions.columns)
 
     def _anew(self, which: Sequence[int], goal: Any) -> None:
         self.frames[which] = 0

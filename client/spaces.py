@@ -54,6 +54,6 @@ class Actions:
         return np.concatenate([buttons, low + (high - low) * (axes.clip(-1.0, 1.0) + 1.0) / 2.0], -1)
 
 
-def pictures(info: WorldInfo) -> Box:
-    """(H, W, 3) RGB."""
+def pictures(info: WorldInfo) -> Any:
+    """The space of (H, W, 3) RGB; untyped, for Gymnasium's types of boxes know no bytes."""
     return Box(0, 255, (info.height, info.width, 3), np.uint8)

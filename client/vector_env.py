@@ -3,8 +3,8 @@
     envs = gymnasium.make_vec("worldloom/Arm-v0", num_envs=8)    # once `worldloom.client.env` is imported
     envs = WorldVectorEnv("arm", 8)
 
-An episode that ended begins anew with the next step, whose action it does not see (`NEXT_STEP`); or whoever steps resets
-it, by `reset(options={"reset_mask": ...})` (`DISABLED`). What a step and an episode are is in `episodes.py`.
+An episode that ended begins anew with the next step, whose action it does not see (`NEXT_STEP`); or whoever steps
+resets it, by `reset(options={"reset_mask": ...})` (`DISABLED`). What a step and an episode are is in `episodes.py`.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class WorldVectorEnv(VectorEnv[Pictures, Any, NDArray[Any]]):
         self._episodes.worlds.close()
 
     def _seeds(self, seed: int | Sequence[int | None] | None, which: Sequence[int]) -> dict[int, int]:
-        """The seeds with which episodes begin: those given, else the next of each one's own generator, as `WorldEnv`."""
+        """The seeds with which episodes begin: those given, else the next of each one's generator, as `WorldEnv`."""
         if isinstance(seed, int | np.integer):
             seed = [int(seed) + k for k in range(self.num_envs)]
         if seed is not None and len(seed) != self.num_envs:

@@ -276,7 +276,8 @@ class Engine(EngineHome):
         with self._bell:
             self._stopping = True  # also when the loop died of itself: nobody may wait for it
             answers: list[Future[Any]] = [opening.answer for opening in self._requests]
-            answers += [*(one.answer for one in (*self._savings, *self._jobs)), *self._measuring]
+            answers += [*(saving.answer for saving in self._savings), *(job.answer for job in self._jobs)]
+            answers += self._measuring
             self._requests, self._savings, self._measuring, self._jobs = deque(), deque(), deque(), deque()
         for answer in answers:
             if answer.set_running_or_notify_cancel():

@@ -216,8 +216,8 @@ def test_actions_as_buttons_and_axes_are_the_same_rows() -> None:
 def test_hooks_see_both_pictures_the_action_and_the_goal() -> None:
     seen: list[tuple[Any, ...]] = []
 
-    def reward(*told: Any) -> float:
-        seen.append(tuple(np.copy(one) for one in told))
+    def reward(obs: Any, action: Any, next_obs: Any, goal: Any) -> float:
+        seen.append(tuple(np.copy(one) for one in (obs, action, next_obs, goal)))
         return 2.5
 
     env = WorldEnv("toy", reward_fn=reward, terminated_fn=lambda obs, action, next_obs, goal: action[0] == goal)
@@ -295,7 +295,7 @@ def test_an_episode_begins_as_it_is_told() -> None:
         ({"prompt": "a castle"}, Unsupported, "prompt"),
     ):
         with pytest.raises(error, match=message):
-            env.reset(options=options)  # type: ignore[arg-type]
+            env.reset(options=options)
     env.step(np.zeros(3, np.float32))  # the episode before goes on
     env.close()
 

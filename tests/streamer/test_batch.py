@@ -57,7 +57,8 @@ class Watched(ToyWorld):
 
 
 def rows(*seeds: int) -> Actions:
-    return np.concatenate([random_actions(ToyWorld(chunk=2).spec, seed) for seed in seeds]) * 0.9
+    rows = np.concatenate([random_actions(ToyWorld(chunk=2).spec, seed) for seed in seeds])
+    return np.asarray(rows * 0.9, np.float32)
 
 
 def test_a_batch_makes_what_each_stream_makes_on_the_engine_of_browsers() -> None:
@@ -195,7 +196,11 @@ def test_a_stream_begins_with_recorded_frames_and_the_actions_that_led_to_them()
         a, b, c = batch.step(np.repeat(row, 3, 0)).frames
         assert a.tobytes() == b.tobytes()
         assert a.tobytes() != c.tobytes()
-        for wrong in (Start(1, frames=frames[:, :16]), Start(1, frames=frames, actions=still[:2]), Start(1, frames=frames[:0])):
+        for wrong in (
+            Start(1, frames=frames[:, :16]),
+            Start(1, frames=frames, actions=still[:2]),
+            Start(1, frames=frames[:0]),
+        ):
             with pytest.raises(Unsupported):
                 batch.start({0: wrong})
 
