@@ -181,7 +181,7 @@ def test_a_norm_gives_the_same_bytes_in_a_batch_and_on_several_threads() -> None
         for number in (1, 2):
             torch.set_num_threads(number)
             with torch.inference_mode():
-                made += [norm(x), torch.cat([norm(one) for one in x.split(1)])]
+                made += [norm(x), torch.cat([norm(one) for one in x.split(1)])]  # type: ignore[no-untyped-call]
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(one, made[0]) for one in made[1:])
