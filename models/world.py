@@ -87,9 +87,8 @@ class DiTWorld:
         self.dit = dit.to(self.device, dtype).eval().requires_grad_(False)
         autoencoder = autoencoder.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.autoencoder = autoencoder.eval().requires_grad_(False)
-        columns = spec.actions
-        self._scale = torch.from_numpy(np.maximum(np.abs(columns.low), np.abs(columns.high)))
-        self._turn = columns.columns.index(config.azimuth) if config.azimuth else None
+        self._scale = torch.from_numpy(np.maximum(np.abs(spec.actions.low), np.abs(spec.actions.high)))
+        self._turn = spec.actions.columns.index(config.azimuth) if config.azimuth else None
         d = dit.config
         self._cache_config = CacheConfig(
             d.layers, d.heads, d.width // d.heads, d.tokens, spec.chunk, config.window, config.sink
@@ -116,7 +115,7 @@ class DiTWorld:
         if (frames.shape, rows.shape) != want or frames.dtype != np.uint8 or not np.isfinite(rows).all():
             raise ValueError(f"expected uint8 frames and finite actions {want}, got {frames.shape} and {rows.shape}")
         if not len(frames) or len(frames) % spec.chunk:
-            raise ValueError(f"expected frames in whole chunks of {spec.chunk}, got {len(frames)}")
+            raise ValueError(f"expected whole chunks of {spec.chunk} frames, got {len(frames)}")
         return self.begin(StartScene(self.encode(frames), torch.from_numpy(rows)), seed)
 
     @torch.inference_mode()

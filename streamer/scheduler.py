@@ -281,11 +281,7 @@ class Scheduler:
 
 
 def begin(model: WorldModel[Any], origin: Origin | Start) -> Any:
-    """A state of the world that begins so.
-
-    Raises:
-        ValueError: the world does not.
-    """
+    """A state of the world that begins so. Raises `ValueError` where it does not."""
     if origin.frames is None:
         return model.start(seed=origin.seed, prompt=origin.prompt, image=origin.image)
     if origin.prompt is not None or origin.image is not None:
