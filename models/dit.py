@@ -181,9 +181,10 @@ class CausalDiT(nn.Module):
         h, condition, modulation, features = self._enter(x, past, sigma, actions)
         for layer, block in enumerate(self.blocks):
             h = block(h, modulation, layer, memory)
-        h, condition, x, past, sigma = (t[:, finished:] for t in (h, condition, x, past, sigma))
+        final = self.final(condition)  # of all frames: a matrix with gaps is multiplied, and rounded, in another way
+        h, final, x, past, sigma = (t[:, finished:] for t in (h, final, x, past, sigma))
         features = None if features is None else features[:, finished:]
-        shift, scale = self.final(condition).unsqueeze(2).chunk(2, -1)
+        shift, scale = final.unsqueeze(2).chunk(2, -1)
         y = self._leave(_norm(h, scale, shift), features).reshape(x.shape).float()
         of_x, of_previous, of_y, _ = precondition(sigma, self.change)
         return of_x * x.float() - of_previous * past[:, :, 0].float() - of_y * y

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +104,8 @@ class WorldSpec:
     title: str = ""  # for people: one line
     help: str = ""  # for people: how to move, one line
     steps: tuple[int, int] = (0, 0)  # denoising steps: fewest that will do, and what it takes; (0, 0): no choice
+    horizon: int = 0  # frames of the episodes that it learned from; 0: not learned, or not known
+    looks: tuple[float, ...] = ()  # mean luma, saturation and sharpness of what it should look like; (): not known
 
     def __post_init__(self) -> None:
         fewest, most = self.steps
@@ -165,3 +167,21 @@ class AdjustableWorld(WorldModel[StateT], Protocol):
         Raises:
             ValueError: `steps` is outside `spec.steps`, besides what `WorldModel.step` refuses.
         """
+
+
+class RecallingWorld(WorldModel[StateT], Protocol):
+    """A world whose stream can begin with frames that somebody recorded."""
+
+    def start_from(self, frames: NDArray[np.uint8], actions: NDArray[np.float32], *, seed: int) -> StateT:
+        """A new stream that remembers (K, H, W, 3) frames and the (K, A) action that led to each; K whole chunks.
+
+        Raises:
+            ValueError: frames or actions of another shape.
+        """
+
+
+class TensorWorld(WorldModel[StateT], Protocol):
+    """A world that gives its pictures as torch tensors, where it made them."""
+
+    def step_tensors(self, states: Sequence[StateT], actions: Actions) -> Any:
+        """As `WorldModel.step`, but (B, F, H, W, 3) on the world's device: nothing is copied."""

@@ -1,18 +1,22 @@
-"""What belongs to one stream of a DiTWorld: its state, how that is written as bytes, and what it can begin with.
+"""What belongs to one stream of a DiTWorld: its state, how that is written as bytes, what it can begin with
+and what it can be asked.
 
 Knows tensors and their shapes; nothing about networks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from .kv_cache import KVCache
+from .spec import Actions, WorldSpec
 from .view import View
 
 
@@ -108,3 +112,24 @@ def unpacked(blob: bytes, cache: KVCache, *, views: bool) -> DiTState:
     if views:
         view = View(tensors["picture"].to(device), tensors["momentum"].to(device), int(tensors["clock"]))
     return DiTState(cache, seed, past, recent, pending, view, float(tensors["yaw"]), frame)
+
+
+def checked(spec: WorldSpec, states: Sequence[DiTState], actions: Actions, steps: int | None) -> Tensor:
+    """(B, F, A) float32 action rows within their ranges, for one step of some streams.
+
+    Raises:
+        ValueError: what is asked does not fit the world or the streams.
+    """
+    if steps is not None and not spec.steps[0] <= steps <= spec.steps[1]:
+        raise ValueError(f"expected denoising steps within {spec.steps}, got {steps}")
+    want = (len(states), spec.chunk, len(spec.actions.columns))
+    if actions.shape != want:
+        raise ValueError(f"expected actions of shape {want}, got {actions.shape}")
+    if len({id(s) for s in states}) != len(states):
+        raise ValueError("a state appears twice in one step")
+    if any(s.released for s in states):
+        raise ValueError("a released state cannot be stepped: start a new one")
+    rows = np.asarray(actions, np.float32)
+    if not np.isfinite(rows).all():
+        raise ValueError("expected finite actions, got NaN or infinity")
+    return torch.from_numpy(np.clip(rows, spec.actions.low, spec.actions.high))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def load_world(path: Path, *, device: str | torch.device = "", dtype: torch.dtyp
         for k in range(table["scenes"])
     ]
     dream = DreamConfig(**(table["dream"] | {"sigmas": tuple(table["dream"]["sigmas"])}))
-    spec = spec_from_table(table["world"])
+    spec = replace(spec_from_table(table["world"]), looks=_looks(table))
     keyframes = Keyframes.unpacked(tensors["keyframes"]) if "keyframes" in tensors else None
     motion = None
     if "motion" in table:
@@ -158,6 +158,7 @@ def spec_from_table(table: dict[str, Any]) -> WorldSpec:
         help=table.get("help", ""),
         images=table.get("images", False),
         steps=_range(table.get("steps", (0, 0))),
+        horizon=table.get("horizon", 0),
     )
 
 
@@ -174,6 +175,7 @@ def spec_to_table(spec: WorldSpec) -> dict[str, Any]:
         "help": spec.help,
         "images": spec.images,
         "steps": list(spec.steps),
+        "horizon": spec.horizon,
         "actions": {
             "buttons": list(actions.buttons),
             "axes": [vars(axis) for axis in actions.axes],
@@ -181,6 +183,12 @@ def spec_to_table(spec: WorldSpec) -> dict[str, Any]:
             "look": [name or "" for name in actions.look],
         },
     }
+
+
+def _looks(table: Mapping[str, Any]) -> tuple[float, ...]:
+    """What the evaluation measured of recorded pictures as the autoencoder gives them back."""
+    measured = table.get("metrics", {}).get("drift_statistics", {}).get("autoencoder", {})
+    return tuple(float(statistic["mean"]) for statistic in measured.values())
 
 
 def _range(numbers: Sequence[int]) -> tuple[int, int]:

@@ -27,7 +27,7 @@ from .memory import CachedMemory
 from .motion import MotionNet
 from .sampler import denoise, fewer
 from .spec import Actions, Frames, Image, WorldSpec
-from .state import DiTState, Pending, StartScene, packed, unpacked
+from .state import DiTState, Pending, StartScene, checked, packed, unpacked
 from .view import Outlook, View
 
 START_REPEATS = 4  # times that a start picture enters the memory: a stream that begins at rest
@@ -72,21 +72,18 @@ class DiTWorld:
             raise ValueError(f"expected at most {len(config.sigmas) - 1} denoising steps, got the range {spec.steps}")
         self.keyframes = keyframes.to(self.device) if keyframes else None
         self.dit = dit.to(self.device, dtype).eval().requires_grad_(False)
-        self.autoencoder = autoencoder.to(self.device, dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        self.autoencoder.requires_grad_(False)
+        autoencoder = autoencoder.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.autoencoder = autoencoder.eval().requires_grad_(False)
         self.outlook: Outlook | None = None
         if motion:
             motion = motion.to(self.device, dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
             self.outlook = Outlook(motion.requires_grad_(False), self.autoencoder)
-        columns = spec.actions
-        self._scale = torch.from_numpy(np.maximum(np.abs(columns.low), np.abs(columns.high)))
-        self._turn = columns.columns.index(config.azimuth) if config.azimuth else None
+        self._scale = torch.from_numpy(np.maximum(np.abs(spec.actions.low), np.abs(spec.actions.high)))
+        self._turn = spec.actions.columns.index(config.azimuth) if config.azimuth else None
         d = dit.config
         self._cache_config = CacheConfig(
             d.layers, d.heads, d.width // d.heads, d.tokens, spec.chunk, config.window, config.sink
         )
-
-    # -- the calls of a world ------------------------------------------------------------------------------------
 
     def start(self, *, seed: int, prompt: str | None = None, image: Image | None = None) -> DiTState:
         """A new stream: from a picture, or from the start scene that the seed chooses."""
@@ -99,6 +96,16 @@ class DiTWorld:
         else:
             raise ValueError(f"the world {self.spec.name!r} has no start scenes: give an image")
         return self.begin(scene, seed)
+
+    def start_from(self, frames: NDArray[np.uint8], actions: NDArray[np.float32], *, seed: int) -> DiTState:
+        """A new stream that remembers (K, H, W, 3) frames and the (K, A) action that led to each."""
+        spec, rows = self.spec, np.ascontiguousarray(actions, np.float32)
+        want = (len(frames), spec.height, spec.width, 3), (len(frames), len(spec.actions.columns))
+        if (frames.shape, rows.shape) != want or frames.dtype != np.uint8 or not np.isfinite(rows).all():
+            raise ValueError(f"expected uint8 frames and finite actions {want}, got {frames.shape} and {rows.shape}")
+        if not len(frames) or len(frames) % spec.chunk:
+            raise ValueError(f"expected whole chunks of {spec.chunk} frames, got {len(frames)}")
+        return self.begin(StartScene(self.encode(frames), torch.from_numpy(rows)), seed)
 
     @torch.inference_mode()
     def begin(self, scene: StartScene, seed: int) -> DiTState:
@@ -118,10 +125,14 @@ class DiTWorld:
                 state.view = View(self._decode(latents)[0, -1], momentum, scene.clock + state.frame)
         return state
 
-    @torch.inference_mode()
     def step(self, states: Sequence[DiTState], actions: Actions, *, steps: int | None = None) -> Frames:
         """Advance each stream by one chunk: (B, F, A) actions -> (B, F, H, W, 3) pictures."""
-        rows = self._check(states, actions, steps)
+        return self.step_tensors(states, actions, steps=steps).cpu().numpy()
+
+    @torch.inference_mode()
+    def step_tensors(self, states: Sequence[DiTState], actions: Actions, *, steps: int | None = None) -> Tensor:
+        """The same, and the pictures stay on the device."""
+        rows = checked(self.spec, states, actions, steps)
         noise = self._noise(states, purpose=0)
         shown, momenta = self._shown(states, rows)
         latents = self._denoise(states, noise, rows, shown, fewer(self.config.sigmas, steps))
@@ -129,7 +140,7 @@ class DiTWorld:
         pictures = self._decode(latents)
         for b, state in enumerate(states):
             state.view = state.view and View(pictures[b, -1].clone(), momenta[b], state.view.clock + 1)
-        return to_pictures(pictures).cpu().numpy()
+        return to_pictures(pictures)
 
     def fork(self, state: DiTState) -> DiTState:
         """An independent copy; it dreams the same future under the same actions."""
@@ -152,8 +163,6 @@ class DiTWorld:
         state.released, state.view, state.pending = True, None, None
         empty = state.cache.keys.new_empty(0)
         state.cache = replace(state.cache, keys=empty, values=empty, sinks=empty)
-
-    # -- the four calls of a step --------------------------------------------------------------------------------
 
     def _noise(self, states: Sequence[DiTState], purpose: int) -> Tensor:
         """(B, F, C, h, w) float32 standard normal, a function of each stream's seed, its frame and the purpose."""
@@ -233,24 +242,8 @@ class DiTWorld:
     def _decode(self, latents: Tensor) -> Tensor:
         """(B, F, C, h, w) latents -> (B, F, 3, H, W) pictures in [-1, 1]."""
         flat = latents.flatten(0, 1).to(self.dtype, memory_format=torch.channels_last)
-        return self.autoencoder.decode(flat).clamp(-1.0, 1.0).unflatten(0, latents.shape[:2])
-
-    # -- what the calls need -------------------------------------------------------------------------------------
-
-    def _check(self, states: Sequence[DiTState], actions: Actions, steps: int | None) -> Tensor:
-        if steps is not None and not self.spec.steps[0] <= steps <= self.spec.steps[1]:
-            raise ValueError(f"expected denoising steps within {self.spec.steps}, got {steps}")
-        want = (len(states), self.spec.chunk, len(self.spec.actions.columns))
-        if actions.shape != want:
-            raise ValueError(f"expected actions of shape {want}, got {actions.shape}")
-        if len({id(s) for s in states}) != len(states):
-            raise ValueError("a state appears twice in one step")
-        if any(s.released for s in states):
-            raise ValueError("a released state cannot be stepped: start a new one")
-        rows = np.asarray(actions, np.float32)
-        if not np.isfinite(rows).all():
-            raise ValueError("expected finite actions, got NaN or infinity")
-        return torch.from_numpy(np.clip(rows, self.spec.actions.low, self.spec.actions.high))
+        pictures = self.autoencoder.decode(flat).clamp(-1.0, 1.0)
+        return pictures.view(*latents.shape[:2], *pictures.shape[1:])
 
     def _yaws(self, states: Sequence[DiTState], rows: Tensor) -> Tensor:
         """(B, F) float64 degrees that each camera has turned at each frame of the chunk."""

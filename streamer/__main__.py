@@ -15,8 +15,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from .printing import diagnose, refuse, show
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 bench = typer.Typer(no_args_is_help=True, help="Measure speed and latency on this machine.")
@@ -67,7 +68,7 @@ def serve(
         settings = load(config, worlds=tuple(world) if world else None, host=host, port=port, max_sessions=max_sessions)
         door = open_socket(settings)
     except (ValueError, OSError) as error:
-        raise _refuse(str(error)) from error
+        raise refuse(str(error)) from error
     # uvicorn ends well on both signals, then passes them on: as SIGTERM is by default, it would be taken for a crash.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), door, asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -94,7 +95,7 @@ def token(
         claims = Claims(role=role.value, exp=expires, session=session, world=world)
         print(Tokens(secret.get_secret_value() if secret else None).sign(claims))
     except ValueError as error:
-        raise _refuse(str(error)) from error
+        raise refuse(str(error)) from error
 
 
 @app.command()
@@ -115,14 +116,14 @@ def doctor(
 
         settings = load(config)
     except ValueError as error:
-        raise _refuse(str(error)) from error
+        raise refuse(str(error)) from error
     except ImportError as error:  # the findings so far say what is missing
         findings.append(failure("imports", error, "Install what is missing; see `packages`."))
     else:
         findings += [*examine_machine(settings), *asyncio.run(examine_ice(settings.webrtc.ice))]
         if url is not None:
             findings += asyncio.run(examine_server(url, token=token, world=world))
-    _diagnose(findings, as_json)
+    diagnose(findings, as_json)
 
 
 @app.command()
@@ -157,7 +158,7 @@ def train(
     try:
         path = run.train(name, stages=stage or run.STAGES, folder=folder, minutes=minutes, threads=threads)
     except (ValueError, FileNotFoundError) as error:
-        raise _refuse(str(error)) from error
+        raise refuse(str(error)) from error
     print(path)
 
 
@@ -178,7 +179,7 @@ def evaluate(
     from worldloom.models.training.evaluate import evaluate as measure
 
     if (against is None) != (ab is None):
-        raise _refuse("--against and --ab belong together: what to compare with, and where the page goes")
+        raise refuse("--against and --ab belong together: what to compare with, and where the page goes")
     torch.set_num_threads(threads or os.cpu_count() or 1)  # by default nothing else runs beside it
     try:
         if against is not None and ab is not None:
@@ -188,8 +189,8 @@ def evaluate(
             return
         metrics: dict[str, Any] = measure(name, folder=folder, quick=quick, report=report)
     except (ValueError, FileNotFoundError, RuntimeError) as error:
-        raise _refuse(str(error)) from error
-    _report(metrics, as_json)
+        raise refuse(str(error)) from error
+    show(metrics, as_json)
 
 
 @bench.command()
@@ -204,9 +205,9 @@ def engine(
     from .errors import WorldloomError
 
     try:
-        _report(bench_engine(world, seconds, sessions=sessions), as_json)
+        show(bench_engine(world, seconds, sessions=sessions), as_json)
     except (ValueError, WorldloomError) as error:
-        raise _refuse(str(error)) from error
+        raise refuse(str(error)) from error
 
 
 @bench.command()
@@ -220,9 +221,29 @@ def stream(
     from .bench_stream import BenchFailed, bench_stream
 
     try:
-        _report(bench_stream(world, seconds, transport=transport), as_json)
+        show(bench_stream(world, seconds, transport=transport), as_json)
     except BenchFailed as error:
-        raise _refuse(str(error)) from error
+        raise refuse(str(error)) from error
+
+
+@bench.command(name="env")
+def environment(
+    world: Annotated[str, typer.Option(help="which world")],
+    batch: Annotated[str, typer.Option(help="streams at once, separated by commas")] = "1,8,32",
+    seconds: Annotated[float, typer.Option(min=1.0, help="of measurement for each, after a warm-up")] = 10.0,
+    simulator: Annotated[bool, typer.Option(help="measure the engine that it learned from too")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """How fast a world steps in a Python loop, beside the engine that it learned from."""
+    from .bench_env import bench_env
+
+    try:
+        sizes = [int(size) for size in batch.split(",")]
+        show(bench_env(world, sizes, seconds, simulator=simulator), as_json)
+    except ImportError as error:
+        raise refuse(f"{error}: install worldloom[train], or ask for --no-simulator") from error
+    except ValueError as error:
+        raise refuse(str(error)) from error
 
 
 def main() -> None:
@@ -262,39 +283,6 @@ def _loop_factory() -> Any:
     except ImportError:  # not on Windows
         return None
     return uvloop.new_event_loop
-
-
-def _report(figures: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(figures))
-        return
-    table = Table("figure", "value")
-    for name, value in figures.items():
-        table.add_row(name, json.dumps(value) if isinstance(value, dict | list) else str(value))
-    Console().print(table)
-
-
-def _diagnose(findings: list[Any], as_json: bool) -> None:
-    """Print them, and end with 1 where something that matters failed."""
-    from dataclasses import asdict
-
-    well = all(finding.state != "failed" for finding in findings)
-    if as_json:
-        print(json.dumps({"ok": well, "findings": [asdict(finding) for finding in findings]}, indent=1))
-    else:
-        table = Table("check", "", "found", show_lines=False)
-        style = {"ok": "green", "note": "yellow", "failed": "bold red"}
-        for finding in findings:
-            told = "\n".join(filter(None, (finding.found, finding.remedy and f"-> {finding.remedy}")))
-            table.add_row(finding.check, f"[{style[finding.state]}]{finding.state}[/]", escape(told))
-        Console().print(table)
-    if not well:
-        raise typer.Exit(1)
-
-
-def _refuse(reason: str) -> typer.Exit:
-    Console(stderr=True).print(f"worldloom: {reason}", style="red", markup=False)
-    return typer.Exit(2)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from .client_messages import Key, Look
 from .engine import Engine
 from .errors import WorldloomError
 from .frames import Frame
-from .hardware import hardware, peak_rss_mb
+from .hardware import hardware, peak_rss_mb, torch_facts
 from .home import LiveSession
 from .origin import Origin
 from .protocol import Control
@@ -83,7 +83,7 @@ def bench_engine(
     return {
         "world": spec.name,
         "hardware": hardware(),
-        **_torch(),
+        **torch_facts(),
         "seconds": round(spent, 2),
         "sessions": len(watches),
         "places": {"count": capacity.places.count, "limit": capacity.places.limit},
@@ -119,14 +119,3 @@ def play(session: LiveSession, actions: ActionSpec, seconds: float, *, seed: int
             if isinstance(event, Key):
                 session.post(Key(seq=seq + 1, code=event.code, down=False))
         seq += 2
-
-
-def _torch() -> dict[str, Any]:
-    """Version and threads, where the world uses torch."""
-    import sys
-
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return {"torch": None, "threads": 1}
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    return {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": device}

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from worldloom.models.spec import WorldModel, WorldSpec
 
@@ -29,6 +29,8 @@ from .session import Session
 from .sink import SessionSink
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,23 @@ class _Saving:
     session: LiveSession
     end: bool
     answer: Future[Snapshot]
+
+
+@dataclass(frozen=True, eq=False)
+class _Job(Generic[T]):
+    """Work with the world that somebody waits for."""
+
+    job: Callable[[WorldModel[Any]], T]
+    answer: Future[T]
+
+    def do(self, model: WorldModel[Any]) -> None:
+        """Do it, unless nobody waits any more."""
+        if not self.answer.set_running_or_notify_cancel():
+            return
+        try:
+            self.answer.set_result(self.job(model))
+        except Exception as error:
+            self.answer.set_exception(error)
 
 
 class Engine(EngineHome):
@@ -84,6 +103,7 @@ class Engine(EngineHome):
         self._requests: deque[_Opening] = deque()  # bounded: `max_sessions` counts them
         self._measuring: deque[Future[None]] = deque()  # bounded: the warm-up asks once
         self._savings: deque[_Saving] = deque()  # bounded: a session has one keeper, which waits for each
+        self._jobs: deque[_Job[Any]] = deque()  # bounded: whoever embeds a world waits for each
         self._scheduler = Scheduler(model, self.config, clock_ns=clock_ns, wake=self._wake)
 
     @property
@@ -163,6 +183,16 @@ class Engine(EngineHome):
         self._wake()
         return answer
 
+    def work(self, job: Callable[[WorldModel[Any]], T]) -> Future[T]:
+        """Ask for a job with the world itself, on the engine's thread between two steps: for what embeds a world."""
+        answer: Future[T] = Future()
+        with self._bell:
+            if self._stopping:
+                raise SessionClosed("the engine has stopped")
+            self._jobs.append(_Job(job, answer))
+        self._wake()
+        return answer
+
     def _with_requests(self) -> Capacity:
         """Whoever waits for a session counts like those who have one."""
         stats, paced = self.stats(), [one.paced for one in self._requests]
@@ -173,6 +203,8 @@ class Engine(EngineHome):
         """One pass of the loop; returns when the next step is due. For the engine's thread, or a test without one."""
         while self._measuring:
             self._measure_next()
+        while self._jobs:
+            self._jobs.popleft().do(self.model)
         while self._savings:  # first: what they end makes room for what opens
             self._save_next()
         while self._requests:
@@ -244,8 +276,9 @@ class Engine(EngineHome):
         with self._bell:
             self._stopping = True  # also when the loop died of itself: nobody may wait for it
             answers: list[Future[Any]] = [opening.answer for opening in self._requests]
-            answers += [*(saving.answer for saving in self._savings), *self._measuring]
-            self._requests, self._savings, self._measuring = deque(), deque(), deque()
+            answers += [*(saving.answer for saving in self._savings), *(job.answer for job in self._jobs)]
+            answers += self._measuring
+            self._requests, self._savings, self._measuring, self._jobs = deque(), deque(), deque(), deque()
         for answer in answers:
             if answer.set_running_or_notify_cancel():
                 answer.set_exception(stopped)

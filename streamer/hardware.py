@@ -7,6 +7,7 @@ import platform
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def hardware() -> str:
@@ -74,3 +75,12 @@ def _cpuinfo() -> dict[str, str]:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def torch_facts() -> dict[str, Any]:
+    """Version and threads, where the world uses torch."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {"torch": None, "threads": 1}
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": device}

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from worldloom.models.spec import Image
 
 from .client_messages import Prompt, Reset
@@ -21,6 +24,8 @@ class Origin:
     seed: int
     prompt: str | None = None
     image: Image | None = None
+    frames: NDArray[np.uint8] | None = None  # (K, H, W, 3) recorded, to begin with; for programs, see worlds.py
+    actions: NDArray[np.float32] | None = None  # (K, A) what led to each of them; rest when absent
 
     def after(self, event: Reset | Restart | Prompt) -> Origin:
         """What the stream starts anew from; as before where the event does not say."""

@@ -11,11 +11,11 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from worldloom.models.spec import Actions, Frames, WorldModel
+from worldloom.models.spec import Actions, Frames, RecallingWorld, WorldModel
 
 from .due import Dues, batch_of, beat_of, dues_of
 from .engine_config import EngineConfig
@@ -29,6 +29,7 @@ from .pace import Pace
 from .server_messages import Receipt
 from .session import FULL, Session
 from .sink import SessionSink
+from .worlds import Start
 
 log = logging.getLogger(__name__)
 
@@ -238,7 +239,7 @@ class Scheduler:
     # States -----------------------------------------------------------------------------------------------------------
 
     def _start(self, origin: Origin) -> Any:
-        state = self._model.start(seed=origin.seed, prompt=origin.prompt, image=origin.image)
+        state = begin(self._model, origin)
         self._states += 1
         return state
 
@@ -277,6 +278,18 @@ class Scheduler:
             self._past_stalls += session.stalls
             self._past_refused += session.refused
             session.ended.set_result(None)
+
+
+def begin(model: WorldModel[Any], origin: Origin | Start) -> Any:
+    """A state of the world that begins so. Raises `ValueError` where it does not."""
+    if origin.frames is None:
+        return model.start(seed=origin.seed, prompt=origin.prompt, image=origin.image)
+    if origin.prompt is not None or origin.image is not None:
+        raise ValueError("expected frames alone, without a prompt or an image")
+    if not hasattr(model, "start_from"):
+        raise ValueError(f"the world {model.spec.name!r} cannot begin with recorded frames")
+    rows = model.spec.actions.neutral(len(origin.frames)) if origin.actions is None else origin.actions
+    return cast("RecallingWorld[Any]", model).start_from(origin.frames, rows, seed=origin.seed)
 
 
 def _fault_of(error: Exception) -> WorldloomError:

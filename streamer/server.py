@@ -6,6 +6,7 @@
     /v1/sessions for administrators     /whep      players that speak WHEP
     /v1/sessions/SESSION/recording      begin and end a recording, for administrators
     /v1/images   pictures to start from
+    /v1/batch    the WebSocket of programs that drive streams by the batch
     /v1/capacity how many fit
 
 Knows who does the work; does none itself.
@@ -30,6 +31,7 @@ from worldloom.models.spec import WorldModel
 from . import admin, pages, uploads, whep
 from . import metrics as metrics_module
 from .admin import not_admin
+from .batch_door import Door
 from .config import ServerSettings
 from .connection import Connection
 from .engine_config import EngineConfig
@@ -73,6 +75,7 @@ def create_app(
     recordings = Recordings(chosen, worlds, metrics)
     app.state.server = ServerState(chosen, worlds, metrics, pool, rooms, whep_viewers, tokens, recordings, images)
     app.state.warm_up = WarmUp(chosen, pool)
+    app.state.batches = Door(app.state.server)
     app.include_router(router)
     app.include_router(admin.router)
     app.include_router(whep.router)
@@ -118,14 +121,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
             opening = tasks.create_task(open_all())
             keeping = tasks.create_task(server.rooms.keep_snapshots())
+            sweeping = tasks.create_task(app.state.batches.sweep())
             yield
-            opening.cancel()
-            keeping.cancel()
+            for task in (opening, keeping, sweeping):
+                task.cancel()
     finally:
         server.images.close()
         await server.whep.end_all()
         await server.rooms.close_all(SessionClosed("the server is stopping"))
         await server.recordings.close()
+        await app.state.batches.end()
         for world in server.worlds:
             await world.end()
         server.pool.shutdown(wait=False, cancel_futures=True)
@@ -210,3 +215,9 @@ def scrape(request: Request, authorization: Annotated[str, Header()] = "") -> Re
 async def session(socket: WebSocket) -> None:
     """One client."""
     await Connection(socket, socket.app.state.server).run()
+
+
+@router.websocket("/v1/batch")
+async def batch(socket: WebSocket) -> None:
+    """One program."""
+    await socket.app.state.batches.serve(socket)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from worldloom.models.spec import WorldSpec
 
-from .fields import MAX_INT, Line, Message, Name, Number
+from .fields import MAX_INT, Count, Line, Message, Name, Number
 
 
 class AxisInfo(Message):
@@ -60,6 +60,10 @@ class WorldInfo(Message):
     actions: ActionInfo
     prompts: bool = Field(description="takes a text")
     images: bool = Field(description="takes a picture")
+    horizon: Count = Field(default=0, description="frames of the episodes that it learned from; 0: not known")
+    looks: Annotated[tuple[Number, ...], Field(max_length=8)] = Field(
+        default=(), description="mean luma, saturation and sharpness of what it should look like; empty: not known"
+    )
 
     @classmethod
     def of(cls, spec: WorldSpec) -> WorldInfo:
@@ -84,4 +88,6 @@ class WorldInfo(Message):
             actions=actions,
             prompts=spec.prompts,
             images=spec.images,
+            horizon=spec.horizon,
+            looks=spec.looks,
         )

@@ -22,6 +22,8 @@ STREAMER_LAYERS: dict[str, int] = {
     "wire": 1,
     "config": 5,
     "world_info": 1,
+    "worlds": 1,
+    "codec": 1,
     "controls": 2,
     "clock": 2,
     "frames": 2,
@@ -93,6 +95,8 @@ def test_clients_see_the_protocol_and_one_documented_entry(path: Path) -> None:
         "worldloom.streamer.server_messages",
         "worldloom.streamer.fields",
         "worldloom.streamer.world_info",
+        "worldloom.streamer.worlds",
+        "worldloom.streamer.codec",
         "worldloom.streamer.errors",
         "worldloom.streamer.wire",
     )

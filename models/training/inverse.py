@@ -21,11 +21,12 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
+from ..reader import halve
 from ..spec import ActionSpec
 from .clips import Clips
 from .flow import Flow
 from .metrics import Pictures, luma
-from .readers import fit_reader, halve, open_kept
+from .readers import fit_reader, open_kept
 
 STACK = 6
 """Frames of a stack; the action between the third and the fourth is read. Those before show what moved already, those

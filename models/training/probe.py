@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..autoencoder import to_signed
+from ..reader import half_size, halve
 from .clips import Clips
 from .metrics import Pictures
-from .readers import disturb, fit_reader, halve, open_kept
+from .readers import disturb, fit_reader, open_kept
 
 FRAMES = 8_000
 """Training frames that the probe learns from: the first four shards, so that not all need to be recorded."""
@@ -59,11 +59,6 @@ class Probe(nn.Module):
         """(n, H, W, 3) -> (n, columns) in the units of the recorded poses."""
         parts = [self(half_size(pictures[k : k + 100])) for k in range(0, len(pictures), 100)]
         return (torch.cat(parts) * self.scale + self.mean).numpy()
-
-
-def half_size(pictures: Pictures) -> Tensor:
-    """(n, H, W, 3) -> (n, 3, H/2, W/2) in [-1, 1], area-averaged."""
-    return F.avg_pool2d(to_signed(torch.from_numpy(np.ascontiguousarray(pictures))), 2)
 
 
 def fit_probe(clips: Clips, config: ProbeConfig) -> Probe:

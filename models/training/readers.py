@@ -62,11 +62,6 @@ def open_kept(path: Path, made: Mapping[str, object], network: NetworkT, fit: Ca
     return network
 
 
-def halve(channels: int, features: int) -> tuple[nn.Module, ...]:
-    """A layer that halves the picture."""
-    return nn.Conv2d(channels, features, 3, stride=2, padding=1), nn.GroupNorm(8, features), nn.SiLU()
-
-
 def disturb(x: Tensor) -> Tensor:
     """A batch (B, C, h, w) with other contrast, brightness and noise; half of the batches blurred.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,7 @@ def load_recipe(name: str) -> Recipe:
         autoencoder = table["autoencoder"] | {"widths": tuple(table["autoencoder"]["widths"])}
         dynamics: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table["dynamics"].items()}
         return Recipe(
-            spec=spec_from_table(table["world"]),
+            spec=replace(spec_from_table(table["world"]), horizon=table["data"]["episode"]),
             data=DataRecipe(**table["data"]),
             autoencoder=AutoencoderRecipe(**autoencoder),
             decoder=DecoderRecipe(**table["decoder"]),

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..reader import half_size
 from .clips import Clips
 from .metrics import Pictures
-from .probe import FRAMES, Probe, half_size
+from .probe import FRAMES, Probe
 from .readers import disturb, fit_reader, open_kept
 
 HANDLE = slice(4, 7)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -11,11 +13,13 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from numpy.typing import NDArray
 
+from tests.models.tiny import tiny_world
 from worldloom.client.env import WorldEnv
+from worldloom.client.hooks import NearGoal
 from worldloom.models.catalog import shipped_worlds
 from worldloom.models.spec import Actions, Frames
 from worldloom.models.toy import ToyState, ToyWorld
-from worldloom.streamer.errors import ModelFault
+from worldloom.streamer.errors import ModelFault, Unsupported
 
 WORLDS = ("toy", *shipped_worlds())
 
@@ -40,9 +44,18 @@ def env() -> Iterator[WorldEnv]:
 
 
 @pytest.mark.parametrize("name", WORLDS)
+def test_gymnasium_approves(name: str) -> None:
+    env = gymnasium.make(f"worldloom/{name.capitalize()}-v0", render_mode="rgb_array")
+    try:
+        check_env(env.unwrapped)
+    finally:
+        env.close()
+
+
+@pytest.mark.parametrize("name", WORLDS)
 @pytest.mark.filterwarnings("ignore:.*symmetric and normalized space")  # a recommendation; ranges are the world's own
 @pytest.mark.filterwarnings("ignore:.*alternative render modes")  # nothing is registered, so there is no spec to vary
-def test_gymnasium_approves(name: str) -> None:
+def test_gymnasium_approves_of_the_worlds_own_units(name: str) -> None:
     env = WorldEnv(name, render_mode="rgb_array")
     try:
         check_env(env)
@@ -176,6 +189,124 @@ def test_closing_twice_is_allowed_and_frees_the_state() -> None:
 def test_a_wrong_option_is_explained(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         WorldEnv(**options)  # type: ignore[arg-type]
+
+
+def test_an_episode_is_as_long_as_those_that_the_world_learned_from() -> None:
+    world = ToyWorld()
+    world.spec = replace(world.spec, horizon=7)
+    env = WorldEnv(world)
+    assert env.max_frames == 7
+    env.close()
+    assert WorldEnv("toy").max_frames == 1000
+
+
+def test_actions_as_buttons_and_axes_are_the_same_rows() -> None:
+    rows, parts = WorldEnv("toy"), WorldEnv("toy", actions="dict")
+    rows.reset(seed=1)
+    parts.reset(seed=1)
+    buttons, axes = np.array([1, 0, 0, 1], np.int8), np.array([-0.5, 2.0], np.float32)
+    assert parts.action_space.contains({"buttons": buttons, "axes": axes.clip(-1, 1)})
+    a, *_ = rows.step(np.array([1, 0, 0, 1, -3.0, 1.0], np.float32))
+    b, *_ = parts.step({"buttons": buttons, "axes": axes})
+    assert (a == b).all()
+    with pytest.raises(ValueError, match="finite numbers"):
+        parts.step({"axes": axes})
+
+
+def test_hooks_see_both_pictures_the_action_and_the_goal() -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    def reward(obs: Any, action: Any, next_obs: Any, goal: Any) -> float:
+        seen.append(tuple(np.copy(one) for one in (obs, action, next_obs, goal)))
+        return 2.5
+
+    env = WorldEnv("toy", reward_fn=reward, terminated_fn=lambda obs, action, next_obs, goal: action[0] == goal)
+    first, _ = env.reset(seed=1, options={"goal": 1.0})
+    assert not seen
+    action = np.array([0.5, 0, 0, 0, 4, 0], np.float32)
+    second, got, terminated, truncated, _ = env.step(action)
+    assert (got, terminated, truncated) == (2.5, False, False)
+    for told, expected in zip(seen[0], (first, action, second, 1.0), strict=True):
+        np.testing.assert_array_equal(told, expected)
+    assert env.step(np.array([1, 0, 0, 0, 0, 0], np.float32))[2] is True
+    env.close()
+
+
+def test_a_goal_picture_rewards_likeness() -> None:
+    env = WorldEnv("toy", reward_fn=NearGoal())
+    goal, _ = env.reset(seed=1)
+    env.reset(seed=1, options={"goal": goal})
+    assert env.step(np.zeros(6, np.float32))[1] == 0.0
+    assert env.step(np.array([0, 0, 0, 0, 6, 0], np.float32))[1] < 0.0
+    env.close()
+
+
+def test_a_restored_episode_dreams_the_same_again() -> None:
+    env, other = WorldEnv("toy", max_frames=3), WorldEnv("toy", max_frames=3)
+    env.reset(seed=4, options={"goal": "there"})
+    env.step(np.array([0, 0, 0, 0, 6, 0], np.float32))
+    past = env.snapshot()
+    action = np.array([1, 0, 0, 0, -2, 1], np.float32)
+    ahead = [env.step(action) for _ in range(2)]
+    assert [step[3] for step in ahead] == [False, True]
+    for one in (env, other):
+        assert (one.restore(past) == past.picture).all()
+        again = [one.step(action) for _ in range(2)]
+        assert [a[0].tobytes() for a in again] == [b[0].tobytes() for b in ahead]
+        assert [a[1:4] for a in again] == [b[1:4] for b in ahead]
+    first, info = other.reset(seed=0, options={"state": past})
+    assert (first == past.picture).all()
+    assert info["frame"] == 0  # a new episode, not the old one
+    assert other.step(action)[0].tobytes() == ahead[0][0].tobytes()
+    assert other.reset(seed=0, options={"state": past.state})[1]["frame"] == 0
+    env.close()
+    other.close()
+
+
+def test_forks_go_their_own_ways() -> None:
+    env = WorldEnv("toy")
+    env.reset(seed=4)
+    forks = env.fork(3)
+    left, right = np.array([0, 0, 0, 0, -6, 0], np.float32), np.array([0, 0, 0, 0, 6, 0], np.float32)
+    pictures, *_ = forks.step(np.stack([left, right, left]))
+    assert (pictures[0] == pictures[2]).all()
+    assert not (pictures[0] == pictures[1]).all()
+    assert (env.step(right)[0] == pictures[1]).all()
+    forks.close()
+    env.step(left)  # the engine is still there
+    env.close()
+
+
+def test_an_episode_begins_as_it_is_told() -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (32, 48, 3), np.uint8)
+    env = WorldEnv(tiny_world())
+    first, info = env.reset(seed=1, options={"image": picture})
+    assert (first == picture).all()
+    assert info["frame"] == 0
+    frames = np.stack([picture[::-1], picture])
+    assert (env.reset(seed=1, options={"frames": frames})[0] == picture).all()
+    a = env.step(np.zeros(3, np.float32))[0].tobytes()
+    env.reset(seed=1, options={"frames": frames, "context_actions": np.ones((2, 3))})
+    assert env.step(np.zeros(3, np.float32))[0].tobytes() != a
+    for options, error, message in (
+        ({"picture": picture}, ValueError, "expected options"),
+        ({"context_actions": np.ones((2, 3))}, ValueError, "expected frames"),
+        ({"image": picture.astype(np.float32)}, ValueError, "uint8"),
+        ({"prompt": "a castle"}, Unsupported, "prompt"),
+    ):
+        with pytest.raises(error, match=message):
+            env.reset(options=options)
+    env.step(np.zeros(3, np.float32))  # the episode before goes on
+    env.close()
+
+
+@pytest.mark.skipif("arm" not in shipped_worlds(), reason="arm is not installed")
+def test_info_tells_of_time_and_drift() -> None:
+    env = WorldEnv("arm")
+    _, info = env.reset(seed=0)
+    assert info["timing"].compute_ms > 0.0
+    assert 0.0 <= info["drift"] < 0.2  # a first frame looks as the recordings do
+    env.close()
 
 
 def neutral() -> NDArray[np.float32]:

@@ -6,9 +6,10 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from worldloom.models.attention import HAVE_FLASH, attention
-from worldloom.models.autoencoder import Autoencoder, AutoencoderConfig, to_pictures, to_signed, unit_cells
+from worldloom.models.autoencoder import Autoencoder, AutoencoderConfig, SteadyNorm, to_pictures, to_signed, unit_cells
 from worldloom.models.dit import DiTConfig
 from worldloom.models.kv_cache import CacheConfig, KVCache
 from worldloom.models.rope import RopeConfig, column_positions, rotary, rotate
@@ -168,3 +169,21 @@ class TestSpec:
 def test_head_width_must_hold_three_dimensions() -> None:
     with pytest.raises(ValueError, match="divisible by 8"):
         DiTConfig(4, 2, 2, 1, width=36, heads=3)
+
+
+def test_a_norm_gives_the_same_bytes_in_a_batch_and_on_several_threads() -> None:
+    generator = torch.Generator().manual_seed(0)
+    norm = SteadyNorm(8, 48).requires_grad_(False).to(torch.bfloat16)
+    norm.weight.copy_(torch.randn(48, generator=generator))
+    x = torch.randn(4, 48, 64, 64, generator=generator).to(torch.bfloat16, memory_format=torch.channels_last)
+    threads, made = torch.get_num_threads(), []
+    try:
+        for number in (1, 2):
+            torch.set_num_threads(number)
+            with torch.inference_mode():
+                made += [norm(x), torch.cat([norm(one) for one in x.split(1)])]  # type: ignore[no-untyped-call]
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, made[0]) for one in made[1:])
+    assert made[0].is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(made[0], nn.GroupNorm.forward(norm, x), atol=0.05, rtol=0.02)

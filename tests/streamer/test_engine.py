@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 
 import numpy as np
 import pytest
@@ -248,3 +249,24 @@ def test_a_thread_that_dies_leaves_nobody_waiting(caplog: pytest.LogCaptureFixtu
     assert model.living == 0
     with pytest.raises(SessionClosed):
         engine.submit(sink, Origin(2))
+
+
+def test_work_is_done_on_the_engines_thread_and_its_error_comes_back() -> None:
+    with Engine(ToyWorld()) as engine:
+        assert engine.work(lambda model: (model.spec.name, threading.current_thread().name)).result(5) == (
+            "toy",
+            "worldloom-engine",
+        )
+        with pytest.raises(ZeroDivisionError):
+            engine.work(lambda _: 1 / 0).result(5)
+        assert engine.work(lambda _: "alive").result(5) == "alive"
+    with pytest.raises(SessionClosed):
+        engine.work(lambda _: None)
+
+
+def test_work_that_still_waits_at_the_end_is_told() -> None:
+    engine = Engine(ToyWorld())
+    waiting = engine.work(lambda _: "never")
+    engine.stop()
+    with pytest.raises(SessionClosed):
+        waiting.result(1)
