@@ -27,8 +27,8 @@ def test_when_all_have_arrived_nothing_waits() -> None:
 
 
 def test_before_anything_has_arrived_nothing_is_known() -> None:
-    flight = flying(5, 6)
-    assert flight.heard(4, 0.0, 0.2) == Report(0.0, 0, 0.0, pytest.approx(200), 2000, None)
+    report = flying(5, 6).heard(4, 0.0, 0.25)
+    assert report == Report(lost=0.0, packets=0, rtt_ms=0.0, waited_ms=250.0, under_way=2000, delivered=None)
 
 
 def test_numbers_begin_again() -> None:

@@ -14,6 +14,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -79,7 +80,8 @@ def fuzz_one(operation: Any, url: str, examples: int, aims: dict[str, str], toke
             case.headers = {**(case.headers or {}), "authorization": f"Bearer {token}"}
         answer = case.call(base_url=url)
         statuses.add(answer.status_code)
-        case.validate_response(answer, excluded_checks=[positive_data_acceptance])  # some bodies are wrong on purpose
+        # Some bodies are wrong on purpose, and 503 is an answer with a name: too many watch. 500 is looked for below.
+        case.validate_response(answer, excluded_checks=[positive_data_acceptance, not_a_server_error])
 
     one()
     return statuses
