@@ -23,6 +23,8 @@ FRESH_S = 2.0  # seconds that an estimate counts
 UP = 1.4  # factor a second
 NEAR, CAREFUL = 1.1, 1.08  # up to so many times the rate at which the line was full, it grows by this factor a second
 PATIENCE_S = 1.0  # seconds between reports that are made up for by growth, at most
+LATE, LATE_S = 2.0, 0.3  # a report later than usual by this factor and so many seconds: there was an outage
+USUAL = 0.2  # weight of the latest gap between reports in the running mean of gaps
 SILENCE_S = (0.1, 1.0)  # seconds in which nothing is sent, so that a queue drains: at least, and at most
 BURST_S = 0.15  # seconds for which a picture may occupy a line that is known to be narrow, before one is left out
 REPAIR = 0.15  # fraction of the rate that may be spent on sending packets again
@@ -41,14 +43,16 @@ class RateControl:
         self._full_at = float("inf")  # bits a second that the line took when it was full
         self._estimate = (float("-inf"), 0)  # seconds, bits a second: the latest
         self._heard_at: float | None = None  # seconds: of the latest report
+        self._gap = 1.0  # seconds: running mean of the gaps between reports
         self._counted = (0.0, 0.0, 0)  # seconds when counting began, packets lost since, packets
         self._owed = (0.0, 0.0)  # seconds, bytes that a line of `bitrate` had not taken by then
 
     def hear(self, report: Report, now: float) -> None:
         """Adjust to what the viewer reports."""
         lost = self._count(report, now)
-        # Where nothing at all arrives, the line is dead rather than full, and silence will not mend it.
-        depth = report.waited_ms / (2.0 * report.rtt_ms + QUEUE_MS) if report.packets else 0.0
+        # Where nothing arrived, or no report came for long, the line was dead rather than full: silence mends nothing.
+        alive = not self._late(now) and report.packets > 0
+        depth = report.waited_ms / (2.0 * report.rtt_ms + QUEUE_MS) if alive else 0.0
         if depth > 1.0:
             self._lower(report, 0.0 if depth > DEEP else HICCUP, now)
             self._drain(report, now)
@@ -80,6 +84,12 @@ class RateControl:
         self._counted = now, 0.0, 0
         self.loss += LATEST * (lost / packets - self.loss)
         return lost / packets
+
+    def _late(self, now: float) -> bool:
+        """Whether the report that comes now was long in coming."""
+        usual, gap = self._gap, 0.0 if self._heard_at is None else now - self._heard_at
+        self._gap += USUAL * (gap - usual)
+        return gap > LATE * usual + LATE_S
 
     def _lower(self, report: Report, least: float, now: float) -> None:
         """To what arrives, or to what the viewer believes in, but not below `least` times the rate."""

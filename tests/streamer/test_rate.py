@@ -66,6 +66,20 @@ def test_a_dead_line_is_not_a_queue() -> None:
     assert rate.silent_until == 0.0
 
 
+def test_the_first_report_after_an_outage_tells_of_no_queue() -> None:
+    deep = report(waited_ms=1500.0, under_way=90_000, delivered=100e3, packets=3)
+    rate = control()
+    heard(rate, FINE, 0, 5, every=0.2)
+    rate.hear(deep, 6.4)
+    assert (rate.bitrate, rate.silent_until) == (1_000_000, 0.0)
+    rate.hear(deep, 6.6)
+    assert rate.bitrate < 200_000, "the second one does"
+    rate = control()
+    heard(rate, FINE, 0, 5, every=1.4)
+    rate.hear(deep, 7.0)
+    assert rate.bitrate < 200_000, "who reports seldom is not late"
+
+
 @pytest.mark.parametrize("every", [0.1, 0.5, 1.0])
 def test_it_grows_by_time_however_often_reports_come(every: float) -> None:
     rate = control()
