@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from worldloom.streamer.tokens import Claims, Tokens
 
-from .conftest import Running, Serve
+from .conftest import Client, Running, Serve
 from .noise import changed_sdp
 from .test_hostility import real_offers
 
@@ -87,6 +88,12 @@ def fuzz_one(operation: Any, url: str, examples: int, aims: dict[str, str], toke
     return statuses
 
 
+async def listen(client: Client) -> None:
+    """Take what comes for minutes: a client that does not would not see that the server answers its pings."""
+    while True:
+        await client.socket.recv()
+
+
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")  # schemathesis draws by `random`
 @pytest.mark.parametrize("examples", EXAMPLES)
 @pytest.mark.parametrize("auth", ["off", "on"])
@@ -97,7 +104,11 @@ async def test_every_answer_is_one_that_the_description_names(serve: Serve, auth
         async with server.client() as client:
             welcome = await client.hello(token=token)
             aims = {"session": welcome["session"], "folder": "js", "name": "view.js"}
+            listening = asyncio.create_task(listen(client))
             seen = await asyncio.to_thread(fuzz, server, examples, aims, [token, welcome["watch"]])
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
             await client.send("ping", t=1)
             await client.expect("pong")
             await client.send("bye")
