@@ -21,7 +21,6 @@ from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.rtcdtlstransport import SRTPProtectionProfile
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
-from aiortc.stats import RTCRemoteInboundRtpStreamStats
 from OpenSSL import SSL
 
 PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
@@ -42,7 +41,6 @@ ENCODER = "_RTCRtpSender__encoder"
 HISTORY = "_RTCRtpSender__rtp_history"
 HEADER_EXTENSIONS_MAP = "_RTCRtpSender__rtp_header_extensions_map"
 RTP_TIMESTAMP = "_RTCRtpSender__rtp_timestamp"
-STATS = "_RTCRtpSender__stats"
 # And of RTCPeerConnection.
 DTLS_TRANSPORTS = "_RTCPeerConnection__dtlsTransports"
 ICE_TRANSPORTS = "_RTCPeerConnection__iceTransports"
@@ -102,6 +100,18 @@ class Packetizer:
         return self._inner.pack(packet)
 
 
+class SentPackets(dict[int, rtp.RtpPacket]):
+    """Stands where the sender keeps packets to send again: it puts each one here just before it leaves."""
+
+    def __init__(self, on_sent: Callable[[int, int], None]) -> None:
+        super().__init__()
+        self._on_sent = on_sent
+
+    def __setitem__(self, place: int, packet: rtp.RtpPacket) -> None:
+        super().__setitem__(place, packet)
+        self._on_sent(packet.sequence_number, len(packet.payload))
+
+
 def install() -> None:
     """Patch what is global to the libraries: offered header extensions, ciphers and host addresses. Idempotent."""
     extensions = codecs.HEADER_EXTENSIONS["video"]
@@ -117,6 +127,8 @@ def bind(
     *,
     on_key_frame: Callable[[], None],
     on_estimate: Callable[[int], None],
+    on_sent: Callable[[int, int], None],
+    on_report: Callable[[int, float], None],
     may_retransmit: Callable[[int], bool],
 ) -> str:
     """Make a negotiated, not yet started video sender send our packets; return its codec, like "video/H264".
@@ -126,14 +138,17 @@ def bind(
         on_key_frame: called when the receiver needs a whole picture: it asks for one (PLI or FIR), or misses packets
             that are too old to be of use. After a silent line, old pictures would come back as a burst.
         on_estimate: called with what the receiver believes that its line takes (REMB), in bits a second.
+        on_sent: called with the number of each packet and its size in bytes, just before it leaves for the first time.
+        on_report: called with the highest number that has arrived and the fraction lost, as each report comes.
         may_retransmit: asked, with the size of a packet in bytes, when the receiver misses one (NACK).
     """
     sender = transceiver.sender
     mime: str = transceiver._codecs[0].mimeType
     setattr(sender, HEADER_EXTENSIONS_MAP, PlayoutDelayMap())
     setattr(sender, ENCODER, Packetizer(mime, on_estimate))
+    setattr(sender, HISTORY, SentPackets(on_sent))
     sender._send_keyframe = on_key_frame  # type: ignore[method-assign]
-    retransmit = sender._retransmit
+    retransmit, handle = sender._retransmit, sender._handle_rtcp_packet
 
     async def retransmit_if_allowed(sequence_number: int) -> None:
         packet = getattr(sender, HISTORY).get(sequence_number % HISTORY_SIZE)
@@ -145,7 +160,15 @@ def bind(
         elif may_retransmit(rtp.RTP_HEADER_LENGTH + len(packet.payload)):
             await retransmit(sequence_number)
 
+    async def hear_and_handle(packet: rtp.AnyRtcpPacket) -> None:
+        if isinstance(packet, (rtp.RtcpRrPacket, rtp.RtcpSrPacket)):
+            for report in packet.reports:
+                if report.ssrc == sender._ssrc:
+                    on_report(report.highest_sequence % 2**16, report.fraction_lost / 256)
+        await handle(packet)
+
     sender._retransmit = retransmit_if_allowed  # type: ignore[method-assign]
+    sender._handle_rtcp_packet = hear_and_handle  # type: ignore[method-assign]
     return mime
 
 
@@ -168,14 +191,6 @@ def rtp_timestamp(sender: RTCRtpSender) -> int:
     """Timestamp in the RTP header of the packet that left last; aiortc adds a random origin to our pts."""
     stamp: int = getattr(sender, RTP_TIMESTAMP)
     return stamp
-
-
-def last_report(sender: RTCRtpSender) -> RTCRemoteInboundRtpStreamStats | None:
-    """The receiver's latest report, None before the first."""
-    for entry in getattr(sender, STATS).values():
-        if isinstance(entry, RTCRemoteInboundRtpStreamStats):
-            return entry
-    return None
 
 
 async def shut(peer: RTCPeerConnection) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import av
@@ -31,8 +30,7 @@ from .broadcast import Broadcast, Packet, Subscription
 from .coders import TIME_BASE, Codec
 from .encoder import EncoderSettings
 from .ice import IceSettings, for_server
-from .playout import PlayoutSwitch
-from .rate import RateControl, ReceiverReport, RepairBudget
+from .line import Line
 from .tally import Departure, LineReport, Tally
 
 MAX_MEDIA_LINES = 4  # each line of an offer may cost sockets; a viewer needs one
@@ -165,6 +163,8 @@ class WebRtcVideo:
             transceiver,
             on_key_frame=track.want_key_frame,
             on_estimate=track.hear_estimate,
+            on_sent=track.note_sent,
+            on_report=track.hear_report,
             may_retransmit=track.may_retransmit,
         )
         self.codec = "h264" if mime.lower() == "video/h264" else "vp8"
@@ -184,28 +184,42 @@ class _PictureTrack(MediaStreamTrack):
         self._video = video
         self._sender: RTCRtpSender | None = None
         self._subscription: Subscription | None = None
-        self._rate: RateControl | None = None
-        self._repairs = RepairBudget(time.monotonic())
-        self._playout = PlayoutSwitch()
-        self._reported: datetime | None = None  # when the report came that was heard last
+        self._line: Line | None = None
         self._leaving: Packet | None = None  # handed to aiortc
 
     def begin(self, sender: RTCRtpSender, subscription: Subscription, ceiling: int) -> None:
         """The negotiation is done: this is who sends, and what."""
         self._sender, self._subscription = sender, subscription
-        self._rate = RateControl(self._video._settings.encoder.bitrate_min, ceiling)
+        self._line = Line(self._video._settings.encoder.bitrate_min, ceiling, time.monotonic())
 
     def want_key_frame(self) -> None:
         if self._subscription is not None:
             self._subscription.want_key()
 
     def may_retransmit(self, size: int) -> bool:
-        return self._rate is not None and self._repairs.take(size, self._rate.bitrate, time.monotonic())
+        return self._line is not None and self._line.may_repair(size, time.monotonic())
+
+    def note_sent(self, number: int, size: int) -> None:
+        """A packet leaves."""
+        if self._line is not None and self._subscription is not None:
+            self._line.sent(number, size, time.monotonic())
+            self._subscription.silent_until = self._line.silent_until
 
     def hear_estimate(self, bitrate: int) -> None:
         """What the viewer believes that its line takes."""
-        if self._rate is not None:
-            self._rate.estimate(bitrate, time.monotonic())
+        if self._line is not None:
+            self._line.estimate(bitrate, time.monotonic())
+
+    def hear_report(self, highest: int, lost: float) -> None:
+        """Follow what the viewer reports."""
+        if self._line is None or self._subscription is None or self._sender is None:
+            return
+        self._line.hear(highest, lost, time.monotonic())
+        self._subscription.bitrate = self._line.bitrate
+        self._subscription.silent_until = self._line.silent_until
+        held = self._line.playout
+        aiortc_patches.set_playout_delay(self._sender, held.least, held.most)
+        self._video._heard(LineReport(lost, held.least))
 
     async def recv(self) -> av.Packet[Any]:
         """The next picture, encoded."""
@@ -228,28 +242,7 @@ class _PictureTrack(MediaStreamTrack):
             return
         left, self._leaving = self._leaving, None
         stamp = aiortc_patches.rtp_timestamp(self._sender)
-        self._adapt(self._sender)
         self._video._departed(Departure(left.frame, left.encode_ns, left.coder, time.monotonic_ns(), stamp))
-
-    def _adapt(self, sender: RTCRtpSender) -> None:
-        """Follow the viewer's reports."""
-        report = aiortc_patches.last_report(sender)
-        if report is None or self._subscription is None or self._rate is None or report.timestamp == self._reported:
-            return
-        self._reported = report.timestamp
-        rtt_ms = None if report.roundTripTime is None else 1000.0 * report.roundTripTime
-        lost, now = report.fractionLost / 256, time.monotonic()
-        self._rate.hear(ReceiverReport(lost, rtt_ms), now)
-        self._follow_rate()
-        self._playout.hear(self._rate.loss, rtt_ms, now)
-        held = self._playout.delay
-        aiortc_patches.set_playout_delay(sender, held.least, held.most)
-        self._video._heard(LineReport(lost, held.least))
-
-    def _follow_rate(self) -> None:
-        if self._subscription is not None and self._rate is not None:
-            self._subscription.bitrate = self._rate.bitrate
-            self._subscription.silent_until = self._rate.silent_until
 
 
 def reachable(offer: str) -> str:
