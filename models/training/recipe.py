@@ -21,13 +21,16 @@ RECIPES = Path(__file__).parents[2] / "configs" / "train"
 class DataRecipe:
     """How much is recorded, and from which engine."""
 
-    simulator: str  # "arm", "doom" or "toy": which class of `simulators` makes the frames
+    simulator: str  # "arm", "doom" or "toy": which engine makes the frames; "own": recordings that are there already
     frames: int  # training frames
     holdout: int  # frames of held-out episodes, other seeds
     episode: int  # frames after which an episode is cut
     seed: int  # training episodes start here, held-out ones at seed + 1_000_000
     processes: int = 2  # worker processes, one engine each
     directions: dict[str, dict[str, float]] = field(default_factory=dict)  # "x+" -> the columns held in the battery
+    maps: tuple[str, ...] = ()  # of "doom": where episodes take place; none: the maze `my_way_home`, as it was shipped
+    tasks: tuple[str, ...] = ()  # of "arm": what is on the table, as Meta-World calls it; none: the drawer, as shipped
+    camera: str = ""  # of "own" in LeRobot's layout: which video feature, where there are several
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +122,10 @@ def load_recipe(name: str) -> Recipe:
     table = tomllib.loads(text.decode())
     try:
         autoencoder = table["autoencoder"] | {"widths": tuple(table["autoencoder"]["widths"])}
-        dynamics: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table["dynamics"].items()}
+        data, dynamics = _with_tuples(table["data"]), _with_tuples(table["dynamics"])
         return Recipe(
             spec=spec_from_table(table["world"]),
-            data=DataRecipe(**table["data"]),
+            data=DataRecipe(**data),
             autoencoder=AutoencoderRecipe(**autoencoder),
             decoder=DecoderRecipe(**table["decoder"]),
             dynamics=DynamicsRecipe(**dynamics),
@@ -131,3 +134,8 @@ def load_recipe(name: str) -> Recipe:
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _with_tuples(table: dict[str, Any]) -> dict[str, Any]:
+    """The table with tuples for lists."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
