@@ -114,5 +114,5 @@ def _table(title: str, found: dict[str, Any]) -> Table:
     for name, axis in found["axes"].items():
         most = max(axis["shares"]) or 1.0
         bars = "".join(" .:-=+*#%@"[round(9 * share / most)] for share in axis["shares"])
-        table.add_row(name, f"{axis['rest']:.1%} at rest, else [{bars}] from {axis['edges'][0]} to {axis['edges'][-1]}")
+        table.add_row(name, f"{axis['rest']:.1%} at rest, else |{bars}| from {axis['edges'][0]} to {axis['edges'][-1]}")
     return table

@@ -14,10 +14,10 @@ from .simulators import Pose, Row
 BLOCKED = 5  # column of the pose that says whether the body was blocked on the way here (see `pose_columns`)
 
 MANNERS = {
-    "walk": 0.34,
-    "look": 0.08,
-    "nod": 0.08,
-    "strafe": 0.16,
+    "walk": 0.28,
+    "look": 0.06,
+    "nod": 0.14,
+    "strafe": 0.18,
     "back": 0.09,
     "idle": 0.05,
     "circle": 0.05,
@@ -41,6 +41,8 @@ class Wanderer:
             "idle": self._idle, "circle": self._circle, "return": self._return, "any": self._any,
         }  # fmt: skip
         names, shares = list(MANNERS), np.array(list(MANNERS.values()))
+        if "use" in self._columns:
+            yield from self._use()  # it may begin in front of a door
         while True:
             yield from manners[str(self._rng.choice(names, p=shares))]()
 
@@ -66,19 +68,25 @@ class Wanderer:
                 return
 
     def _obstacle(self) -> Iterator[Row]:
-        """Perhaps a door: use it, wait, and push on. Or else a wall: turn away from it."""
-        if "use" in self._columns and self._rng.random() < 0.6:
-            yield self._row(use=1.0)
-            for _ in self._frames(12, 20):
-                yield self._row()
-            for _ in range(4):
-                yield self._row(forward=1.0)
+        """Perhaps a door. Or else a wall: turn away from it."""
+        if "use" in self._columns and self._rng.random() < 0.4:
+            yield from self._use()
             if not self._stuck():
                 return
         self._turn = 0.0
         turn = self._rng.choice([-1.0, 1.0]) * self._rng.uniform(3.5, 6.0)
         for _ in self._frames(8, 30):
             yield self._row(turn)
+
+    def _use(self) -> Iterator[Row]:
+        """Use what is ahead, wait, and push on."""
+        yield self._row(use=1.0)
+        for _ in self._frames(10, 20):
+            yield self._row()
+        for _ in self._frames(4, 24):
+            yield self._row(forward=1.0)
+            if self._stuck():
+                return
 
     def _look(self) -> Iterator[Row]:
         """On the spot: to one side and perhaps back, or all the way round."""
