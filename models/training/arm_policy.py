@@ -17,6 +17,10 @@ from .simulators import Row
 Expert = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """(3,) metres by which the thing seems to be elsewhere -> (4,) what the expert does now."""
 
+SKILLED = {"expert": 0.4, "noisy": 0.15, "missing": 0.15, "aborted": 0.1, "wandering": 0.2}
+CLUMSY = {"noisy": 0.1, "missing": 0.4, "aborted": 0.2, "wandering": 0.3}
+"""What two kinds of visitors do next, and how often."""
+
 
 def visit_drawer(expert: Callable[[], NDArray[np.floating[Any]]], rng: np.random.Generator) -> Iterator[Row]:
     """A mix of the expert, the noisy expert, held random motion, motion along one axis, and rest."""
@@ -38,13 +42,17 @@ def visit_drawer(expert: Callable[[], NDArray[np.floating[Any]]], rng: np.random
 
 
 def visit_tasks(expert: Expert, rng: np.random.Generator) -> Iterator[Row]:
-    """One attempt after the other, each in its own manner, with pauses and wanderings between."""
+    """One attempt after the other, each in its own manner, with pauses and wanderings between.
+
+    Half of the visitors never do it right on purpose.
+    """
+    shares = SKILLED if rng.random() < 0.5 else CLUMSY
     while True:
-        manner = rng.choice(["expert", "noisy", "missing", "aborted", "wandering"], p=[0.24, 0.16, 0.16, 0.16, 0.28])
+        manner = str(rng.choice(list(shares), p=list(shares.values())))
         if manner == "wandering":
             yield from _wander(rng)
         else:
-            yield from _attempt(str(manner), expert, rng)
+            yield from _attempt(manner, expert, rng)
         if rng.random() < 0.3:
             yield from _held(np.zeros(4), int(rng.integers(4, 20)))
 
@@ -52,11 +60,11 @@ def visit_tasks(expert: Expert, rng: np.random.Generator) -> Iterator[Row]:
 def _attempt(manner: str, expert: Expert, rng: np.random.Generator) -> Iterator[Row]:
     """The expert; with noise, or aiming beside the thing, or letting go half-way."""
     offset: NDArray[np.float64] = np.zeros(3)
-    if manner == "missing":  # 3 to 8 cm beside it
+    if manner == "missing":  # 5 to 12 cm beside it
         angle = rng.uniform(0.0, 2.0 * np.pi)
-        offset[:2] = rng.uniform(0.03, 0.08) * np.array([np.cos(angle), np.sin(angle)])
+        offset[:2] = rng.uniform(0.05, 0.12) * np.array([np.cos(angle), np.sin(angle)])
     noise = rng.uniform(0.2, 0.8) if manner == "noisy" else 0.0
-    length = rng.integers(20, 90) if manner == "aborted" else rng.integers(60, 160)
+    length = rng.integers(15, 60) if manner == "aborted" else rng.integers(60, 160)
     for _ in range(int(length)):
         yield _row(expert(offset) + rng.normal(0.0, 1.0, 4) * noise)
     if manner == "aborted":  # away, with open fingers

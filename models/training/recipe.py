@@ -108,6 +108,11 @@ class Recipe:
     digest: str  # SHA-256 of the file
 
 
+def is_recipe(name: str) -> bool:
+    """Whether `load_recipe` finds something under that name."""
+    return (Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml").exists()
+
+
 def load_recipe(name: str) -> Recipe:
     """The recipe of that name from configs/train, or at that path.
 
