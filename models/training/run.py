@@ -52,6 +52,7 @@ def train(
     data: Path | None = None,
     minutes: float | None = None,
     threads: int | None = None,
+    counts: Counts | None = None,
 ) -> Path:
     """Run stages of the recipe `name`; returns the path of the trained world.
 
@@ -63,6 +64,7 @@ def train(
             them, and lies in `folder` afterwards.
         minutes: overrides the recipe's training time of each stage that trains.
         threads: CPU threads for torch.
+        counts: how much the last stage measures; by default what is worth publishing.
 
     Raises:
         ValueError: an unknown recipe or stage.
@@ -102,7 +104,7 @@ def train(
     if "evaluate" in stages:
         save_world(path, assemble(recipe, folder), about(recipe, folder, {}))
         world = load_world(path)  # what is measured is what would ship
-        metrics = measure(name, recipe, folder, world)
+        metrics = measure(name, recipe, folder, world, counts or Counts())
         save_world(path, assemble(recipe, folder), about(recipe, folder, metrics))
         write_report(recipe, folder, world, folder / "report")
         (folder / "report" / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
@@ -125,11 +127,11 @@ def derived(name: str, data: Path, folder: Path) -> str:
     return str(path)
 
 
-def measure(name: str, recipe: Recipe, folder: Path, world: DiTWorld) -> dict[str, Any]:
+def measure(name: str, recipe: Recipe, folder: Path, world: DiTWorld, counts: Counts) -> dict[str, Any]:
     """What `worldloom eval` says; without directions where recordings of one's own hold no held actions."""
     if recipe.data.directions:
-        return evaluate(name, folder=folder, world=world)
-    holdout, counts = Clips.open(folder / "data" / "holdout"), Counts()
+        return evaluate(name, folder=folder, world=world, counts=counts)
+    holdout = Clips.open(folder / "data" / "holdout")
     return (
         {"world": recipe.spec.name, "holdout_frames": len(holdout), "hardware": hardware(world)}
         | next_frames(world, holdout, counts)
