@@ -46,7 +46,7 @@ def balance(recipe: Recipe, clips: Clips) -> dict[str, Any]:
     asked = np.abs(clips.leading) > RESTING * np.maximum(np.abs(actions.low), np.abs(actions.high))
     idle = ~asked.any(1)
     poses = _poses(recipe, clips)
-    blocked = poses["blocked"] > 0 if "blocked" in poses else None
+    blocked = (poses["blocked"] > 0) & ~idle if "blocked" in poses else np.zeros_like(idle)
     found: dict[str, Any] = {
         "frames": len(clips),
         "episodes": len(np.unique(clips.episodes)),
@@ -57,8 +57,8 @@ def balance(recipe: Recipe, clips: Clips) -> dict[str, Any]:
             axis.name: _histogram(clips.leading[:, len(actions.buttons) + k], axis.low, axis.high)
             for k, axis in enumerate(actions.axes)
         },
-        "moving": _share(~idle & ~blocked) if blocked is not None else _share(~idle),
-        "blocked": _share(blocked & ~idle) if blocked is not None else None,
+        "moving": _share(~idle & ~blocked),
+        "blocked": _share(blocked) if "blocked" in poses else None,
         "idle": _share(idle),
     }
     for column, names in (("map", recipe.data.maps), ("task", recipe.data.tasks)):

@@ -14,12 +14,12 @@ from .simulators import Pose, Row
 BLOCKED = 5  # column of the pose that says whether the body was blocked on the way here (see `pose_columns`)
 
 MANNERS = {
-    "walk": 0.28,
+    "walk": 0.26,
     "look": 0.06,
     "nod": 0.14,
     "strafe": 0.18,
     "back": 0.09,
-    "idle": 0.05,
+    "idle": 0.07,
     "circle": 0.05,
     "return": 0.05,
     "any": 0.1,
@@ -69,7 +69,7 @@ class Wanderer:
 
     def _obstacle(self) -> Iterator[Row]:
         """Perhaps a door. Or else a wall: turn away from it."""
-        if "use" in self._columns and self._rng.random() < 0.4:
+        if "use" in self._columns and self._rng.random() < 0.5:
             yield from self._use()
             if not self._stuck():
                 return

@@ -62,7 +62,8 @@ def _from_lines(source: Path) -> tuple[ActionSpec, Fraction, tuple[int, int]]:
             f"{source}: expected *.mp4 with *.jsonl beside them, or meta/info.json of LeRobot; found neither"
         )
     try:
-        names = list(json.loads(files[0].open(encoding="utf-8").readline()))
+        with files[0].open(encoding="utf-8") as lines:
+            names = list(json.loads(next(lines, "")))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{files[0]}, line 1: expected a JSON object ({error})") from error
     open_ended = ActionSpec(axes=tuple(Axis(str(column), -np.inf, np.inf, "1") for column in names))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -38,7 +39,7 @@ class Film:
 
     path: Path  # the video
     actions: NDArray[np.float32]  # (n, A)
-    start: float = 0.0  # seconds into the video at which it begins
+    start: float | None = None  # seconds into the video at which it begins; None: it is the whole video
 
 
 def import_recordings(recipe: Recipe, source: Path, folder: Path) -> None:
@@ -65,9 +66,15 @@ def import_recordings(recipe: Recipe, source: Path, folder: Path) -> None:
     total, held = sum(len(film.actions) for film in films), recipe.data.holdout
     if total <= held:
         raise ValueError(f"{source}: expected more pictures than the {held} that are held out, got {total}")
+    unfinished = folder / "importing"  # what is damaged is often found half-way; nothing half is left under a good name
+    shutil.rmtree(unfinished, ignore_errors=True)
     frames = _frames(recipe, films)
-    _write(folder / "train", frames, total - held)
-    _write(folder / "holdout", frames, held)
+    _write(unfinished / "train", frames, total - held)
+    _write(unfinished / "holdout", frames, held)
+    next(frames, None)  # sees whether the last film ends with its lines
+    for name in ("train", "holdout"):
+        (unfinished / name).rename(folder / name)
+    unfinished.rmdir()
     note.write_text(json.dumps(listing) + "\n")
 
 
@@ -148,18 +155,18 @@ def pictures(film: Film, height: int, width: int, fps: Fraction) -> Iterator[Ima
             rate = stream.average_rate
             if rate is None or abs(float(rate / fps) - 1.0) > RATE:
                 raise ValueError(f"{film.path}: expected {float(fps):g} pictures a second, got {float(rate or 0):g}")
-            begin = film.start - 0.5 / float(fps)
+            begin = (film.start or 0.0) - 0.5 / float(fps)
             if film.start and stream.time_base:
                 container.seek(int(begin / stream.time_base), stream=stream)
             for frame in container.decode(stream):
-                if film.start and frame.time is not None and frame.time < begin:
+                if film.start is not None and frame.time is not None and frame.time < begin:
                     continue
                 if shown == wanted:
-                    if not film.start:  # a stretch of a longer video ends before the video does
+                    if film.start is None:  # a stretch of a longer video ends before the video does
                         raise ValueError(f"{film.path}: expected {wanted} pictures, one a line of actions, got more")
                     break
                 shown += 1
-                yield _fitted(frame.to_image(), height, width)
+                yield _fitted(Pillow.fromarray(frame.to_ndarray(format="rgb24")), height, width)
     except (av.FFmpegError, IndexError) as error:
         raise ValueError(f"{film.path}: expected a video, got what cannot be decoded ({error})") from error
     if shown < wanted:

@@ -32,9 +32,9 @@ def maps() -> Recipe:
 
 def test_moving_blocked_and_idle(maps: Recipe, tmp_path: Path) -> None:
     """The action of a row leads to the next: the first frame counts as idle, and the last row is never seen."""
-    walk, turn, rest = [1, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, -5.9, 0], [0.0] * 7
+    walk, turn, rest = [1.0, *[0.0] * 6], [*[0.0] * 5, -5.9, 0.0], [0.0] * 7
     #        x  y  z  heading pitch blocked map unseen
-    free, stuck, there = [0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0, 1, 1]
+    free, stuck, there = [0.0] * 8, [*[0.0] * 5, 1.0, 0.0, 0.0], [*[0.0] * 6, 1.0, 1.0]
     clips = recorded(tmp_path, [walk, walk, turn, rest, walk], [free, free, stuck, there, there])
     found = balance(maps, clips)
     assert (found["moving"], found["blocked"], found["idle"]) == (0.4, 0.2, 0.4)

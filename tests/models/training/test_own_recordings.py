@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -132,7 +133,10 @@ def test_what_is_wrong_is_named(own: Recipe, tmp_path: Path, damage: Callable[[P
     with pytest.raises(ValueError, match=r".") as refused:
         import_recordings(own, tmp_path / "films", tmp_path / "data")
     assert all(word in str(refused.value) for word in words), str(refused.value)
-    assert not (tmp_path / "data" / "source.json").exists()
+    shutil.rmtree(tmp_path / "films")
+    write_recordings(tmp_path / "films", [30])  # mended, it is taken
+    import_recordings(own, tmp_path / "films", tmp_path / "data")
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["holdout", "source.json", "train"]
 
 
 def test_too_few_pictures_to_hold_any_out(own: Recipe, tmp_path: Path) -> None:
