@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 WORLD ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-fast test-browser test-network test-interop test-soak check format bench clean
+.PHONY: help setup serve test test-fast test-browser test-network test-interop test-soak train-smoke check format bench clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,9 @@ test-interop: .venv/.dev ## Players that others wrote: Firefox, GStreamer, the n
 
 test-soak: .venv/.dev ## Minutes of use and of abuse (WORLDLOOM_SOAK_MINUTES of ordinary use, 5 by default)
 	$(BIN)/pytest -q -s -m soak tests
+
+train-smoke: .venv/.dev ## The whole recipe at toy size: record, train, evaluate, and see that it learnt
+	$(BIN)/pytest -q -m smoke tests/models/training
 
 # The folders appear under their import names for the type checker.
 build/typing/worldloom:

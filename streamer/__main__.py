@@ -149,6 +149,7 @@ def train(
     name: Annotated[str, typer.Argument(help="a recipe in configs/train, or a path to a .toml file")],
     stage: Annotated[list[str] | None, typer.Option(help="only this stage; give it again for more")] = None,
     folder: Annotated[Path | None, typer.Option(help="where everything lands; runs/NAME by default")] = None,
+    data: Annotated[Path | None, typer.Option(help="recordings of your own, instead of an engine's")] = None,
     minutes: Annotated[float | None, typer.Option(help="of training in each stage, instead of the recipe's")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads")] = None,
 ) -> None:
@@ -156,8 +157,8 @@ def train(
     from worldloom.models.training import run
 
     try:
-        path = run.train(name, stages=stage or run.STAGES, folder=folder, minutes=minutes, threads=threads)
-    except (ValueError, FileNotFoundError) as error:
+        path = run.train(name, stages=stage or run.STAGES, folder=folder, data=data, minutes=minutes, threads=threads)
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
         raise refuse(str(error)) from error
     print(path)
 

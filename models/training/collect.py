@@ -1,6 +1,7 @@
 """The collect stage: episodes from a real engine onto disk. Resumes at the first shard that is missing.
 
 Three sets: `train`, `holdout` (other seeds) and `battery` (held actions from many places, for the direction metric).
+Beside the first two lies `balance.json`: what is in them (see balance.py).
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from .clips import Shard
+from .balance import report_balance
+from .clips import Clips, Shard
 from .recipe import Recipe
 from .simulators import Row, Simulator, open_simulator
 
@@ -24,15 +26,22 @@ STARTS = 20  # start places per battery direction
 
 
 def collect(recipe: Recipe, folder: Path) -> None:
-    """Record what is missing of all three sets under `folder`."""
+    """Record what is missing of all three sets under `folder`.
+
+    Raises:
+        FileNotFoundError: the recipe is about recordings of one's own, and they are not there.
+    """
     data = recipe.data
+    if data.simulator == "own":
+        Clips.open(folder / "train"), Clips.open(folder / "holdout")
+        return
     jobs = [("train", k, data.seed) for k in range(-(-data.frames // SHARD))]
     jobs += [("holdout", k, data.seed + 1_000_000) for k in range(-(-data.holdout // SHARD))]
     jobs += [("battery", k, data.seed + 2_000_000) for k in range(len(data.directions))]
     jobs = [job for job in jobs if not Path(f"{_stem(folder, *job[:2])}.episodes.npy").exists()]
     if not jobs:
         return
-    # One shard per process: MuJoCo's offscreen renderer may exist once in a process only.
+    # One shard per process: what engines leave behind goes with it.
     context = get_context("spawn")
     with (
         ProcessPoolExecutor(data.processes, mp_context=context, max_tasks_per_child=1) as pool,
@@ -41,6 +50,22 @@ def collect(recipe: Recipe, folder: Path) -> None:
         task = progress.add_task(f"record {recipe.spec.name}", total=len(jobs))
         for _ in pool.map(_record, *zip(*((recipe, folder, *job) for job in jobs), strict=True)):
             progress.advance(task)
+    report_balance(recipe, folder)
+
+
+def simulator_of(recipe: Recipe, name: str) -> Simulator:
+    """The engine that records that set. Only training keeps out of the place that is left unseen."""
+    spec, data = recipe.spec, recipe.data
+    return open_simulator(
+        data.simulator,
+        spec.height,
+        spec.width,
+        columns=spec.actions.columns,
+        maps=data.maps,
+        tasks=data.tasks,
+        seed=data.seed,
+        everywhere=name != "train",
+    )
 
 
 def _stem(folder: Path, name: str, index: int) -> Path:
@@ -49,7 +74,7 @@ def _stem(folder: Path, name: str, index: int) -> Path:
 
 def _record(recipe: Recipe, folder: Path, name: str, index: int, seed: int) -> None:
     """One shard, in a process of its own."""
-    simulator = open_simulator(recipe.data.simulator, recipe.spec.height, recipe.spec.width)
+    simulator = simulator_of(recipe, name)
     seed += 10_000 * index
     if name == "battery":
         shard = record_battery(simulator, recipe, list(recipe.data.directions)[index], seed)

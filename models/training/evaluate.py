@@ -72,7 +72,8 @@ def evaluate(
     folder = folder or Path("runs") / recipe.spec.name
     counts = counts or (QUICK if quick else Counts())
     world = world or open_world(recipe, folder)
-    record_missing(recipe, folder, counts)
+    if recipe.data.directions:
+        record_missing(recipe, folder, counts)
     measured = Evaluation(recipe, folder, world, counts).run()
     result: dict[str, Any] = _rounded(
         {"world": recipe.spec.name}
@@ -103,7 +104,7 @@ class Evaluation:
             "far": self._far,
             "control": lambda: controllability(self.world, self.dreamed, self.counts.batch),
             "clips": self._clips,
-            "directions": lambda: directions(self.world, self.recipe, self.folder, self.counts),
+            "directions": self._directions,
             "places": self._places,
             "task": self._task,
             "drift": lambda: long_dreams(self.world, self.holdout, self.counts),
@@ -154,6 +155,12 @@ class Evaluation:
                 self.absent[key] = "no such action among these recordings"
         result |= frechet(features, features_real, features_other)
         return result | seam_flicker(dreamed, spec.chunk, self.world.config.window)
+
+    def _directions(self) -> dict[str, Any]:
+        if not self.recipe.data.directions:
+            self.absent["direction_accuracy"] = "recordings of one's own: no engine holds an action"
+            return {}
+        return directions(self.world, self.recipe, self.folder, self.counts)
 
     def _places(self) -> dict[str, Any]:
         """What a world owes to the places that an engine knows."""

@@ -21,13 +21,16 @@ RECIPES = Path(__file__).parents[2] / "configs" / "train"
 class DataRecipe:
     """How much is recorded, and from which engine."""
 
-    simulator: str  # "arm", "doom" or "toy": which class of `simulators` makes the frames
+    simulator: str  # "arm", "doom" or "toy": which engine makes the frames; "own": recordings that are there already
     frames: int  # training frames
     holdout: int  # frames of held-out episodes, other seeds
     episode: int  # frames after which an episode is cut
     seed: int  # training episodes start here, held-out ones at seed + 1_000_000
     processes: int = 2  # worker processes, one engine each
     directions: dict[str, dict[str, float]] = field(default_factory=dict)  # "x+" -> the columns held in the battery
+    maps: tuple[str, ...] = ()  # of "doom": where episodes take place; none: the maze `my_way_home`, as it was shipped
+    tasks: tuple[str, ...] = ()  # of "arm": what is on the table, as Meta-World calls it; none: the drawer, as shipped
+    camera: str = ""  # of "own" in LeRobot's layout: which video feature, where there are several
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +120,11 @@ class Recipe:
     digest: str  # SHA-256 of the file
 
 
+def is_recipe(name: str) -> bool:
+    """Whether `load_recipe` finds something under that name."""
+    return (Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml").exists()
+
+
 def load_recipe(name: str) -> Recipe:
     """The recipe of that name from configs/train, or at that path.
 
@@ -131,10 +139,10 @@ def load_recipe(name: str) -> Recipe:
     table = tomllib.loads(text.decode())
     try:
         autoencoder = table["autoencoder"] | {"widths": tuple(table["autoencoder"]["widths"])}
-        dynamics: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table["dynamics"].items()}
+        data, dynamics = _with_tuples(table["data"]), _with_tuples(table["dynamics"])
         return Recipe(
             spec=replace(spec_from_table(table["world"]), horizon=table["data"]["episode"]),
-            data=DataRecipe(**table["data"]),
+            data=DataRecipe(**data),
             autoencoder=AutoencoderRecipe(**autoencoder),
             decoder=DecoderRecipe(**table["decoder"]),
             dynamics=DynamicsRecipe(**dynamics),
@@ -147,4 +155,9 @@ def load_recipe(name: str) -> Recipe:
 
 
 def _motion(table: dict[str, Any] | None) -> MotionRecipe | None:
-    return MotionRecipe(**(table | {"widths": tuple(table["widths"])})) if table else None
+    return MotionRecipe(**_with_tuples(table)) if table else None
+
+
+def _with_tuples(table: dict[str, Any]) -> dict[str, Any]:
+    """The table with tuples for lists."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}

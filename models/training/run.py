@@ -1,8 +1,9 @@
 """`worldloom train NAME`: the stages of a recipe in order, each resumable and each re-runnable alone.
 
-collect -> autoencoder -> decoder -> motion -> dynamics -> evaluate. Everything lands under one folder (default
-`runs/NAME`): recordings, checkpoints, the world (`NAME.safetensors` + `.json`), a contact sheet and an MP4 of dream
-beside truth. Knows the order of the stages and what each leaves behind; nothing about how any of them works.
+collect -> autoencoder -> decoder -> motion -> dynamics -> evaluate; recordings of one's own take the place of the
+first. Everything lands under one folder (default `runs/NAME`): recordings, checkpoints, the world (`NAME.safetensors` +
+`.json`), a contact sheet and an MP4 of dream beside truth. Knows the order of the stages and what each leaves behind;
+nothing about how any of them works.
 """
 
 from __future__ import annotations
@@ -10,19 +11,24 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..state import StartScene
 from ..weights import load_world, save_world
 from ..world import DiTWorld, DreamConfig
+from .balance import kinds, report_balance
 from .clips import Clips
 from .collect import collect
+from .counts import Counts
 from .dream import spread
 from .evaluate import evaluate
 from .fit_autoencoder import encode_recordings, fit_autoencoder, load_autoencoder
@@ -32,7 +38,9 @@ from .fit_motion import fit_motion, load_motion
 from .latents import ClipSource
 from .metrics import luma
 from .moved import move_recordings
-from .recipe import Recipe, load_recipe
+from .own_recipe import derive_recipe
+from .own_recordings import import_recordings
+from .recipe import Recipe, is_recipe, load_recipe
 from .report import write_report
 
 STAGES = ("collect", "autoencoder", "decoder", "motion", "dynamics", "evaluate")
@@ -45,8 +53,10 @@ def train(
     *,
     stages: Sequence[str] = STAGES,
     folder: Path | None = None,
+    data: Path | None = None,
     minutes: float | None = None,
     threads: int | None = None,
+    counts: Counts | None = None,
 ) -> Path:
     """Run stages of the recipe `name`; returns the path of the trained world.
 
@@ -54,16 +64,22 @@ def train(
         name: a recipe in configs/train, or a path to a `.toml` file.
         stages: which of `STAGES` to run; they run in the order of `STAGES`.
         folder: where everything lands, `runs/NAME` by default. Running again resumes there.
+        data: recordings of one's own, instead of an engine's. Where no recipe is called `name`, one is derived from
+            them, and lies in `folder` afterwards.
         minutes: overrides the recipe's training time of each stage that trains.
         threads: CPU threads for torch.
+        counts: how much the last stage measures; by default what is worth publishing.
 
     Raises:
         ValueError: an unknown recipe or stage.
+        RuntimeError: `data` is a LeRobot dataset, and its tables cannot be read without another package.
         FileNotFoundError: a stage needs what an earlier one leaves, and it is not there.
     """
     unknown = set(stages) - set(STAGES)
     if unknown:
         raise ValueError(f"unknown stage {sorted(unknown)}; known: {', '.join(STAGES)}")
+    if data is not None and not (is_recipe(name) or name.endswith(".toml")):
+        name = derived(name, data, folder or Path("runs") / name)
     recipe = load_recipe(name)
     if minutes is not None:
         recipe = replace(
@@ -77,7 +93,10 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(threads or os.cpu_count() or 1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if "collect" in stages:
+    if data is not None:
+        import_recordings(recipe, data, folder / "data")
+        report_balance(recipe, folder / "data")
+    elif "collect" in stages:
         collect(recipe, folder / "data")
     if "autoencoder" in stages:
         fit_autoencoder(recipe, folder, device)
@@ -95,11 +114,27 @@ def train(
         save_world(path, assemble(recipe, folder), about(recipe, folder, {}))
         world = load_world(path)  # what is measured is what would ship
         # A recipe in steps is a rehearsal of seconds, and its evaluation is one too.
-        metrics = evaluate(name, folder=folder, world=world, quick=recipe.dynamics.steps > 0)
+        metrics = evaluate(name, folder=folder, world=world, quick=recipe.dynamics.steps > 0, counts=counts)
         save_world(path, assemble(recipe, folder), about(recipe, folder, metrics))
         write_report(recipe, folder, world, folder / "report")
         (folder / "report" / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
     return path
+
+
+def derived(name: str, data: Path, folder: Path) -> str:
+    """The path of a recipe in `folder` that was derived from recordings, now or before.
+
+    Raises:
+        ValueError: the name cannot be one of a world, or nothing can be read off the recordings.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise ValueError(f"expected a name of small letters, digits and hyphens, got {name!r}")
+    path = folder / f"{name}.toml"
+    if not path.exists():
+        text = derive_recipe(name, data)
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return str(path)
 
 
 def assemble(recipe: Recipe, folder: Path, *, dtype: torch.dtype = torch.float32) -> DiTWorld:
@@ -111,26 +146,37 @@ def assemble(recipe: Recipe, folder: Path, *, dtype: torch.dtype = torch.float32
     motion = load_motion(recipe, folder) if recipe.motion else None
     dit = load_dynamics(recipe, folder)
     world = DiTWorld(recipe.spec, dit, autoencoder, dream, keyframes=keyframes, motion=motion, dtype=dtype)
-    world.scenes = start_scenes(world, Clips.open(folder / "data" / "train"))
+    clips = Clips.open(folder / "data" / "train")
+    world.scenes = start_scenes(world, clips, kinds(recipe, clips))
     return world
 
 
-def start_scenes(world: DiTWorld, clips: Clips) -> tuple[StartScene, ...]:
+def start_scenes(world: DiTWorld, clips: Clips, kind: NDArray[np.int64]) -> tuple[StartScene, ...]:
     """Openings of episodes, as many frames as the window holds, spread over the recordings.
 
-    Of the openings, those with the strongest contrast: who starts with the nose at a wall sees nothing of the world.
+    Each kind (n,) of recording, a map or a task, has as many, in turns: a seed chooses the task with the scene.
     """
     frames = world.config.window
     begins = np.flatnonzero(np.diff(clips.episodes, prepend=-1))
     begins = begins[np.isin(begins, clips.windows(frames))]
-    some = spread(begins, CANDIDATES * SCENES)
-    contrast = luma(clips.take(some + frames - 1)).std((1, 2))
-    chosen = some[np.sort(np.argsort(-contrast)[:SCENES])]
+    known = np.unique(kind[begins])
+    each = -(-SCENES // max(1, len(known)))
+    chosen = [openings(clips, begins[kind[begins] == one], frames, each) for one in known]
     scenes = []
-    for at in chosen:
+    for at in [at for turn in zip_longest(*chosen) for at in turn if at is not None]:
         span = np.arange(at, at + frames)
         scenes.append(StartScene(world.encode(clips.take(span)), torch.from_numpy(clips.leading[span])))
     return tuple(scenes)
+
+
+def openings(clips: Clips, begins: NDArray[np.int64], frames: int, count: int) -> NDArray[np.int64]:
+    """Of the beginnings, `count` whose last frame has the strongest contrast.
+
+    Who starts with the nose at a wall sees nothing of the world.
+    """
+    some = spread(begins, CANDIDATES * count)
+    contrast = luma(clips.take(some + frames - 1)).std((1, 2))
+    return some[np.sort(np.argsort(-contrast)[:count])]
 
 
 def about(recipe: Recipe, folder: Path, metrics: dict[str, Any]) -> dict[str, Any]:
@@ -151,9 +197,14 @@ def about(recipe: Recipe, folder: Path, metrics: dict[str, Any]) -> dict[str, An
             "simulator": recipe.data.simulator,
             "seed": recipe.data.seed,
             "frames": len(Clips.open(folder / "data" / "train")),
-            "provenance": "recorded by this recipe's collect stage; no other data",
-        },
+            "provenance": (
+                "imported from recordings that were there already"
+                if recipe.data.simulator == "own"
+                else "recorded by this recipe's collect stage; no other data"
+            ),
+        }
+        | {key: list(names) for key, names in (("maps", recipe.data.maps), ("tasks", recipe.data.tasks)) if names},
         "software": {"torch": torch.__version__, "python": platform.python_version()},
         "notices": list(recipe.notices),
-        "licence": "Apache-2.0",
+        "licence": "as of the recordings" if recipe.data.simulator == "own" else "Apache-2.0",
     }

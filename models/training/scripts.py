@@ -63,6 +63,8 @@ def scripts_of(recipe: Recipe) -> dict[str, Play]:
     """The scripts that a recipe's engine can play, by name of the set."""
     actions = recipe.spec.actions
     found: dict[str, Play] = {}
+    if not recipe.data.directions:  # recordings of one's own: there is no engine
+        return found
     if actions.look[0]:
         found["around"] = around
         if {"forward", "back"} <= set(actions.buttons):
@@ -168,7 +170,7 @@ def wall(simulator: Simulator, recipe: Recipe, rng: np.random.Generator, number:
 
 def attempt(simulator: Simulator, recipe: Recipe, rng: np.random.Generator, number: int) -> list[Recorded] | None:
     """The expert opens the drawer; in every other clip it stops on the way there."""
-    from .simulators import ArmSimulator
+    from .arm_simulator import ArmSimulator
 
     assert isinstance(simulator, ArmSimulator)
     rest = _row(recipe, {})

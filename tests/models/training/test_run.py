@@ -1,0 +1,92 @@
+"""Stages in order: a world from recordings of one's own, and start scenes that speak of every task."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+
+from worldloom.models.training.clips import Clips, Shard
+from worldloom.models.training.counts import Counts
+from worldloom.models.training.recipe import RECIPES, load_recipe
+from worldloom.models.training.run import SCENES, start_scenes, train
+from worldloom.models.weights import load_world, read_table
+from worldloom.models.world import DiTWorld
+
+from .films import write_recordings
+from .learning import held_out_loss
+
+FEW = Counts(contexts=4, rollouts=1, starts=1, drift_streams=1, drift_frames=16, drift_tail=8)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """The toy's recipe for recordings that are there already, a little longer."""
+    text = (RECIPES / "toy.toml").read_text()
+    text = text[: text.index("[data.directions]")] + text[text.index("[autoencoder]") :]
+    for old, new in (('"toy"', '"own"'), ("holdout = 200", "holdout = 90")):
+        assert old in text
+        text = text.replace(old, new)
+    lines = [
+        f"steps = {60 if 'steps' in line else 0}" if line.startswith("steps") else line for line in text.split("\n")
+    ]
+    path = tmp_path / "mine.toml"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_ones_own_recordings_teach_the_network(own: Path, tmp_path: Path) -> None:
+    write_recordings(tmp_path / "films", [100, 100, 90])
+    folder = tmp_path / "run"
+    train(str(own), stages=("autoencoder", "dynamics"), folder=folder, data=tmp_path / "films", threads=1)
+    fresh, trained = held_out_loss(load_recipe(str(own)), folder)
+    assert trained < 0.9 * fresh
+    assert json.loads((folder / "data" / "holdout" / "balance.json").read_text())["frames"] == 90
+
+
+@pytest.mark.smoke
+@pytest.mark.timeout(600)
+def test_ones_own_recordings_become_a_world(own: Path, tmp_path: Path) -> None:
+    write_recordings(tmp_path / "films", [100, 100, 90])
+    path = train(str(own), folder=tmp_path / "run", data=tmp_path / "films", threads=1, counts=FEW)
+    about = read_table(path)
+    assert about["licence"] == "as of the recordings"
+    assert about["data"]["frames"] == 200
+    assert "imported" in about["data"]["provenance"]
+    assert about["metrics"]["next_frame_psnr"] > 0.0
+    assert "direction_accuracy" not in about["metrics"]
+    assert load_world(path).scenes
+
+
+def test_no_such_recipe_without_recordings(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no recipe 'mine'"):
+        train("mine", folder=tmp_path)
+
+
+def episodes(folder: Path, count: int) -> Clips:
+    """Episodes of four frames: brightness tells the episode, and every other one is flat."""
+    frames = np.zeros((4 * count, 4, 4, 3), np.uint8)
+    for k in range(count):
+        frames[4 * k : 4 * k + 4, :2] = 100 + k if k % 2 else 0
+    numbers = np.repeat(np.arange(count), 4)
+    Shard(frames, np.zeros((4 * count, 1), np.float32), numbers[:, None].astype(np.float32), numbers).save(folder / "0")
+    return Clips.open(folder)
+
+
+def test_start_scenes_take_turns_between_tasks_and_show_something(tmp_path: Path) -> None:
+    clips = episodes(tmp_path, 60)
+    kind = (np.arange(60) % 10 // 4).repeat(4)  # episodes 0-3 of ten are of task 0, 4-7 of task 1, 8 and 9 of task 2
+    world: Any = SimpleNamespace(
+        config=SimpleNamespace(window=3), encode=lambda frames: torch.from_numpy(frames.copy())
+    )
+    scenes = start_scenes(cast(DiTWorld, world), clips, kind)
+    brightness = [int(scene.latents[0, 0, 0, 0]) for scene in scenes]
+    assert len(scenes) == SCENES
+    assert all(value >= 100 for value in brightness)  # none of the flat ones
+    shown = [(value - 100) % 10 // 4 for value in brightness]
+    assert shown == [0, 1, 2] * (SCENES // 3)
