@@ -73,12 +73,12 @@ from worldloom.models.training.success import succeeded
 recipe = load_recipe("arm")
 simulator = open_simulator("arm", 128, 128)
 flags = []
-act = simulator._env.step
+act = simulator._envs[0].step
 def step(row):
     answer = act(row)
     flags.append(bool(answer[4]["success"]))
     return answer
-simulator._env.step = step
+simulator._envs[0].step = step
 for number, opened in ((0, True), (1, False)):
     simulator.reset(7)
     flags.clear()
@@ -88,7 +88,7 @@ for number, opened in ((0, True), (1, False)):
     assert bool(said[-1]) == opened, number
 import mujoco
 from worldloom.models.training.gripper import AXES, CAMERA, VIEW
-model, data = simulator._env.model, simulator._env.data
+model, data = simulator._envs[0].model, simulator._envs[0].data
 camera = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, "corner2")
 np.testing.assert_allclose(data.cam_xpos[camera], CAMERA)
 np.testing.assert_allclose(data.cam_xmat[camera].reshape(3, 3), AXES, atol=1e-6)
