@@ -17,11 +17,11 @@ MANNERS = {
     "walk": 0.26,
     "look": 0.06,
     "nod": 0.14,
-    "strafe": 0.18,
+    "strafe": 0.21,
     "back": 0.09,
     "idle": 0.07,
-    "circle": 0.05,
-    "return": 0.05,
+    "circle": 0.04,
+    "return": 0.03,
     "any": 0.1,
 }
 """What a `Wanderer` does next, and how often. They last for different times; the balance report counts frames."""
@@ -116,13 +116,13 @@ class Wanderer:
         """To one side, perhaps turning; until something is in the way."""
         side = str(self._rng.choice(["left", "right"]))
         turn = self._rng.uniform(-5.0, 5.0) if self._rng.random() < 0.5 else 0.0
-        for _ in self._frames(8, 30):
+        for _ in self._frames(12, 44):
             yield self._row(turn, **{side: 1.0})
             if self._stuck() and self._rng.random() < 0.3:
                 return
 
     def _back(self) -> Iterator[Row]:
-        for _ in self._frames(6, 24):
+        for _ in self._frames(8, 32):
             yield self._row(back=1.0)
             if self._stuck() and self._rng.random() < 0.3:
                 return
