@@ -52,6 +52,7 @@ class MotionConfig:
     fov: float  # degrees across the picture
     unit: float = 1.0  # of the engine's lengths in one unit of depth
     gait: float = 0.0  # frames in which a walking camera swings up and down once, 0 when it does not
+    body: float = 0.0  # radius in units of depth of who carries the camera, and may not walk into things
     widths: tuple[int, int, int] = (24, 48, 64)  # features at 1/4, 1/8 and 1/16 of the picture
 
 

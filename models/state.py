@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .kv_cache import KVCache
 from .spec import Actions, WorldSpec
-from .view import View
+from .view import View, Way
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ def packed(state: DiTState, world: str) -> bytes:
     if state.pending:
         tensors |= {f"pending.{name}": getattr(state.pending, name) for name in PENDING}
     if view:
-        tensors |= {"picture": view.picture, "momentum": view.momentum, "clock": torch.tensor(view.clock)}
-    tensors = {
-        name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
-    }  # unshared
+        tensors |= {"picture": view.picture, "momentum": view.way.momentum, "solid": view.way.solid}
+        tensors["clock"] = torch.tensor(view.clock)
+    contiguous = torch.contiguous_format
+    tensors = {name: part.clone(memory_format=contiguous) for name, part in tensors.items()}  # files share no memory
     tensors["sink_yaw"] = torch.tensor(cache.sink_yaw, dtype=torch.float64)
     tensors["yaw"] = torch.tensor(state.yaw, dtype=torch.float64)
     tensors["numbers"] = torch.tensor([state.seed, state.frame, cache.frame])
@@ -110,7 +110,8 @@ def unpacked(blob: bytes, cache: KVCache, *, views: bool) -> DiTState:
         pending = Pending(**{name: part if name == "yaws" else part.to(device) for name, part in parts.items()})
     view = None
     if views:
-        view = View(tensors["picture"].to(device), tensors["momentum"].to(device), int(tensors["clock"]))
+        way = Way(tensors["momentum"].to(device), tensors["solid"].to(device))
+        view = View(tensors["picture"].to(device), way, int(tensors["clock"]))
     return DiTState(cache, seed, past, recent, pending, view, float(tensors["yaw"]), frame)
 
 

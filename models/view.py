@@ -8,13 +8,22 @@ about diffusion or memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .autoencoder import Autoencoder
 from .motion import Motion, MotionNet, moved_to, places_of
+from .obstacles import COLUMN, FAR, kept_out, obstacles
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a camera came to a picture, and what it may run into next."""
+
+    momentum: Tensor  # (2,) float32, see `Motion.momentum`
+    solid: Tensor  # (W / 4, 2) float32, see `obstacles`
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,7 @@ class View:
     """Where a stream's camera is on its way; a value, never changed."""
 
     picture: Tensor  # (3, H, W) the last picture, in [-1, 1]
-    momentum: Tensor  # (2,) float32, see `Motion.momentum`
+    way: Way
     clock: int  # frames since the camera set out, the last picture included
 
 
@@ -32,7 +41,12 @@ class Outlook:
     def __init__(self, motion: MotionNet, autoencoder: Autoencoder) -> None:
         self.motion, self.autoencoder = motion, autoencoder
 
-    def ahead(self, views: Sequence[View], actions: Tensor) -> tuple[Tensor, Tensor]:
+    def at_rest(self, device: torch.device) -> Way:
+        """Of a camera that has just come into the world, and knows nothing of it."""
+        width = self.motion.config.width // COLUMN
+        return Way(torch.zeros(2, device=device), torch.full((width, 2), FAR, device=device))
+
+    def ahead(self, views: Sequence[View], actions: Tensor) -> tuple[Tensor, list[Way]]:
         """What the next frames have in common with the last ones.
 
         Args:
@@ -40,12 +54,16 @@ class Outlook:
             actions: (B, history, A) the row that leads to each next frame and those before it, about [-1, 1].
 
         Returns:
-            (B, C, h, w) latents of the moved pictures and (B, 2) momenta, float32.
+            (B, C, h, w) float32 latents of the moved pictures, and the ways there.
         """
-        pictures, momenta = (torch.stack([getattr(v, name) for v in views]) for name in ("picture", "momentum"))
+        config = self.motion.config
+        pictures = torch.stack([v.picture for v in views])
+        momenta, solid = (torch.stack([getattr(v.way, name) for v in views]) for name in ("momentum", "solid"))
         clocks = torch.tensor([v.clock for v in views], dtype=torch.float64, device=pictures.device)
         motion = self.motion(pictures, momenta, actions, clocks).settled
-        return self.moved(pictures, motion), motion.momentum
+        motion = replace(motion, step=kept_out(motion.step, solid, config.body))
+        ways = zip(motion.momentum, obstacles(motion.near, config.fov), strict=True)
+        return self.moved(pictures, motion), [Way(momentum, points) for momentum, points in ways]
 
     def moved(self, pictures: Tensor, motion: Motion) -> Tensor:
         """(B, C, h, w) float32 latents of pictures (B, 3, H, W) after a motion."""

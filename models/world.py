@@ -28,7 +28,7 @@ from .motion import MotionNet
 from .sampler import denoise, fewer
 from .spec import Actions, Frames, Image, WorldSpec
 from .state import DiTState, Pending, StartScene, checked, packed, unpacked
-from .view import Outlook, View
+from .view import Outlook, View, Way
 
 START_REPEATS = 4  # times that a start picture enters the memory: a stream that begins at rest
 
@@ -117,12 +117,13 @@ class DiTWorld:
         for k in range(0, len(scene.latents), self.spec.chunk):
             rows = scene.actions[None, k : k + self.spec.chunk]
             latents = scene.latents[None, k : k + self.spec.chunk].to(self.device)
-            shown, momenta = self._shown([state], rows)
+            shown, ways = self._shown([state], rows)
             self._remember([state])
             self._finish([state], latents, rows, shown)
             if self.outlook:
-                momentum = momenta[0] if scene.momenta is None else scene.momenta[k].to(self.device)
-                state.view = View(self._decode(latents)[0, -1], momentum, scene.clock + state.frame)
+                momentum = ways[0].momentum if scene.momenta is None else scene.momenta[k].to(self.device)
+                picture, way = self._decode(latents)[0, -1], replace(ways[0], momentum=momentum)
+                state.view = View(picture, way, scene.clock + state.frame)
         return state
 
     def step(self, states: Sequence[DiTState], actions: Actions, *, steps: int | None = None) -> Frames:
@@ -134,12 +135,13 @@ class DiTWorld:
         """The same, and the pictures stay on the device."""
         rows = checked(self.spec, states, actions, steps)
         noise = self._noise(states, purpose=0)
-        shown, momenta = self._shown(states, rows)
+        shown, ways = self._shown(states, rows)
         latents = self._denoise(states, noise, rows, shown, fewer(self.config.sigmas, steps))
         self._finish(states, latents, rows, shown)
         pictures = self._decode(latents)
-        for b, state in enumerate(states):
-            state.view = state.view and View(pictures[b, -1].clone(), momenta[b], state.view.clock + 1)
+        for b, way in enumerate(ways):
+            view = states[b].view
+            states[b].view = view and View(pictures[b, -1].clone(), way, view.clock + 1)
         return to_pictures(pictures)
 
     def fork(self, state: DiTState) -> DiTState:
@@ -255,21 +257,18 @@ class DiTWorld:
         )
         return start + turns.cumsum(1)
 
-    def _shown(self, states: Sequence[DiTState], rows: Tensor) -> tuple[Tensor, Tensor]:
-        """What every frame of the chunk is shown of finished frames and keyframes, and the cameras' momenta after it.
-
-        Returns:
-            (B, F, 2 or 3, C, h, w) as `CausalDiT.forward` wants it, and (B, 2); zeros where nothing is moved.
-        """
-        past, momenta = torch.stack([s.past for s in states]), torch.zeros(len(states), 2, device=self.device)
+    def _shown(self, states: Sequence[DiTState], rows: Tensor) -> tuple[Tensor, list[Way]]:
+        """(B, F, 2 or 3, C, h, w) as `CausalDiT.forward` wants it, and the cameras' ways; none where nothing is moved."""
+        past = torch.stack([s.past for s in states])
+        ways = [self.outlook.at_rest(self.device) for _ in states] if self.outlook else []
         views = [s.view for s in states if s.view]
         if self.outlook and views:  # a stream's very first frame has nothing before it
-            moved, momenta = self.outlook.ahead(views, self._told(states, rows)[:, 0])
+            moved, ways = self.outlook.ahead(views, self._told(states, rows)[:, 0])
             past = torch.stack([moved, past[:, 0]], 1)
         if self.keyframes:
             recalled = torch.stack([self.keyframes.recall(p[0]) for p in past])
             past = torch.cat([past, recalled[:, None]], 1)
-        return past[:, None].expand(-1, self.spec.chunk, -1, -1, -1, -1), momenta
+        return past[:, None].expand(-1, self.spec.chunk, -1, -1, -1, -1), ways
 
     @staticmethod
     def _followed(state: DiTState, chunk: Tensor) -> Tensor:

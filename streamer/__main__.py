@@ -70,7 +70,9 @@ def serve(
     except (ValueError, OSError) as error:
         raise refuse(str(error)) from error
     # uvicorn ends well on both signals, then passes them on: as SIGTERM is by default, it would be taken for a crash.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # And who is started in the background by a shell ignores SIGINT until uvicorn listens for it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt), door, asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings, door))
 

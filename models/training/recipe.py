@@ -74,6 +74,7 @@ class MotionRecipe(FitRecipe):
     widths: tuple[int, int, int]  # feature widths at 1/4, 1/8 and 1/16 of the picture
     unit: float  # of the engine's lengths in one unit of depth: about as far as things are
     gait: float = 0.0  # frames in which a walking camera swings up and down once, 0 when it does not
+    body: float = 0.0  # of the engine's lengths: radius of who carries the camera
 
 
 @dataclass(frozen=True, kw_only=True)

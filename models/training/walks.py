@@ -43,6 +43,7 @@ def motion_config(recipe: Recipe) -> MotionConfig:
         fov=r.fov,
         unit=recipe.motion.unit,
         gait=recipe.motion.gait,
+        body=recipe.motion.body / recipe.motion.unit,
         widths=recipe.motion.widths,
     )
 

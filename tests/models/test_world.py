@@ -121,12 +121,13 @@ def test_the_network_is_shown_the_last_picture_as_the_camera_moves_it() -> None:
         assert state.view
         assert state.view.clock == state.frame
         told = world._told([state], torch.from_numpy(rows))
-        want, momentum = world.outlook.ahead([state.view], told[:, 0])
+        want, ways = world.outlook.ahead([state.view], told[:, 0])
         shown, _ = world._shown([state], torch.from_numpy(rows))
         assert torch.equal(shown[:, 0, 0], want)
         assert torch.equal(shown[0, 0, 1], state.past[0])
         frame = world.step([state], rows)[0, 0]
-        assert torch.equal(state.view.momentum, momentum[0])
+        assert torch.equal(state.view.way.momentum, ways[0].momentum)
+        assert torch.equal(state.view.way.solid, ways[0].solid)
         assert np.array_equal(to_pictures(state.view.picture), frame)
 
 
@@ -136,7 +137,7 @@ def test_a_scene_entered_in_the_middle_of_a_walk_goes_on_with_its_momentum() -> 
     momenta = torch.arange(6.0).view(3, 2) / 10.0
     state = world.begin(replace(scene, momenta=momenta, clock=7), 0)
     assert state.view
-    assert torch.equal(state.view.momentum, momenta[-1])
+    assert torch.equal(state.view.way.momentum, momenta[-1])
     assert state.view.clock == 10
 
 
@@ -161,7 +162,7 @@ def test_batched_equals_alone(chunk: int, sink: int, keyframes: int, moves: bool
         torch.testing.assert_close(a.cache.keys, b.cache.keys, atol=close, rtol=close)
         if a.view and b.view:
             torch.testing.assert_close(a.view.picture, b.view.picture, atol=close, rtol=close)
-            torch.testing.assert_close(a.view.momentum, b.view.momentum, atol=close, rtol=close)
+            torch.testing.assert_close(a.view.way.momentum, b.view.way.momentum, atol=close, rtol=close)
         assert bool(a.view) == bool(b.view) == moves
 
 
@@ -200,7 +201,7 @@ def test_save_of_another_shape_is_refused() -> None:
 
 def test_save_of_a_world_that_moves_nothing_is_refused_by_one_that_does() -> None:
     blob = tiny_world().save(tiny_world().start(seed=1))
-    with pytest.raises(ValueError, match="picture"):
+    with pytest.raises(ValueError, match="momentum"):
         tiny_world(moves=True).load(blob)
 
 

@@ -99,6 +99,7 @@ assert model.cam_fovy[camera] == VIEW
 @pytest.mark.engines
 def test_the_expert_opens_the_drawer_by_the_simulators_own_word() -> None:
     """In a process of its own: MuJoCo's renderer may exist once in a process only."""
+    pytest.importorskip("metaworld")
     done = subprocess.run([sys.executable, "-c", ATTEMPT], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
 
@@ -126,5 +127,6 @@ for name in ("around", "back", "wall"):
 
 @pytest.mark.engines
 def test_the_maze_returns_to_where_it_was_and_stops_at_walls() -> None:
+    pytest.importorskip("vizdoom")
     done = subprocess.run([sys.executable, "-c", WALL], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
