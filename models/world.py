@@ -258,7 +258,7 @@ class DiTWorld:
         return start + turns.cumsum(1)
 
     def _shown(self, states: Sequence[DiTState], rows: Tensor) -> tuple[Tensor, list[Way]]:
-        """(B, F, 2 or 3, C, h, w) as `CausalDiT.forward` wants it, and the cameras' ways; none where nothing is moved."""
+        """(B, F, 2 or 3, C, h, w) as `CausalDiT.forward` wants it, and the cameras' ways; none where nothing moves."""
         past = torch.stack([s.past for s in states])
         ways = [self.outlook.at_rest(self.device) for _ in states] if self.outlook else []
         views = [s.view for s in states if s.view]
