@@ -140,9 +140,15 @@ class Engine(EngineHome):
         if self._thread.is_alive():
             raise TimeoutError(f"expected the step under way to end within {timeout_s:g} s")
 
-    def submit(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> Future[LiveSession]:
-        """See `EngineHome`."""
-        opening = _Opening(sink, start, mode, Future())
+    def submit(
+        self,
+        sink: SessionSink,
+        start: Origin | Snapshot,
+        mode: Mode = "realtime",
+        answer: Future[LiveSession] | None = None,
+    ) -> Future[LiveSession]:
+        """See `EngineHome`. An `answer` of the caller's has its callbacks before the first step can be made."""
+        opening = _Opening(sink, start, mode, answer or Future())
         with self._bell:
             if self._stopping:
                 raise SessionClosed("the engine has stopped; no session can be opened")

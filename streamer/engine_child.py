@@ -206,8 +206,10 @@ class _Desk:
             self._send(Answer(message.call, result))
 
         self._engine.others = lambda: message.others
+        answer: Future[LiveSession] = Future()
+        answer.add_done_callback(opened)
         try:
-            self._engine.submit(sink, message.start, message.mode).add_done_callback(opened)
+            self._engine.submit(sink, message.start, message.mode, answer)
         except WorldloomError as error:
             self._send(Answer(message.call, error))
 

@@ -6,7 +6,10 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from multiprocessing.shared_memory import SharedMemory
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,15 +19,18 @@ from worldloom.models.catalog import open_world
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.client_messages import Key, Pause, Reset, Step
 from worldloom.streamer.engine import Engine
-from worldloom.streamer.engine_child import Job
+from worldloom.streamer.engine_child import Answer, Job, Open, Told, _Desk
 from worldloom.streamer.engine_config import EngineConfig, SessionConfig
 from worldloom.streamer.engine_process import EngineProcess
 from worldloom.streamer.errors import Busy, EngineLost, ModelFault, RateLimited, SessionClosed, UnknownKey, Unsupported
 from worldloom.streamer.fields import Mode
+from worldloom.streamer.frames import Frame
 from worldloom.streamer.home import EngineHome, LiveSession
 from worldloom.streamer.origin import Origin, Snapshot
 from worldloom.streamer.session import Phase
 from worldloom.streamer.transports.inprocess import Collector
+
+from .desk import Desk
 
 WITHIN = 10.0  # seconds
 ROW = ((1.0, 0.0, 0.0, 0.0, 3.0, 0.0),)
@@ -222,3 +228,22 @@ def test_what_the_child_measures_is_known_here_and_decides_there(child: EnginePr
     other, _ = opened(child, Origin(2), "realtime")
     for one in (session, other):
         child.close(one).result(WITHIN)
+
+
+def test_a_first_picture_that_comes_at_once_is_not_lost() -> None:
+    """The engine's thread may have made it before whoever asked for the session goes on."""
+    session, _ = Desk().open(1, "realtime")
+    now = time.monotonic_ns()
+    first = Frame(0, 0, np.zeros((6, 8, 3), np.uint8), applied=0, step_ns=0, sampled_ns=now, made_ns=now)
+
+    def submit(sink: Any, start: Any, mode: str, answer: Future[Any] | None = None) -> Future[Any]:
+        answer = answer or Future()
+        answer.set_result(session)
+        sink.frame(first)
+        return answer
+
+    sent: list[Any] = []
+    engine: Any = SimpleNamespace(submit=submit)
+    ring: Any = SimpleNamespace(put=lambda pixels: 0)
+    _Desk(engine, ring, sent.append).obey(Open(7, Origin(1), "realtime", 0.0))
+    assert [type(message) for message in sent] == [Answer, Told]
