@@ -33,11 +33,7 @@ class Reader(nn.Module):
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
-        cells = -(-height // 32) * -(-width // 32)
-        self.network = nn.Sequential(
-            *halve(3, 32), *halve(32, 64), *halve(64, 96), *halve(96, 96),
-            nn.Flatten(), nn.Linear(96 * cells, 128), nn.SiLU(), nn.Linear(128, len(COLUMNS) + 1),
-        )  # fmt: skip
+        self.network = reading_network(height, width, len(COLUMNS) + 1)
         self.mean = nn.Buffer(torch.zeros(len(COLUMNS)))
         self.scale = nn.Buffer(torch.ones(len(COLUMNS)))
 
@@ -92,6 +88,15 @@ def load_reader(path: Path = FILE) -> Reader:
 def half_size(pictures: NDArray[np.uint8]) -> Tensor:
     """(n, H, W, 3) -> (n, 3, H/2, W/2) in [-1, 1], area-averaged."""
     return F.avg_pool2d(to_signed(torch.from_numpy(np.ascontiguousarray(pictures))), 2)
+
+
+def reading_network(height: int, width: int, outputs: int) -> nn.Sequential:
+    """(B, 3, H/2, W/2) pictures of `half_size` -> (B, outputs)."""
+    cells = -(-height // 32) * -(-width // 32)
+    return nn.Sequential(
+        *halve(3, 32), *halve(32, 64), *halve(64, 96), *halve(96, 96),
+        nn.Flatten(), nn.Linear(96 * cells, 128), nn.SiLU(), nn.Linear(128, outputs),
+    )  # fmt: skip
 
 
 def halve(channels: int, features: int) -> tuple[nn.Module, ...]:

@@ -17,8 +17,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -27,7 +25,7 @@ from ..reader import FILE, OPENED, Reader, half_size
 from ..world import DiTWorld
 from .clips import Clips
 from .dream import reconstruct
-from .readers import disturb
+from .readers import disturb, train_reader
 
 POSE_COLUMNS = (0, 1, 2, 4, 5)
 """Of a recorded pose: hand x, y, z and handle x, y."""
@@ -43,18 +41,14 @@ def fit_reader(world: DiTWorld, clips: Clips, *, samples: int, steps: int, seed:
         reader.mean.copy_(poses.mean(0))
         reader.scale.copy_(poses.std(0).clamp_min(1e-6))
         wanted = (poses - reader.mean) / reader.scale
-        optimiser = torch.optim.AdamW(reader.parameters(), 2e-3, weight_decay=0.05)
-        for step in track(range(steps), "train the reader", console=Console(stderr=True)):
-            for group in optimiser.param_groups:
-                group["lr"] = 2e-3 * min(1.0, (step + 1) / 50) * max(0.01, 1.0 - step / steps)
+
+        def loss() -> Tensor:
             chosen = torch.randint(0, len(shown), (64,))
             y = reader(disturb(shown[chosen]))
-            loss = F.mse_loss(y[:, :-1], wanted[chosen])
-            loss = loss + F.binary_cross_entropy_with_logits(y[:, -1], opened[chosen])
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-    return reader.eval()
+            found = F.mse_loss(y[:, :-1], wanted[chosen])
+            return found + F.binary_cross_entropy_with_logits(y[:, -1], opened[chosen])
+
+        return train_reader("reader", reader, loss, steps, 2e-3)
 
 
 def measure(reader: Reader, world: DiTWorld, clips: Clips) -> dict[str, Any]:
@@ -102,8 +96,9 @@ def main(data: Path) -> None:
     assert isinstance(world, DiTWorld)
     reader = fit_reader(world, Clips.open(data / "train"), samples=12_000, steps=3_000)
     size = {"height": world.spec.height, "width": world.spec.width}
-    save_reader(reader, FILE, {**size, "holdout": measure(reader, world, Clips.open(data / "holdout"))})
-    print(json.dumps(measure(reader, world, Clips.open(data / "holdout"))))
+    found = measure(reader, world, Clips.open(data / "holdout"))
+    save_reader(reader, FILE, {**size, "holdout": found})
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from ..spec import ActionSpec
 from .clips import Clips
 from .flow import Flow
 from .metrics import Pictures, luma
-from .readers import fit_reader, open_kept
+from .readers import open_kept, train_reader
 
 STACK = 6
 """Frames of a stack; the action between the third and the fourth is read. Those before show what moved already, those
@@ -172,7 +172,7 @@ def fit_inverse(clips: Clips, actions: ActionSpec, config: InverseConfig) -> Inv
             chosen = starts[torch.randint(0, len(starts), (config.batch,))]
             return network.loss(stacks(moved, seen, chosen), rows[chosen + STACK // 2])
 
-        fit_reader("inverse dynamics", network, loss, config.steps, config.lr)
+        train_reader("inverse dynamics", network, loss, config.steps, config.lr)
         network.measure(stacks(moved, seen, starts[:: max(1, len(starts) // SPREAD)]))
         return network
 

@@ -58,20 +58,19 @@ class Mover:
 
 
 def move_recordings(recipe: Recipe, folder: Path, device: torch.device) -> None:
-    """Every recorded frame but the first of an episode, as moved from the one before it: `moved-NAME.npy` (float16).
+    """Every training frame but the first of an episode, as moved from the one before it: `moved-train.npy` (float16).
 
-    Skips what is newer than the motion network and the latents.
+    Skips what is newer than the motion network, the decoder and the latents.
     """
-    for name in ("train",):
-        source, path = folder / f"latents-{name}.npy", folder / f"moved-{name}.npy"
-        parts = [folder / "motion.pt", source, *(p for p in (folder / "decoder.pt",) if p.exists())]
-        if path.exists() and path.stat().st_mtime > max(part.stat().st_mtime for part in parts):
-            continue
-        mover, latents = Mover(recipe, folder, name, device), np.load(source, mmap_mode="r")
-        moved = np.zeros(latents.shape, np.float16)
-        for k in range(0, len(mover.walks.followers), BATCH):
-            at = mover.walks.followers[k : k + BATCH]
-            moved[at] = mover.towards(at, torch.from_numpy(latents[at - 1].astype(np.float32))).numpy()
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, moved)
-        partial.rename(path)
+    source, path = folder / "latents-train.npy", folder / "moved-train.npy"
+    parts = [folder / "motion.pt", source, *(p for p in (folder / "decoder.pt",) if p.exists())]
+    if path.exists() and path.stat().st_mtime > max(part.stat().st_mtime for part in parts):
+        return
+    mover, latents = Mover(recipe, folder, "train", device), np.load(source, mmap_mode="r")
+    moved = np.zeros(latents.shape, np.float16)
+    for k in range(0, len(mover.walks.followers), BATCH):
+        at = mover.walks.followers[k : k + BATCH]
+        moved[at] = mover.towards(at, torch.from_numpy(latents[at - 1].astype(np.float32))).numpy()
+    partial = path.with_suffix(".partial.npy")
+    np.save(partial, moved)
+    partial.rename(path)

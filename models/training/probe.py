@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..reader import half_size, halve
+from ..reader import half_size, reading_network
 from .clips import Clips
 from .metrics import Pictures
-from .readers import disturb, fit_reader, open_kept
+from .readers import disturb, open_kept, train_reader
 
 FRAMES = 8_000
 """Training frames that the probe learns from: the first four shards, so that not all need to be recorded."""
@@ -41,11 +41,7 @@ class Probe(nn.Module):
 
     def __init__(self, height: int, width: int, columns: int) -> None:
         super().__init__()
-        cells = -(-height // 32) * -(-width // 32)
-        self.network = nn.Sequential(
-            *halve(3, 32), *halve(32, 64), *halve(64, 96), *halve(96, 96),
-            nn.Flatten(), nn.Linear(96 * cells, 128), nn.SiLU(), nn.Linear(128, columns),
-        )  # fmt: skip
+        self.network = reading_network(height, width, columns)
         self.mean = nn.Buffer(torch.zeros(columns))
         self.scale = nn.Buffer(torch.ones(columns))
 
@@ -78,7 +74,7 @@ def fit_probe(clips: Clips, config: ProbeConfig) -> Probe:
             chosen = torch.randint(0, len(pictures), (config.batch,))
             return F.mse_loss(probe(disturb(pictures[chosen])), wanted[chosen])
 
-        return fit_reader("probe", probe, loss, config.steps, config.lr)
+        return train_reader("probe", probe, loss, config.steps, config.lr)
 
 
 def open_probe(path: Path, clips: Clips, config: ProbeConfig) -> Probe:

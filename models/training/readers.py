@@ -19,7 +19,7 @@ from torch import Tensor, nn
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
-def fit_reader(name: str, network: NetworkT, loss: Callable[[], Tensor], steps: int, lr: float) -> NetworkT:
+def train_reader(name: str, network: NetworkT, loss: Callable[[], Tensor], steps: int, lr: float) -> NetworkT:
     """Train a network in place with a rate that warms up and falls; draw batches from torch's global generator.
 
     Args:

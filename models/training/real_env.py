@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ..reader import OPENED
 from ..spec import Image
+from .collect import simulator_of
 from .recipe import load_recipe
-from .simulators import open_simulator
 
 
 class RealEnv(gymnasium.Env[Image, NDArray[np.float32]]):
@@ -29,7 +29,7 @@ class RealEnv(gymnasium.Env[Image, NDArray[np.float32]]):
         recipe = load_recipe(name)
         spec = recipe.spec
         self.max_frames = max_frames or recipe.data.episode
-        self.simulator = open_simulator(recipe.data.simulator, spec.height, spec.width)
+        self.simulator = simulator_of(recipe, "holdout")
         self.action_space = Box(spec.actions.low, spec.actions.high, dtype=np.float32)
         self.observation_space = Box(0, 255, (spec.height, spec.width, 3), np.uint8)
         self.metadata = {**self.metadata, "render_fps": float(spec.fps)}

@@ -24,8 +24,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .clips import Clips, Shard, shard_stems
+from .collect import simulator_of
 from .recipe import Recipe
-from .simulators import Row, Simulator, open_simulator
+from .simulators import Row, Simulator
 
 REST = 12  # frames before the script that are kept, besides the one at which it begins
 SETTLE = 24  # frames at rest before those, until nothing slides any more
@@ -101,8 +102,7 @@ def record_scripts(recipe: Recipe, folder: Path) -> None:
 
 def _record(recipe: Recipe, folder: Path, name: str) -> None:
     """One set, in a process of its own."""
-    simulator = open_simulator(recipe.data.simulator, recipe.spec.height, recipe.spec.width)
-    play_script(simulator, recipe, name).save(folder / name / "0000")
+    play_script(simulator_of(recipe, name), recipe, name).save(folder / name / "0000")
 
 
 def play_script(simulator: Simulator, recipe: Recipe, name: str) -> Shard:

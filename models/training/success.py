@@ -20,7 +20,7 @@ from ..reader import half_size
 from .clips import Clips
 from .metrics import Pictures
 from .probe import FRAMES, Probe
-from .readers import disturb, fit_reader, open_kept
+from .readers import disturb, open_kept, train_reader
 
 HANDLE = slice(4, 7)
 """Columns of an arm's pose: the drawer's handle, in metres."""
@@ -75,7 +75,7 @@ def fit_success(clips: Clips, config: SuccessConfig) -> Probe:
             chosen = torch.cat([side[torch.randint(0, len(side), (half,))] for side in pictures])
             return F.binary_cross_entropy_with_logits(network(disturb(chosen))[:, 0], wanted)
 
-        return fit_reader("success classifier", network, loss, config.steps, config.lr)
+        return train_reader("success classifier", network, loss, config.steps, config.lr)
 
 
 def open_success(path: Path, clips: Clips, config: SuccessConfig) -> Probe:
