@@ -138,6 +138,17 @@ class Autoencoder(nn.Module):
         y: Tensor = self.decoder(latents)
         return y
 
+    def latents(self, pictures: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> (B, C, h, w) float32, in the arithmetic of the weights."""
+        return self.encode(self._own(pictures)).float()
+
+    def pictures(self, latents: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, 3, H, W) as they are shown, in [-1, 1], in the arithmetic of the weights."""
+        return self.decode(self._own(latents)).clamp(-1.0, 1.0)
+
+    def _own(self, x: Tensor) -> Tensor:
+        return x.to(next(self.parameters()).dtype, memory_format=torch.channels_last)
+
 
 def unit_cells(latents: Tensor) -> Tensor:
     """(..., C, h, w) scaled so that every cell has unit root-mean-square over its channels."""

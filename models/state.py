@@ -21,13 +21,31 @@ from .view import View, Way
 
 
 @dataclass(frozen=True)
+class Given:
+    """What B chunks are made from, besides noise."""
+
+    shown: Tensor  # (B, F, 2 or 3, C, h, w) float32, see `CausalDiT.forward`
+    told: Tensor  # (B, F, history, A) float32, the same
+    yaws: Tensor  # (B, F) float64 degrees turned so far, on the CPU
+
+
+@dataclass(frozen=True)
 class Pending:
     """A finished chunk that is not in the memory yet: it goes there beside the next one, in one pass of the network."""
 
     latents: Tensor  # (F, C, h, w) float32, as they enter the memory
-    shown: Tensor  # (F, 2 or 3, C, h, w) float32, see `CausalDiT.forward`
-    told: Tensor  # (F, history, A) float32, the same
-    yaws: Tensor  # (F,) float64 degrees turned so far, on the CPU
+    shown: Tensor  # (F, 2 or 3, C, h, w) float32; this and the others as in `Given`
+    told: Tensor  # (F, history, A) float32
+    yaws: Tensor  # (F,) float64
+
+    @staticmethod
+    def together(states: Sequence[DiTState]) -> tuple[Tensor, Given] | None:
+        """Latents (B, F, C, h, w) of the pending chunks of streams, and what they were made from; None without any."""
+        pending = [s.pending for s in states if s.pending]
+        if not pending:
+            return None
+        latents, *given = (torch.stack([getattr(p, name) for p in pending]) for name in PENDING)
+        return latents, Given(*given)
 
 
 @dataclass

@@ -12,7 +12,7 @@ Knows nothing about sessions, clocks or networks of computers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .autoencoder import Autoencoder, to_pictures, to_signed, unit_cells
+from .detail import DetailNet
 from .dit import CausalDiT
 from .keyframes import Keyframes
 from .kv_cache import CacheConfig, KVCache
@@ -27,8 +28,8 @@ from .memory import CachedMemory
 from .motion import MotionNet
 from .sampler import denoise, fewer
 from .spec import Actions, Frames, Image, WorldSpec
-from .state import DiTState, Pending, StartScene, checked, packed, unpacked
-from .view import Outlook, View, Way
+from .state import DiTState, Given, Pending, StartScene, checked, packed, unpacked
+from .view import Glimpse, Outlook, View
 
 START_REPEATS = 4  # times that a start picture enters the memory: a stream that begins at rest
 
@@ -56,6 +57,7 @@ class DiTWorld:
         scenes: Sequence[StartScene] = (),
         keyframes: Keyframes | None = None,
         motion: MotionNet | None = None,
+        detail: DetailNet | None = None,
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -66,6 +68,8 @@ class DiTWorld:
             raise ValueError("expected keyframes if and only if the network recalls them")
         if dit.config.moves != (motion is not None):
             raise ValueError("expected a motion network if and only if the network is shown moved frames")
+        if detail and not motion:
+            raise ValueError("expected a motion network beside the one that keeps the detail of moved pictures")
         if motion and spec.chunk != 1:
             raise ValueError(f"a world that moves its pictures makes one frame at a time, got chunks of {spec.chunk}")
         if spec.steps != (0, 0) and spec.steps[1] != len(config.sigmas) - 1:
@@ -77,7 +81,10 @@ class DiTWorld:
         self.outlook: Outlook | None = None
         if motion:
             motion = motion.to(self.device, dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-            self.outlook = Outlook(motion.requires_grad_(False), self.autoencoder)
+            if detail:
+                detail = detail.to(self.device, dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+                detail.requires_grad_(False)
+            self.outlook = Outlook(motion.requires_grad_(False), self.autoencoder, detail)
         self._scale = torch.from_numpy(np.maximum(np.abs(spec.actions.low), np.abs(spec.actions.high)))
         self._turn = spec.actions.columns.index(config.azimuth) if config.azimuth else None
         d = dit.config
@@ -117,13 +124,13 @@ class DiTWorld:
         for k in range(0, len(scene.latents), self.spec.chunk):
             rows = scene.actions[None, k : k + self.spec.chunk]
             latents = scene.latents[None, k : k + self.spec.chunk].to(self.device)
-            shown, ways = self._shown([state], rows)
+            given, glimpse = self._given([state], rows)
             self._remember([state])
-            self._finish([state], latents, rows, shown)
+            self._finish([state], latents, given)
             if self.outlook:
-                momentum = ways[0].momentum if scene.momenta is None else scene.momenta[k].to(self.device)
-                picture, way = self._decode(latents)[0, -1], replace(ways[0], momentum=momentum)
-                state.view = View(picture, way, scene.clock + state.frame)
+                way = glimpse.ways[0] if glimpse else self.outlook.at_rest(self.device)
+                way = way if scene.momenta is None else replace(way, momentum=scene.momenta[k].to(self.device))
+                state.view = View(self._pictures(latents, None)[0, -1], way, scene.clock + state.frame)
         return state
 
     def step(self, states: Sequence[DiTState], actions: Actions, *, steps: int | None = None) -> Frames:
@@ -135,11 +142,11 @@ class DiTWorld:
         """The same, and the pictures stay on the device."""
         rows = checked(self.spec, states, actions, steps)
         noise = self._noise(states, purpose=0)
-        shown, ways = self._shown(states, rows)
-        latents = self._denoise(states, noise, rows, shown, fewer(self.config.sigmas, steps))
-        self._finish(states, latents, rows, shown)
-        pictures = self._decode(latents)
-        for b, way in enumerate(ways):
+        given, glimpse = self._given(states, rows)
+        latents = self._denoise(states, noise, given, fewer(self.config.sigmas, steps))
+        self._finish(states, latents, given)
+        pictures = self._pictures(latents, glimpse)
+        for b, way in enumerate(glimpse.ways if glimpse else ()):
             view = states[b].view
             states[b].view = view and View(pictures[b, -1].clone(), way, view.clock + 1)
         return to_pictures(pictures)
@@ -177,47 +184,39 @@ class DiTWorld:
             draws.append(torch.randn(shape, generator=generator))
         return torch.stack(draws).to(self.device)
 
-    def _denoise(
-        self, states: Sequence[DiTState], noise: Tensor, rows: Tensor, shown: Tensor, levels: Sequence[float]
-    ) -> Tensor:
+    def _denoise(self, states: Sequence[DiTState], noise: Tensor, given: Given, levels: Sequence[float]) -> Tensor:
         """(B, F, C, h, w) finished latents. The first pass also leaves the chunk before in the memory."""
-        told, yaws = self._told(states, rows), self._yaws(states, rows)
         if self.config.sink:  # which stand elsewhere for every chunk
             self._remember(states)
 
         def velocity(x: Tensor, sigma: float) -> Tensor:
-            return self._pass(states, x, shown, torch.full(x.shape[:2], sigma, device=self.device), told, yaws)
+            return self._pass(states, x, torch.full(x.shape[:2], sigma, device=self.device), given)
 
         return unit_cells(denoise(velocity, noise, levels))
 
-    def _pass(
-        self, states: Sequence[DiTState], x: Tensor, shown: Tensor, sigma: Tensor, told: Tensor, yaws: Tensor
-    ) -> Tensor:
+    def _pass(self, states: Sequence[DiTState], x: Tensor, sigma: Tensor, given: Given) -> Tensor:
         """(B, F, C, h, w) velocity of a chunk of every stream, and the chunks before it, if pending, remembered."""
-        pending = [s.pending for s in states if s.pending]
+        pending = Pending.together(states)
         if pending:
-            clean = torch.full_like(sigma, self.config.context_sigma)
-            x, shown, told, yaws = (
-                torch.cat([torch.stack([getattr(p, name) for p in pending]), now], 1)
-                for name, now in (("latents", x), ("shown", shown), ("told", told), ("yaws", yaws))
-            )
-            sigma = torch.cat([clean, sigma], 1)
-        memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, yaws)
-        velocity: Tensor = self.dit(x, shown, sigma, told, memory, finished=x.shape[1] - self.spec.chunk)
+            latents, before = pending
+            x = torch.cat([latents, x], 1)
+            sigma = torch.cat([torch.full_like(sigma, self.config.context_sigma), sigma], 1)
+            given = Given(*(torch.cat([getattr(part, f.name) for part in (before, given)], 1) for f in fields(Given)))
+        memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, given.yaws)
+        finished = x.shape[1] - self.spec.chunk
+        velocity: Tensor = self.dit(x, given.shown, sigma, given.told, memory, finished=finished)
         self._remembered(states)
         return velocity
 
     def _remember(self, states: Sequence[DiTState]) -> None:
         """Leave pending chunks in the memory, in a pass of their own."""
-        pending = [s.pending for s in states if s.pending]
+        pending = Pending.together(states)
         if not pending:
             return
-        x, shown, told, yaws = (
-            torch.stack([getattr(p, name) for p in pending]) for name in ("latents", "shown", "told", "yaws")
-        )
-        memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, yaws)
+        x, given = pending
+        memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, given.yaws)
         sigma = torch.full(x.shape[:2], self.config.context_sigma, device=self.device)
-        self.dit.commit(x, shown, sigma, told, memory)
+        self.dit.commit(x, given.shown, sigma, given.told, memory)
         self._remembered(states)
 
     @staticmethod
@@ -228,47 +227,43 @@ class DiTWorld:
                 state.cache.advance(state.pending.yaws.tolist())
                 state.pending = None
 
-    def _finish(self, states: Sequence[DiTState], latents: Tensor, rows: Tensor, shown: Tensor) -> None:
+    def _finish(self, states: Sequence[DiTState], latents: Tensor, given: Given) -> None:
         """The streams move on behind a finished chunk (B, F, C, h, w)."""
         sigma = self.config.context_sigma
         kept = latents
         if sigma:  # the memory is as noisy as it was in training, with noise that belongs to the frame
             kept = (1.0 - sigma) * latents + sigma * self._noise(states, purpose=1)
-        yaws, told = self._yaws(states, rows), self._told(states, rows)
         for b, state in enumerate(states):
-            state.pending = Pending(kept[b], shown[b], told[b], yaws[b])
-            state.yaw = float(yaws[b, -1])
-            state.past, state.recent = self._followed(state, kept[b]), told[b, -1]
+            state.pending = Pending(kept[b], given.shown[b], given.told[b], given.yaws[b])
+            state.yaw = float(given.yaws[b, -1])
+            state.past, state.recent = self._followed(state, kept[b]), given.told[b, -1]
             state.frame += self.spec.chunk
 
-    def _decode(self, latents: Tensor) -> Tensor:
+    def _pictures(self, latents: Tensor, glimpse: Glimpse | None) -> Tensor:
         """(B, F, C, h, w) latents -> (B, F, 3, H, W) pictures in [-1, 1]."""
-        flat = latents.flatten(0, 1).to(self.dtype, memory_format=torch.channels_last)
-        pictures = self.autoencoder.decode(flat).clamp(-1.0, 1.0)
+        flat = latents.flatten(0, 1)
+        pictures = self.outlook.picture(flat, glimpse) if self.outlook and glimpse else self.autoencoder.pictures(flat)
         return pictures.view(*latents.shape[:2], *pictures.shape[1:])
+
+    def _given(self, states: Sequence[DiTState], rows: Tensor) -> tuple[Given, Glimpse | None]:
+        """What the next chunk is made from, and what is known of its picture where a camera moves."""
+        told = self._told(states, rows)
+        past = torch.stack([s.past for s in states])
+        views, glimpse = [s.view for s in states if s.view], None
+        if self.outlook and views:  # a stream's very first frame has nothing before it
+            glimpse = self.outlook.ahead(views, told[:, 0])
+            past = torch.stack([self.autoencoder.latents(glimpse.moved), past[:, 0]], 1)
+        if self.keyframes:
+            recalled = torch.stack([self.keyframes.recall(p[0]) for p in past])
+            past = torch.cat([past, recalled[:, None]], 1)
+        shown = past[:, None].expand(-1, self.spec.chunk, -1, -1, -1, -1)
+        return Given(shown, told, self._yaws(states, rows)), glimpse
 
     def _yaws(self, states: Sequence[DiTState], rows: Tensor) -> Tensor:
         """(B, F) float64 degrees that each camera has turned at each frame of the chunk."""
         start = torch.tensor([s.yaw for s in states], dtype=torch.float64)[:, None]
-        turns = (
-            rows[..., self._turn].double()
-            if self._turn is not None
-            else torch.zeros(rows.shape[:2], dtype=torch.float64)
-        )
-        return start + turns.cumsum(1)
-
-    def _shown(self, states: Sequence[DiTState], rows: Tensor) -> tuple[Tensor, list[Way]]:
-        """(B, F, 2 or 3, C, h, w) as `CausalDiT.forward` wants it, and the cameras' ways; none where nothing moves."""
-        past = torch.stack([s.past for s in states])
-        ways = [self.outlook.at_rest(self.device) for _ in states] if self.outlook else []
-        views = [s.view for s in states if s.view]
-        if self.outlook and views:  # a stream's very first frame has nothing before it
-            moved, ways = self.outlook.ahead(views, self._told(states, rows)[:, 0])
-            past = torch.stack([moved, past[:, 0]], 1)
-        if self.keyframes:
-            recalled = torch.stack([self.keyframes.recall(p[0]) for p in past])
-            past = torch.cat([past, recalled[:, None]], 1)
-        return past[:, None].expand(-1, self.spec.chunk, -1, -1, -1, -1), ways
+        turns = rows[..., self._turn] if self._turn is not None else torch.zeros(rows.shape[:2])
+        return start + turns.double().cumsum(1)
 
     @staticmethod
     def _followed(state: DiTState, chunk: Tensor) -> Tensor:
@@ -295,5 +290,4 @@ class DiTWorld:
     @torch.inference_mode()
     def encode(self, pictures: NDArray[np.uint8]) -> Tensor:
         """(n, H, W, 3) uint8 -> (n, C, h, w) float32 latents."""
-        x = to_signed(torch.from_numpy(np.ascontiguousarray(pictures)).to(self.device)).to(self.dtype)
-        return self.autoencoder.encode(x.contiguous(memory_format=torch.channels_last)).float()
+        return self.autoencoder.latents(to_signed(torch.from_numpy(np.ascontiguousarray(pictures)).to(self.device)))

@@ -82,6 +82,5 @@ def reconstruct(world: DiTWorld, pictures: Pictures) -> Pictures:
     again = []
     for k in range(0, len(pictures), 32):
         latents = world.encode(pictures[k : k + 32])
-        latents = latents.to(world.dtype, memory_format=torch.channels_last)
-        again.append(to_pictures(world.autoencoder.decode(latents)).cpu().numpy())
+        again.append(to_pictures(world.autoencoder.pictures(latents)).cpu().numpy())
     return np.concatenate(again)

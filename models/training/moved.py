@@ -49,12 +49,13 @@ class Mover:
         walks, device = self.walks, self.device
         goes = torch.from_numpy(np.ones(len(at), bool) if still is None else ~still)[:, None]
         told, momenta = walks.told(at) * goes[:, None], walks.momenta[np.maximum(at - 1, 0)] * goes
-        pictures = self.outlook.decode(latents.to(device))
+        pictures = self.outlook.autoencoder.pictures(latents.to(device))
         motion = self.outlook.motion(pictures, momenta.to(device), told.to(device), walks.clock(at).to(device))
         step = motion.step.clone()
         step[:, ::2] = walks.steps[at].to(device)
         step = step * goes.to(device)
-        return self.outlook.moved(pictures, replace(motion, step=step)).cpu().clone()
+        moved = self.outlook.after(pictures, replace(motion, step=step)).moved
+        return self.outlook.autoencoder.latents(moved).cpu().clone()
 
 
 def move_recordings(recipe: Recipe, folder: Path, device: torch.device) -> None:

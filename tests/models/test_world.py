@@ -89,7 +89,7 @@ def test_every_frame_is_shown_the_keyframe_nearest_to_the_last() -> None:
     state = world.start(seed=0)
     assert world.keyframes
     for k in range(3):
-        past = world._shown([state], torch.zeros(1, 1, 3))[0][0, 0]
+        past = world._given([state], torch.zeros(1, 1, 3))[0].shown[0, 0]
         apart = (world.keyframes.frames.float() - state.past[0]).square().sum((1, 2, 3))
         assert torch.equal(past[:2], state.past)
         assert torch.equal(past[2], world.keyframes.frames[apart.argmin()].float())
@@ -120,14 +120,13 @@ def test_the_network_is_shown_the_last_picture_as_the_camera_moves_it() -> None:
     for _ in range(3):
         assert state.view
         assert state.view.clock == state.frame
-        told = world._told([state], torch.from_numpy(rows))
-        want, ways = world.outlook.ahead([state.view], told[:, 0])
-        shown, _ = world._shown([state], torch.from_numpy(rows))
-        assert torch.equal(shown[:, 0, 0], want)
-        assert torch.equal(shown[0, 0, 1], state.past[0])
+        given, _ = world._given([state], torch.from_numpy(rows))
+        want = world.outlook.ahead([state.view], given.told[:, 0])
+        assert torch.equal(given.shown[:, 0, 0], world.autoencoder.latents(want.moved))
+        assert torch.equal(given.shown[0, 0, 1], state.past[0])
         frame = world.step([state], rows)[0, 0]
-        assert torch.equal(state.view.way.momentum, ways[0].momentum)
-        assert torch.equal(state.view.way.solid, ways[0].solid)
+        assert torch.equal(state.view.way.momentum, want.ways[0].momentum)
+        assert torch.equal(state.view.way.solid, want.ways[0].solid)
         assert np.array_equal(to_pictures(state.view.picture), frame)
 
 
@@ -257,6 +256,6 @@ def test_chunks_stream_as_one_film() -> None:
     world = tiny_world()
     latents = torch.randn(1, 5, 4, 2, 3, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        whole = world._decode(latents)
-        streamed = torch.cat([world._decode(latents[:, k : k + 1]) for k in range(5)], 1)
+        whole = world._pictures(latents, None)
+        streamed = torch.cat([world._pictures(latents[:, k : k + 1], None) for k in range(5)], 1)
     torch.testing.assert_close(whole, streamed, atol=1e-5, rtol=1e-5)

@@ -36,7 +36,7 @@ class Oracle:
         self.config = SimpleNamespace(window=window)
         self.dtype, self.device = torch.float32, torch.device("cpu")
         self.outlook = None
-        self.autoencoder = SimpleNamespace(decode=lambda latents: latents)
+        self.autoencoder = SimpleNamespace(pictures=lambda latents: latents)
         self.places: list[Place] = []
         spans = np.arange(len(clips) - window + 1)[:, None] + np.arange(window)
         frames = clips.take(np.arange(len(clips)))
