@@ -1,10 +1,11 @@
-"""DetailNet: what the last picture still shows of the next one need not be dreamed again.
+"""DetailNet: what was seen before of the next picture need not be dreamed again.
 
-An autoencoder keeps a few numbers of every cell, and paints the rest as the mean of all that they may stand for. In a
-stream, most of the next picture was there in the last one, grain and all: moved to its new place (motion.py) it is
-sharper than what is decoded, but wrong wherever something new came into sight. This network is given both pictures,
-says for every pixel how far the moved one holds, and mends what either has wrong: temporal accumulation, as renderers
-do it with known motion (Xiao et al., "Neural Supersampling for Real-time Rendering", SIGGRAPH 2020).
+An autoencoder keeps a few numbers of every cell, and a small network paints what it is not sure of as the mean of all
+that it may be. Most of the next picture was there in the last one, grain and all, and most of the rest in a keyframe:
+both, moved to where they are now (motion.py, atlas.py), are sharper than what is dreamed, but wrong wherever their
+motion is. This network is given the three, says for every pixel how far each can be trusted, and mends the sum:
+temporal accumulation, as renderers do it with known motion (Xiao et al., "Neural Supersampling for Real-time
+Rendering", SIGGRAPH 2020).
 
 Pictures are (B, 3, H, W) in [-1, 1]. Knows nothing about latents, actions or streams.
 """
@@ -22,8 +23,11 @@ from .patches import Mixer
 FOLD = 4
 """Pixels that one position of the features spans, each way."""
 
-TRUST = 2.0
-"""Logit of the moved picture's share before anything was learned."""
+SEEN = (0.0, 3.0, 1.5)
+"""Logits of the shares of the dreamed, the moved and the recalled picture before anything was learned."""
+
+NEVER = -1e4
+"""Logit of a picture where it shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -35,29 +39,34 @@ class DetailConfig:
 
 
 class DetailNet(nn.Module):
-    """Two pictures of the same moment, one decoded and one moved, into one."""
+    """Three pictures of the same moment, one dreamed and two moved, into one."""
 
     def __init__(self, config: DetailConfig) -> None:
         super().__init__()
         self.config = config
-        self.enter = nn.Conv2d(7 * FOLD**2, config.width, 3, padding=1)
+        self.enter = nn.Conv2d(11 * FOLD**2, config.width, 3, padding=1)
         self.body = nn.Sequential(*(Mixer(config.width) for _ in range(config.depth)))
-        self.leave = nn.Conv2d(config.width, 4 * FOLD**2, 3, padding=1)
+        self.leave = nn.Conv2d(config.width, 6 * FOLD**2, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
         assert self.leave.bias is not None
         nn.init.zeros_(self.leave.bias)
 
-    def forward(self, decoded: Tensor, moved: Tensor, seen: Tensor) -> Tensor:
+    def forward(self, dreamed: Tensor, moved: Tensor, seen: Tensor, recalled: Tensor, known: Tensor) -> Tensor:
         """(B, 3, H, W) float32 picture, about [-1, 1].
 
         Args:
-            decoded: (B, 3, H, W) what was dreamed.
+            dreamed: (B, 3, H, W) decoded from latents.
             moved: (B, 3, H, W) the last picture, moved.
             seen: (B, 1, H, W) True where `moved` was in sight.
+            recalled: (B, 3, H, W) a keyframe, moved.
+            known: (B, 1, H, W) True where `recalled` was in sight.
         """
-        decoded, moved = decoded.float(), moved.float()
-        x = torch.cat([decoded, moved - decoded, seen.float()], 1)
-        x = F.pixel_unshuffle(x, FOLD).to(self.enter.weight.dtype, memory_format=torch.channels_last)
+        pictures = [picture.float() for picture in (dreamed, moved, recalled)]
+        apart = [pictures[1] - pictures[0], pictures[2] - pictures[0]]
+        x = F.pixel_unshuffle(torch.cat([pictures[0], *apart, seen.float(), known.float()], 1), FOLD)
+        x = x.to(self.enter.weight.dtype, memory_format=torch.channels_last)
         y = F.pixel_shuffle(self.leave(F.silu(self.body(self.enter(x)))), FOLD).float()
-        holds = torch.sigmoid(y[:, 3:] + TRUST) * seen
-        return decoded + holds * (moved - decoded) + y[:, :3]
+        logits = y[:, 3:] + y.new_tensor(SEEN)[:, None, None]
+        nowhere = torch.cat([torch.zeros_like(seen), ~seen, ~known], 1)
+        shares = logits.masked_fill(nowhere, NEVER).softmax(1)
+        return pictures[0] + shares[:, 1:2] * apart[0] + shares[:, 2:] * apart[1] + y[:, :3]

@@ -7,7 +7,7 @@ Knows tensors and their shapes; nothing about networks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -70,10 +70,19 @@ class StartScene:
     latents: Tensor  # (K, C, h, w) float32
     actions: Tensor  # (K, A) float32 action that led to each frame, in the units of the world
     momenta: Tensor | None = None  # (K, 2) how the camera came to each frame (see motion.py); None from rest
+    poses: Tensor | None = None  # (K, 3) float64 where the camera was (poses.py); None where nobody knows
+    picture: Tensor | None = None  # (H, W, 3) uint8, the last frame itself: sharper than its latents
     clock: int = 0  # frames since the camera set out, before the first of these
+
+    def way(self, frame: int, way: Way) -> Way:
+        """The way to one of its frames, `way` where that is not known."""
+        device = way.pose.device
+        momentum = way.momentum if self.momenta is None else self.momenta[frame].to(device)
+        return replace(way, momentum=momentum, pose=way.pose if self.poses is None else self.poses[frame].to(device))
 
 
 PENDING = tuple(part.name for part in fields(Pending))
+WAY = tuple(part.name for part in fields(Way))
 
 
 def packed(state: DiTState, world: str) -> bytes:
@@ -89,7 +98,7 @@ def packed(state: DiTState, world: str) -> bytes:
     if state.pending:
         tensors |= {f"pending.{name}": getattr(state.pending, name) for name in PENDING}
     if view:
-        tensors |= {"picture": view.picture, "momentum": view.way.momentum, "solid": view.way.solid}
+        tensors |= {"picture": view.picture} | {name: getattr(view.way, name) for name in WAY}
         tensors["clock"] = torch.tensor(view.clock)
     contiguous = torch.contiguous_format
     tensors = {name: part.clone(memory_format=contiguous) for name, part in tensors.items()}  # files share no memory
@@ -128,7 +137,7 @@ def unpacked(blob: bytes, cache: KVCache, *, views: bool) -> DiTState:
         pending = Pending(**{name: part if name == "yaws" else part.to(device) for name, part in parts.items()})
     view = None
     if views:
-        way = Way(tensors["momentum"].to(device), tensors["solid"].to(device))
+        way = Way(**{name: tensors[name].to(device) for name in WAY})
         view = View(tensors["picture"].to(device), way, int(tensors["clock"]))
     return DiTState(cache, seed, past, recent, pending, view, float(tensors["yaw"]), frame)
 

@@ -1,9 +1,9 @@
-"""View: what a stream showed last and how its camera moves; Outlook says what of it the next picture shows.
+"""View: what a stream showed last and how its camera moves; Outlook says what is known of the next picture.
 
 Latent cells are sixteen pixels wide, and most steps of a camera are less: what a cell holds does not simply move to its
-neighbour. So the move is made with pixels: the last picture is moved (motion.py) and encoded again, for the transformer
-to go on from; and what it shows of the next one in more detail than latents hold is kept (detail.py). Knows nothing
-about diffusion or memory.
+neighbour. So the move is made with pixels: the last picture is moved (motion.py), what that leaves open is recalled
+(keyframes.py), and the whole is encoded for the transformer to go on from. What both show in more detail than latents
+hold is kept (detail.py). Knows nothing about diffusion or memory.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from torch import Tensor
 
 from .autoencoder import Autoencoder
 from .detail import DetailNet
+from .keyframes import Keyframes
 from .motion import Motion, MotionNet, inside, moved_to, places_of
 from .obstacles import COLUMN, FAR, kept_out, obstacles
+from .poses import advanced, further, motion_between
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Way:
 
     momentum: Tensor  # (2,) float32, see `Motion.momentum`
     solid: Tensor  # (W / 4, 2) float32, see `obstacles`
+    pose: Tensor  # (3,) float64 where it is, see poses.py
 
 
 @dataclass(frozen=True)
@@ -35,51 +38,98 @@ class View:
     picture: Tensor  # (3, H, W) the last picture, in [-1, 1]
     way: Way
     clock: int  # frames since the camera set out, the last picture included
+    keyframe: tuple[int, Tensor] | None = None  # the latest recalled and its picture: it often serves again
 
 
 @dataclass(frozen=True)
 class Glimpse:
-    """What the last pictures of B streams say of the next ones."""
+    """What is known of the next pictures of B streams before they are dreamed."""
 
     moved: Tensor  # (B, 3, H, W) float32, the last pictures as the cameras' motion leaves them
-    seen: Tensor  # (B, 1, H, W) True where that had been in sight
+    seen: Tensor  # (B, 1, H, W) True where these were in sight
+    recalled: Tensor  # (B, 3, H, W) float32, keyframes as seen from there
+    known: Tensor  # (B, 1, H, W) True where these were in sight
     ways: list[Way]
+    keyframes: list[tuple[int, Tensor]]  # B indices and pictures
+
+    @property
+    def filled(self) -> Tensor:
+        """(B, 3, H, W) the last pictures, and keyframes where these end."""
+        return torch.where(self.seen | ~self.known, self.moved, self.recalled)
 
 
 class Outlook:
-    """A motion network, and what puts the moved pictures and the dreamed latents together."""
+    """What moves and recalls pictures, and puts them together with what is dreamed."""
 
-    def __init__(self, motion: MotionNet, autoencoder: Autoencoder, detail: DetailNet | None = None) -> None:
-        self.motion, self.autoencoder, self.detail = motion, autoencoder, detail
+    def __init__(self, motion: MotionNet, keyframes: Keyframes, detail: DetailNet, autoencoder: Autoencoder) -> None:
+        if keyframes.poses is None:
+            raise ValueError("expected keyframes with the poses at which they were taken")
+        self.motion, self.keyframes, self.detail, self.autoencoder = motion, keyframes, detail, autoencoder
+        self.album: dict[int, Tensor] | None = None  # pictures of keyframes, where there is memory to keep them all
 
-    def at_rest(self, device: torch.device) -> Way:
-        """Of a camera that has just come into the world, and knows nothing of it."""
-        width = self.motion.config.width // COLUMN
-        return Way(torch.zeros(2, device=device), torch.full((width, 2), FAR, device=device))
+    def to(self, device: torch.device, dtype: torch.dtype) -> Outlook:
+        """The same, ready to be used there."""
+        self.keyframes = self.keyframes.to(device)
+        for part in (self.motion, self.detail, self.autoencoder):
+            part.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            part.eval().requires_grad_(False)
+        return self
+
+    def at_rest(self, latents: Tensor) -> Way:
+        """Of a camera that has just come into the world with a picture of latents (1, C, h, w).
+
+        It takes itself to be where the keyframe was taken that looks most like that.
+        """
+        assert self.keyframes.poses is not None
+        width, device = self.motion.config.width // COLUMN, latents.device
+        pose = self.keyframes.poses[self.keyframes.nearest(latents)[0]]
+        return Way(torch.zeros(2, device=device), torch.full((width, 2), FAR, device=device), pose)
 
     def ahead(self, views: Sequence[View], actions: Tensor) -> Glimpse:
-        """What the next frames have in common with the last ones.
+        """What the next frames have in common with what was seen.
 
         Args:
             views: of B streams.
             actions: (B, history, A) the row that leads to each next frame and those before it, about [-1, 1].
         """
-        config = self.motion.config
         pictures = torch.stack([v.picture for v in views])
-        momenta, solid = (torch.stack([getattr(v.way, name) for v in views]) for name in ("momentum", "solid"))
+        momenta, solid, poses = (torch.stack([getattr(v.way, n) for v in views]) for n in ("momentum", "solid", "pose"))
         clocks = torch.tensor([v.clock for v in views], dtype=torch.float64, device=pictures.device)
         motion = self.motion(pictures, momenta, actions, clocks).settled
-        motion = replace(motion, step=kept_out(motion.step, solid, config.body))
-        return self.after(pictures, motion)
+        motion = replace(motion, step=kept_out(motion.step, solid, self.motion.config.body))
+        return self.glimpse(views, motion, advanced(poses, motion))
 
-    def after(self, pictures: Tensor, motion: Motion) -> Glimpse:
-        """Pictures (B, 3, H, W) after a motion."""
-        config = self.motion.config
+    def glimpse(self, views: Sequence[View], motion: Motion, poses: Tensor, barred: Tensor | None = None) -> Glimpse:
+        """The same along a motion that is known, to poses (B, 3); `barred` as in `Keyframes.nearest`."""
+        config, taken = self.motion.config, self.keyframes.poses
+        assert taken is not None
         places = places_of(config, motion.turn, motion.step, motion.near)
-        ways = zip(motion.momentum, obstacles(motion.near, config.fov), strict=True)
-        return Glimpse(moved_to(pictures, places), inside(places), [Way(momentum, points) for momentum, points in ways])
+        before = torch.stack([v.way.pose for v in views])
+        chosen = self.keyframes.taken_near(further(before, poses), barred)
+        keyframes = self._recalled(views, chosen.tolist())
+        way = motion_between(taken[chosen], poses, motion.near)
+        there = places_of(config, way.turn, way.step, way.near)
+        points = obstacles(motion.near, config.fov)
+        return Glimpse(
+            moved_to(torch.stack([v.picture for v in views]), places),
+            inside(places),
+            moved_to(torch.stack([picture for _, picture in keyframes]), there),
+            inside(there),
+            [Way(*parts) for parts in zip(motion.momentum, points, poses, strict=True)],
+            keyframes,
+        )
 
     def picture(self, latents: Tensor, glimpse: Glimpse) -> Tensor:
         """(B, C, h, w) finished latents -> (B, 3, H, W) as they are shown: in [-1, 1]."""
-        decoded = self.autoencoder.pictures(latents)
-        return self.detail(decoded, glimpse.moved, glimpse.seen).clamp(-1.0, 1.0) if self.detail else decoded
+        dreamed = self.autoencoder.pictures(latents)
+        return self.detail(dreamed, glimpse.moved, glimpse.seen, glimpse.recalled, glimpse.known).clamp(-1.0, 1.0)
+
+    def _recalled(self, views: Sequence[View], chosen: Sequence[int]) -> list[tuple[int, Tensor]]:
+        """The chosen keyframes and their pictures; decoded where nobody has such a picture yet."""
+        had = dict(v.keyframe for v in views if v.keyframe) | (self.album or {})
+        new = sorted(set(chosen) - set(had))
+        if new:
+            had |= zip(new, self.autoencoder.pictures(self.keyframes.frames[new].float()), strict=True)
+        if self.album is not None:
+            self.album |= {index: had[index] for index in new}
+        return [(index, had[index]) for index in chosen]

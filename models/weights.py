@@ -18,15 +18,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .autoencoder import Autoencoder, AutoencoderConfig
+from .detail import DetailConfig, DetailNet
 from .dit import CausalDiT, DiTConfig
 from .keyframes import Keyframes
 from .motion import MotionConfig, MotionNet
 from .precision import native_dtype
 from .spec import ActionSpec, Axis, Key, WorldSpec
 from .state import StartScene
+from .view import Outlook
 from .world import DiTWorld, DreamConfig
 
 FORMAT = 1
+SCENE = ("momenta", "poses", "picture")  # what a start scene may have besides latents and actions
 
 
 def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: torch.dtype = torch.bfloat16) -> None:
@@ -43,12 +46,15 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
     for k, scene in enumerate(world.scenes):
         tensors[f"scene.{k}.latents"] = scene.latents.half()
         tensors[f"scene.{k}.actions"] = scene.actions.float()
-        if scene.momenta is not None:
-            tensors[f"scene.{k}.momenta"] = scene.momenta.float()
+        tensors |= {f"scene.{k}.{n}": t for n in SCENE if (t := getattr(scene, n)) is not None}
     if world.outlook:
         tensors |= {f"motion.{k}": v.to(dtype) for k, v in world.outlook.motion.state_dict().items()}
-    if world.keyframes:
-        tensors["keyframes"] = world.keyframes.packed()
+        tensors |= {f"detail.{k}": v.to(dtype) for k, v in world.outlook.detail.state_dict().items()}
+    keyframes = world.outlook.keyframes if world.outlook else world.keyframes
+    if keyframes:
+        tensors["keyframes"] = keyframes.packed()
+        if keyframes.poses is not None:
+            tensors["keyframe_poses"] = keyframes.poses
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     table = {
         "format": FORMAT,
@@ -61,6 +67,7 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
     }
     if world.outlook:
         table["motion"] = asdict(world.outlook.motion.config)
+        table["detail"] = asdict(world.outlook.detail.config)
     save_file(tensors, path)
     path.chmod(0o644)  # safetensors writes files that only their owner may read
     path.with_suffix(".json").write_text(json.dumps(table, indent=1) + "\n")
@@ -80,21 +87,37 @@ def load_world(path: Path, *, device: str | torch.device = "", dtype: torch.dtyp
     autoencoder = Autoencoder(AutoencoderConfig(**shape))
     fill(dit, _under(tensors, "dit."), f"{path}: dit")
     fill(autoencoder, _under(tensors, "autoencoder."), f"{path}: autoencoder")
-    scenes = [
-        StartScene(
-            tensors[f"scene.{k}.latents"].float(), tensors[f"scene.{k}.actions"], tensors.get(f"scene.{k}.momenta")
-        )
-        for k in range(table["scenes"])
-    ]
+    scenes = [_scene(_under(tensors, f"scene.{k}.")) for k in range(table["scenes"])]
     dream = DreamConfig(**(table["dream"] | {"sigmas": tuple(table["dream"]["sigmas"])}))
     spec = replace(spec_from_table(table["world"]), looks=_looks(table))
-    keyframes = Keyframes.unpacked(tensors["keyframes"]) if "keyframes" in tensors else None
-    motion = None
-    if "motion" in table:
-        motion = MotionNet(MotionConfig(**(table["motion"] | {"widths": tuple(table["motion"]["widths"])})))
-        fill(motion, _under(tensors, "motion."), f"{path}: motion")
+    keyframes = None
+    if "keyframes" in tensors:
+        keyframes = Keyframes.unpacked(tensors["keyframes"], tensors.get("keyframe_poses"))
+    outlook = _outlook(table, tensors, keyframes, autoencoder, path) if "motion" in table else None
+    recalled = keyframes if dit.config.recalls else None
     dtype = dtype or native_dtype(place)
-    return DiTWorld(spec, dit, autoencoder, dream, scenes, keyframes, motion, device=place, dtype=dtype)
+    return DiTWorld(spec, dit, autoencoder, dream, scenes, recalled, outlook, device=place, dtype=dtype)
+
+
+def _scene(parts: Mapping[str, Tensor]) -> StartScene:
+    momenta, poses, picture = (parts.get(name) for name in SCENE)
+    return StartScene(parts["latents"].float(), parts["actions"], momenta, poses, picture)
+
+
+def _outlook(
+    table: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    keyframes: Keyframes | None,
+    autoencoder: Autoencoder,
+    path: Path,
+) -> Outlook:
+    if keyframes is None:
+        raise ValueError(f"{path}: expected keyframes in a world that moves its pictures")
+    motion = MotionNet(MotionConfig(**(table["motion"] | {"widths": tuple(table["motion"]["widths"])})))
+    detail = DetailNet(DetailConfig(**table["detail"]))
+    fill(motion, _under(tensors, "motion."), f"{path}: motion")
+    fill(detail, _under(tensors, "detail."), f"{path}: detail")
+    return Outlook(motion, keyframes, detail, autoencoder)
 
 
 def read_table(path: Path) -> dict[str, Any]:

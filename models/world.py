@@ -20,12 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .autoencoder import Autoencoder, to_pictures, to_signed, unit_cells
-from .detail import DetailNet
 from .dit import CausalDiT
 from .keyframes import Keyframes
 from .kv_cache import CacheConfig, KVCache
 from .memory import CachedMemory
-from .motion import MotionNet
 from .sampler import denoise, fewer
 from .spec import Actions, Frames, Image, WorldSpec
 from .state import DiTState, Given, Pending, StartScene, checked, packed, unpacked
@@ -56,8 +54,7 @@ class DiTWorld:
         config: DreamConfig,
         scenes: Sequence[StartScene] = (),
         keyframes: Keyframes | None = None,
-        motion: MotionNet | None = None,
-        detail: DetailNet | None = None,
+        outlook: Outlook | None = None,
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -66,11 +63,9 @@ class DiTWorld:
         self.device, self.dtype = torch.device(device), dtype
         if dit.config.recalls != (keyframes is not None):
             raise ValueError("expected keyframes if and only if the network recalls them")
-        if dit.config.moves != (motion is not None):
-            raise ValueError("expected a motion network if and only if the network is shown moved frames")
-        if detail and not motion:
-            raise ValueError("expected a motion network beside the one that keeps the detail of moved pictures")
-        if motion and spec.chunk != 1:
+        if dit.config.moves != (outlook is not None):
+            raise ValueError("expected an outlook if and only if the network is shown moved frames")
+        if outlook and spec.chunk != 1:
             raise ValueError(f"a world that moves its pictures makes one frame at a time, got chunks of {spec.chunk}")
         if spec.steps != (0, 0) and spec.steps[1] != len(config.sigmas) - 1:
             raise ValueError(f"expected at most {len(config.sigmas) - 1} denoising steps, got the range {spec.steps}")
@@ -78,13 +73,7 @@ class DiTWorld:
         self.dit = dit.to(self.device, dtype).eval().requires_grad_(False)
         autoencoder = autoencoder.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.autoencoder = autoencoder.eval().requires_grad_(False)
-        self.outlook: Outlook | None = None
-        if motion:
-            motion = motion.to(self.device, dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-            if detail:
-                detail = detail.to(self.device, dtype, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-                detail.requires_grad_(False)
-            self.outlook = Outlook(motion.requires_grad_(False), self.autoencoder, detail)
+        self.outlook = outlook.to(self.device, dtype) if outlook else None
         self._scale = torch.from_numpy(np.maximum(np.abs(spec.actions.low), np.abs(spec.actions.high)))
         self._turn = spec.actions.columns.index(config.azimuth) if config.azimuth else None
         d = dit.config
@@ -112,7 +101,8 @@ class DiTWorld:
             raise ValueError(f"expected uint8 frames and finite actions {want}, got {frames.shape} and {rows.shape}")
         if not len(frames) or len(frames) % spec.chunk:
             raise ValueError(f"expected whole chunks of {spec.chunk} frames, got {len(frames)}")
-        return self.begin(StartScene(self.encode(frames), torch.from_numpy(rows)), seed)
+        scene = StartScene(self.encode(frames), torch.from_numpy(rows), picture=torch.from_numpy(frames[-1]))
+        return self.begin(scene, seed)
 
     @torch.inference_mode()
     def begin(self, scene: StartScene, seed: int) -> DiTState:
@@ -128,9 +118,10 @@ class DiTWorld:
             self._remember([state])
             self._finish([state], latents, given)
             if self.outlook:
-                way = glimpse.ways[0] if glimpse else self.outlook.at_rest(self.device)
-                way = way if scene.momenta is None else replace(way, momentum=scene.momenta[k].to(self.device))
+                way = scene.way(k, glimpse.ways[0] if glimpse else self.outlook.at_rest(latents[:, 0]))
                 state.view = View(self._pictures(latents, None)[0, -1], way, scene.clock + state.frame)
+        if state.view and scene.picture is not None:
+            state.view = replace(state.view, picture=to_signed(scene.picture).to(self.device, self.dtype))
         return state
 
     def step(self, states: Sequence[DiTState], actions: Actions, *, steps: int | None = None) -> Frames:
@@ -141,15 +132,29 @@ class DiTWorld:
     def step_tensors(self, states: Sequence[DiTState], actions: Actions, *, steps: int | None = None) -> Tensor:
         """The same, and the pictures stay on the device."""
         rows = checked(self.spec, states, actions, steps)
-        noise = self._noise(states, purpose=0)
-        given, glimpse = self._given(states, rows)
-        latents = self._denoise(states, noise, given, fewer(self.config.sigmas, steps))
-        self._finish(states, latents, given)
+        latents, glimpse = self.dream(states, rows, fewer(self.config.sigmas, steps))
         pictures = self._pictures(latents, glimpse)
-        for b, way in enumerate(glimpse.ways if glimpse else ()):
-            view = states[b].view
-            states[b].view = view and View(pictures[b, -1].clone(), way, view.clock + 1)
+        if glimpse:
+            for state, picture, way, keyframe in zip(states, pictures, glimpse.ways, glimpse.keyframes, strict=True):
+                state.view = state.view and View(picture[-1].clone(), way, state.view.clock + 1, keyframe)
         return to_pictures(pictures)
+
+    def dream(
+        self, states: Sequence[DiTState], rows: Tensor, levels: Sequence[float], glimpse: Glimpse | None = None
+    ) -> tuple[Tensor, Glimpse | None]:
+        """Finished latents (B, F, C, h, w) of each stream's next chunk, and what was known of its picture before.
+
+        Args:
+            states: B streams; their memories move on, their views do not.
+            rows: (B, F, A) actions.
+            levels: of the sampler.
+            glimpse: instead of the one that the world would take; where the motion is known better, as in training.
+        """
+        noise = self._noise(states, purpose=0)
+        given, glimpse = self._given(states, rows, glimpse)
+        latents = self._denoise(states, noise, given, levels)
+        self._finish(states, latents, given)
+        return latents, glimpse
 
     def fork(self, state: DiTState) -> DiTState:
         """An independent copy; it dreams the same future under the same actions."""
@@ -245,14 +250,16 @@ class DiTWorld:
         pictures = self.outlook.picture(flat, glimpse) if self.outlook and glimpse else self.autoencoder.pictures(flat)
         return pictures.view(*latents.shape[:2], *pictures.shape[1:])
 
-    def _given(self, states: Sequence[DiTState], rows: Tensor) -> tuple[Given, Glimpse | None]:
+    def _given(
+        self, states: Sequence[DiTState], rows: Tensor, glimpse: Glimpse | None = None
+    ) -> tuple[Given, Glimpse | None]:
         """What the next chunk is made from, and what is known of its picture where a camera moves."""
         told = self._told(states, rows)
         past = torch.stack([s.past for s in states])
-        views, glimpse = [s.view for s in states if s.view], None
+        views = [s.view for s in states if s.view]
         if self.outlook and views:  # a stream's very first frame has nothing before it
-            glimpse = self.outlook.ahead(views, told[:, 0])
-            past = torch.stack([self.autoencoder.latents(glimpse.moved), past[:, 0]], 1)
+            glimpse = glimpse or self.outlook.ahead(views, told[:, 0])
+            past = torch.stack([self.autoencoder.latents(glimpse.filled), past[:, 0]], 1)
         if self.keyframes:
             recalled = torch.stack([self.keyframes.recall(p[0]) for p in past])
             past = torch.cat([past, recalled[:, None]], 1)
@@ -285,7 +292,8 @@ class DiTWorld:
             raise ValueError(f"expected a uint8 picture of shape {want}, got {image.dtype} {image.shape}")
         repeats = START_REPEATS * self.spec.chunk
         latent = self.encode(image[None])
-        return StartScene(latent.expand(repeats, -1, -1, -1), torch.zeros(repeats, len(self.spec.actions.columns)))
+        rest = torch.zeros(repeats, len(self.spec.actions.columns))
+        return StartScene(latent.expand(repeats, -1, -1, -1), rest, picture=torch.from_numpy(image))
 
     @torch.inference_mode()
     def encode(self, pictures: NDArray[np.uint8]) -> Tensor:

@@ -18,6 +18,7 @@ from ..state import StartScene
 from ..world import DiTWorld
 from .clips import Clips
 from .metrics import Pictures
+from .survey import recorded_poses
 from .walks import walked
 
 
@@ -40,14 +41,17 @@ def spread(starts: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 def scenes_at(world: DiTWorld, clips: Clips, starts: NDArray[np.int64], frames: int) -> list[StartScene]:
     """Scenes of `frames` recorded frames that begin at each of `starts`."""
-    spans = [np.arange(start, start + frames) for start in starts]
-    scenes = [StartScene(world.encode(clips.take(span)), torch.from_numpy(clips.leading[span])) for span in spans]
-    if world.outlook:  # recordings are entered in the middle of a walk
-        _, momenta, clocks = walked(clips, world.outlook.motion.config)
-        scenes = [
-            replace(scene, momenta=momenta[span], clock=int(clocks[span[0]]))
-            for scene, span in zip(scenes, spans, strict=True)
-        ]
+    scenes = []
+    for start in starts:
+        pictures = clips.take(span := np.arange(start, start + frames))
+        scene = StartScene(world.encode(pictures), torch.from_numpy(clips.leading[span]))
+        if world.outlook:  # recordings are entered in the middle of a walk
+            config = world.outlook.motion.config
+            _, momenta, clocks = walked(clips, config)
+            picture = torch.from_numpy(pictures[-1])
+            poses = recorded_poses(clips, config.unit)[span]
+            scene = replace(scene, momenta=momenta[span], poses=poses, picture=picture, clock=int(clocks[span[0]]))
+        scenes.append(scene)
     return scenes
 
 

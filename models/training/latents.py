@@ -14,7 +14,8 @@ from torch import Tensor
 from ..autoencoder import unit_cells
 from ..keyframes import Keyframes
 from .clips import Clips
-from .recipe import Recipe
+from .recipe import Recipe, normal_actions
+from .survey import survey
 
 BEGINS = 0.2
 """Share of the clips that count as the beginning of a stream, where nothing was before."""
@@ -53,12 +54,6 @@ class Batch:
         return Batch(*(torch.cat([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
 
 
-def normal_actions(recipe: Recipe, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(..., A) action rows with every column brought to about [-1, 1]."""
-    spec = recipe.spec.actions
-    return np.asarray(rows / np.maximum(np.abs(spec.low), np.abs(spec.high)), np.float32)
-
-
 class ClipSource:
     """Draws random clips of latents; the same seed and step give the same clips."""
 
@@ -66,7 +61,8 @@ class ClipSource:
         clips = Clips.open(folder / "data" / name)
         self.latents = np.load(folder / f"latents-{name}.npy", mmap_mode="r")
         self.actions = normal_actions(recipe, clips.leading)
-        self.moved = np.load(folder / f"moved-{name}.npy", mmap_mode="r") if recipe.motion else None
+        moved = folder / f"moved-{name}.npy"
+        self.moved = np.load(moved, mmap_mode="r") if recipe.motion and moved.exists() else None
         self.clips = clips
         turn = recipe.dynamics.azimuth
         column = recipe.spec.actions.columns.index(turn) if turn else -1
@@ -78,9 +74,9 @@ class ClipSource:
         self.rest = np.isin(recipe.spec.actions.columns, recipe.dynamics.rest)
         self.keyframes: Keyframes | None = None
         if recipe.dynamics.keyframes:
-            chosen = np.linspace(0, len(clips) - 1, recipe.dynamics.keyframes).astype(np.int64)
-            self.keyframes = Keyframes.unpacked(Keyframes(self.frames(chosen)).packed())  # as they will be shipped
-            self._episode_of_keyframe = torch.from_numpy(clips.episodes[chosen].astype(np.int64))
+            chosen, poses = survey(recipe, clips)
+            self.keyframes = Keyframes.unpacked(Keyframes(self.frames(chosen)).packed(), poses)  # as they will ship
+            self.episode_of_keyframe = torch.from_numpy(clips.episodes[chosen].astype(np.int64))
 
     def change(self) -> float:
         """Root-mean-square change of a latent number from one frame, moved where worlds move, to the next."""
@@ -115,7 +111,7 @@ class ClipSource:
         if not self.keyframes:
             return clips
         before = torch.cat([clips.lead[:, 1:], clips.context], 1) if self.moved is None else clips.moved[:, :, 0]
-        own = torch.from_numpy(self.clips.episodes[at].astype(np.int64))[:, None] == self._episode_of_keyframe
+        own = torch.from_numpy(self.clips.episodes[at].astype(np.int64))[:, None] == self.episode_of_keyframe
         found = self.keyframes.nearest(before.flatten(0, 1), own.repeat_interleave(before.shape[1], 0))
         return replace(clips, recalled=self.keyframes.frames[found].float().view_as(before)[:, :, None])
 

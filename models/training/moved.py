@@ -1,4 +1,4 @@
-"""Moved latents for training: what a stream would be shown of its last frame, moved along the recorded step.
+"""Moved latents for training: what a stream would be shown of its next frame, had it moved as the recorded camera did.
 
 A dream's own step goes where the motion network says. In training the pictures are moved as the camera really moved, so
 that what is seen stays in line with the frame that is wanted: with steps of its own, a rollout would soon stand
@@ -7,6 +7,7 @@ elsewhere, and the mean of all such places is a blur. Knows recordings, the moti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,47 +16,70 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..detail import DetailConfig, DetailNet
 from ..precision import native_dtype
-from ..view import Outlook
+from ..view import Glimpse, Outlook, View, Way
 from .fit_autoencoder import load_autoencoder
 from .fit_motion import load_motion
+from .latents import ClipSource
 from .recipe import Recipe
-from .walks import Walks
+from .walks import Index, Walks
 
 BATCH = 32  # frames moved at once
 
 
 class Mover:
-    """Moves frames towards the recorded ones that follow them, in the arithmetic of streams."""
+    """Moves pictures towards the recorded ones that follow them, in the arithmetic of streams.
+
+    Nothing is recalled from an episode's own keyframes: an episode that is streamed was never recorded.
+    """
 
     def __init__(self, recipe: Recipe, folder: Path, name: str, device: torch.device) -> None:
-        dtype = native_dtype(device)
-        channels_last = torch.channels_last
-        autoencoder = load_autoencoder(recipe, folder, device).to(dtype, memory_format=channels_last)  # type: ignore[call-overload]
-        motion = load_motion(recipe, folder).to(device, dtype, memory_format=channels_last)  # type: ignore[call-overload]
-        self.outlook = Outlook(motion, autoencoder)
+        source = ClipSource(recipe, folder, "train")
+        assert source.keyframes, "worlds that move their pictures recall keyframes"
+        motion, autoencoder = load_motion(recipe, folder), load_autoencoder(recipe, folder, device)
+        outlook = Outlook(motion, source.keyframes, DetailNet(DetailConfig()), autoencoder)
+        self.outlook = outlook.to(device, native_dtype(device))
+        self.outlook.album = {}
         self.walks = Walks.of(recipe, folder, name)
         self.device = device
+        self._episodes = source.episode_of_keyframe if name == "train" else torch.full((len(source.keyframes),), -1)
 
     @torch.inference_mode()
-    def towards(self, at: NDArray[np.int64], latents: Tensor, still: NDArray[np.bool_] | None = None) -> Tensor:
-        """(n, C, h, w) float32 latents, moved; on the CPU.
+    def glimpse(self, at: Index, views: Sequence[View], still: NDArray[np.bool_] | None = None) -> Glimpse:
+        """What is known of recorded frames before they are dreamed.
 
         Args:
             at: (n,) recorded frames that follow.
-            latents: (n, C, h, w) what is there of the frames before them.
+            views: n, of the frames before them; where the camera is and how it moves is taken from the recordings.
             still: (n,) True where the camera stays where it is.
         """
         walks, device = self.walks, self.device
         goes = torch.from_numpy(np.ones(len(at), bool) if still is None else ~still)[:, None]
         told, momenta = walks.told(at) * goes[:, None], walks.momenta[np.maximum(at - 1, 0)] * goes
-        pictures = self.outlook.autoencoder.pictures(latents.to(device))
+        pictures = torch.stack([v.picture for v in views])
         motion = self.outlook.motion(pictures, momenta.to(device), told.to(device), walks.clock(at).to(device))
         step = motion.step.clone()
         step[:, ::2] = walks.steps[at].to(device)
-        step = step * goes.to(device)
-        moved = self.outlook.after(pictures, replace(motion, step=step)).moved
-        return self.outlook.autoencoder.latents(moved).cpu().clone()
+        motion = replace(motion, turn=motion.turn * goes[:, 0].to(device), step=step * goes.to(device))
+        after = walks.poses[at]
+        before = torch.where(goes, walks.poses[np.maximum(at - 1, 0)], after).to(device)
+        views = [replace(v, way=replace(v.way, pose=pose)) for v, pose in zip(views, before, strict=True)]
+        own = torch.from_numpy(walks.clips.episodes[at].astype(np.int64))[:, None] == self._episodes
+        return self.outlook.glimpse(views, motion, after.to(device), own.to(device))
+
+    @torch.inference_mode()
+    def towards(self, at: Index, pictures: Tensor, still: NDArray[np.bool_] | None = None) -> Tensor:
+        """(n, C, h, w) float32 latents, on the CPU, of pictures (n, 3, H, W) moved towards the frames `at` (n,)."""
+        pose = torch.zeros(3, dtype=torch.float64, device=self.device)
+        way = Way(torch.zeros(2), torch.zeros(0, 2), pose)
+        views = [View(picture, way, 0) for picture in pictures.to(self.device)]
+        return self.outlook.autoencoder.latents(self.glimpse(at, views, still).filled).cpu().clone()
+
+    @torch.inference_mode()
+    def pictures(self, latents: Tensor) -> Tensor:
+        """(n, 3, H, W) pictures of latents."""
+        return self.outlook.autoencoder.pictures(latents.to(self.device))
 
 
 def move_recordings(recipe: Recipe, folder: Path, device: torch.device) -> None:
@@ -67,11 +91,11 @@ def move_recordings(recipe: Recipe, folder: Path, device: torch.device) -> None:
     parts = [folder / "motion.pt", source, *(p for p in (folder / "decoder.pt",) if p.exists())]
     if path.exists() and path.stat().st_mtime > max(part.stat().st_mtime for part in parts):
         return
-    mover, latents = Mover(recipe, folder, "train", device), np.load(source, mmap_mode="r")
-    moved = np.zeros(latents.shape, np.float16)
+    mover = Mover(recipe, folder, "train", device)
+    moved = np.zeros(np.load(source, mmap_mode="r").shape, np.float16)
     for k in range(0, len(mover.walks.followers), BATCH):
         at = mover.walks.followers[k : k + BATCH]
-        moved[at] = mover.towards(at, torch.from_numpy(latents[at - 1].astype(np.float32))).numpy()
+        moved[at] = mover.towards(at, mover.walks.pictures(at - 1)).numpy()
     partial = path.with_suffix(".partial.npy")
     np.save(partial, moved)
     partial.rename(path)

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..spec import WorldSpec
 from ..weights import spec_from_table
 
@@ -78,6 +81,17 @@ class MotionRecipe(FitRecipe):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DetailRecipe(FitRecipe):
+    """The network that puts dreamed, moved and recalled pictures together (see detail.py)."""
+
+    lr: float  # peak learning rate of AdamW
+    texture: float  # weight of the difference in local sharpness
+    width: int = 48  # features of a position
+    depth: int = 2  # mixers
+    frames: int = 32  # longest dream that it is trained on
+
+
+@dataclass(frozen=True, kw_only=True)
 class DynamicsRecipe(FitRecipe):
     """The diffusion transformer, its cache and its training."""
 
@@ -117,8 +131,15 @@ class Recipe:
     decoder: DecoderRecipe
     dynamics: DynamicsRecipe
     motion: MotionRecipe | None  # None where the last picture is shown as it was
+    detail: DetailRecipe | None  # with `motion`, and not without
     notices: tuple[str, ...]  # whose pictures these are, and under which licence
     digest: str  # SHA-256 of the file
+
+
+def normal_actions(recipe: Recipe, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(..., A) action rows with every column brought to about [-1, 1]."""
+    spec = recipe.spec.actions
+    return np.asarray(rows / np.maximum(np.abs(spec.low), np.abs(spec.high)), np.float32)
 
 
 def is_recipe(name: str) -> bool:
@@ -148,6 +169,7 @@ def load_recipe(name: str) -> Recipe:
             decoder=DecoderRecipe(**table["decoder"]),
             dynamics=DynamicsRecipe(**dynamics),
             motion=_motion(table.get("motion")),
+            detail=DetailRecipe(**table["detail"]) if "motion" in table else None,
             notices=tuple(table["notices"]),
             digest=hashlib.sha256(text).hexdigest(),
         )

@@ -104,7 +104,8 @@ class Rollouts:
     def _move(self, slots: NDArray[np.int64]) -> None:
         """Move the latest frames of some slots towards the frame that comes next."""
         if self.mover and len(slots):
-            moved = self.mover.towards(self.end[slots], self.latents[slots, -1], self.still[slots])
+            pictures = self.mover.pictures(self.latents[slots, -1])
+            moved = self.mover.towards(self.end[slots], pictures, self.still[slots])
             self.moved[slots] = torch.cat([self.moved[slots, 1:], moved[:, None, None]], 1)
 
     def _lost(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -1,9 +1,9 @@
 """`worldloom train NAME`: the stages of a recipe in order, each resumable and each re-runnable alone.
 
-collect -> autoencoder -> decoder -> motion -> dynamics -> evaluate; recordings of one's own take the place of the
-first. Everything lands under one folder (default `runs/NAME`): recordings, checkpoints, the world (`NAME.safetensors` +
-`.json`), a contact sheet and an MP4 of dream beside truth. Knows the order of the stages and what each leaves behind;
-nothing about how any of them works.
+collect -> autoencoder -> decoder -> motion -> dynamics -> detail -> evaluate; recordings of one's own take the place of
+the first. Everything lands under one folder (default `runs/NAME`): recordings, checkpoints, the world
+(`NAME.safetensors` + `.json`), a contact sheet and an MP4 of dream beside truth. Knows the order of the stages and what
+each leaves behind; nothing about how any of them works.
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ import torch
 from numpy.typing import NDArray
 
 from ..state import StartScene
+from ..view import Outlook
 from ..weights import load_world, save_world
 from ..world import DiTWorld, DreamConfig
 from .balance import kinds, report_balance
 from .clips import Clips
 from .collect import collect
 from .counts import Counts
-from .dream import spread
+from .dream import scenes_at, spread
 from .evaluate import evaluate
 from .fit_autoencoder import encode_recordings, fit_autoencoder, load_autoencoder
 from .fit_decoder import fit_decoder
+from .fit_detail import fit_detail, load_detail
 from .fit_dynamics import fit_dynamics, load_dynamics
 from .fit_motion import fit_motion, load_motion
 from .latents import ClipSource
@@ -43,7 +45,7 @@ from .own_recordings import import_recordings
 from .recipe import Recipe, is_recipe, load_recipe
 from .report import write_report
 
-STAGES = ("collect", "autoencoder", "decoder", "motion", "dynamics", "evaluate")
+STAGES = ("collect", "autoencoder", "decoder", "motion", "dynamics", "detail", "evaluate")
 SCENES = 12  # start scenes that a world carries
 CANDIDATES = 8  # openings that are looked at for each of them
 
@@ -88,6 +90,7 @@ def train(
             decoder=replace(recipe.decoder, minutes=minutes),
             dynamics=replace(recipe.dynamics, minutes=minutes),
             motion=replace(recipe.motion, minutes=minutes) if recipe.motion else None,
+            detail=replace(recipe.detail, minutes=minutes) if recipe.detail else None,
         )
     folder = folder or Path("runs") / recipe.spec.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,6 +112,8 @@ def train(
         if recipe.motion:
             move_recordings(recipe, folder, device)
         fit_dynamics(recipe, folder, device)
+    if "detail" in stages and recipe.detail:
+        fit_detail(recipe, folder, device)
     path = folder / f"{recipe.spec.name}.safetensors"
     if "evaluate" in stages:
         save_world(path, assemble(recipe, folder), about(recipe, folder, {}))
@@ -143,9 +148,11 @@ def assemble(recipe: Recipe, folder: Path, *, dtype: torch.dtype = torch.float32
     autoencoder = load_autoencoder(recipe, folder, torch.device("cpu"))
     dream = DreamConfig(r.sigmas, r.context_sigma, r.window, r.sink, r.azimuth)
     keyframes = ClipSource(recipe, folder, "train").keyframes
-    motion = load_motion(recipe, folder) if recipe.motion else None
+    outlook = None
+    if recipe.motion and keyframes:
+        outlook = Outlook(load_motion(recipe, folder), keyframes, load_detail(recipe, folder), autoencoder)
     dit = load_dynamics(recipe, folder)
-    world = DiTWorld(recipe.spec, dit, autoencoder, dream, keyframes=keyframes, motion=motion, dtype=dtype)
+    world = DiTWorld(recipe.spec, dit, autoencoder, dream, keyframes=keyframes, outlook=outlook, dtype=dtype)
     clips = Clips.open(folder / "data" / "train")
     world.scenes = start_scenes(world, clips, kinds(recipe, clips))
     return world
@@ -164,8 +171,7 @@ def start_scenes(world: DiTWorld, clips: Clips, kind: NDArray[np.int64]) -> tupl
     chosen = [openings(clips, begins[kind[begins] == one], frames, each) for one in known]
     scenes = []
     for at in [at for turn in zip_longest(*chosen) for at in turn if at is not None]:
-        span = np.arange(at, at + frames)
-        scenes.append(StartScene(world.encode(clips.take(span)), torch.from_numpy(clips.leading[span])))
+        scenes += scenes_at(world, clips, np.array([at]), frames)
     return tuple(scenes)
 
 
@@ -183,7 +189,7 @@ def about(recipe: Recipe, folder: Path, metrics: dict[str, Any]) -> dict[str, An
     """What goes into a world's `.json` beside its shapes."""
     checkpoints = {
         stage: torch.load(folder / f"{stage}.pt", map_location="cpu", weights_only=True)
-        for stage in ("autoencoder", "decoder", "motion", "dynamics")
+        for stage in ("autoencoder", "decoder", "motion", "dynamics", "detail")
         if (folder / f"{stage}.pt").exists()
     }
     return {

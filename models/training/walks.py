@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ..motion import MotionConfig, turned
 from .clips import Clips
-from .latents import normal_actions
-from .recipe import Recipe
+from .recipe import Recipe, normal_actions
+from .survey import recorded_poses
 
 Index = NDArray[np.int64]
 
@@ -58,6 +58,7 @@ class Walks:
     steps: Tensor  # (n, 2) right and forward, as seen from the frame before; zeros where an episode begins
     momenta: Tensor  # (n, 2) the same as seen from the frame itself
     turns: Tensor  # (n,) degrees to the right from the frame before
+    poses: Tensor  # (n, 3) float64, see poses.py
     clocks: Index  # (n,) frames since the episode began
     moving: Index  # frames whose camera took a step, of at least one of the engine's lengths
     followers: Index  # frames that have a frame before them
@@ -70,7 +71,8 @@ class Walks:
         actions = normal_actions(recipe, clips.leading)
         turns = torch.from_numpy(actions[:, config.turn] * np.float32(config.degrees))
         moving = np.flatnonzero(steps.norm(dim=1).numpy() * config.unit > 1.0)
-        return cls(clips, config, actions, steps, momenta, turns, clocks, moving, np.flatnonzero(clocks > 0))
+        poses = recorded_poses(clips, config.unit)
+        return cls(clips, config, actions, steps, momenta, turns, poses, clocks, moving, np.flatnonzero(clocks > 0))
 
     def told(self, at: Index) -> Tensor:
         """(n, history, A) the latest actions at frames (n,), zeros before the episode began."""

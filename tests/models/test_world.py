@@ -104,7 +104,7 @@ def test_keyframes_come_with_a_network_that_recalls() -> None:
 
 def test_moved_frames_come_with_a_network_that_is_shown_them() -> None:
     world = tiny_world(moves=True)
-    with pytest.raises(ValueError, match="motion network if and only if"):
+    with pytest.raises(ValueError, match="outlook if and only if"):
         DiTWorld(world.spec, world.dit, world.autoencoder, world.config, world.scenes)
 
 
@@ -122,7 +122,7 @@ def test_the_network_is_shown_the_last_picture_as_the_camera_moves_it() -> None:
         assert state.view.clock == state.frame
         given, _ = world._given([state], torch.from_numpy(rows))
         want = world.outlook.ahead([state.view], given.told[:, 0])
-        assert torch.equal(given.shown[:, 0, 0], world.autoencoder.latents(want.moved))
+        assert torch.equal(given.shown[:, 0, 0], world.autoencoder.latents(want.filled))
         assert torch.equal(given.shown[0, 0, 1], state.past[0])
         frame = world.step([state], rows)[0, 0]
         assert torch.equal(state.view.way.momentum, want.ways[0].momentum)

@@ -8,11 +8,13 @@ import torch
 from torch import nn
 
 from worldloom.models.autoencoder import Autoencoder, AutoencoderConfig
+from worldloom.models.detail import DetailConfig, DetailNet
 from worldloom.models.dit import CausalDiT, DiTConfig
 from worldloom.models.keyframes import Keyframes
 from worldloom.models.motion import MotionConfig, MotionNet
 from worldloom.models.spec import ActionSpec, Axis, Key, WorldSpec
 from worldloom.models.state import StartScene
+from worldloom.models.view import Outlook
 from worldloom.models.world import DiTWorld, DreamConfig
 
 TINY_ACTIONS = ActionSpec(
@@ -89,9 +91,19 @@ def tiny_world(
     config = DreamConfig((1.0, 0.5, 0.0), 0.1, window=2 * chunk, sink=sink, azimuth=azimuth)
     dit = tiny_dit(90.0 if azimuth else 0.0, recalls=keyframes > 0, moves=moves)
     recalled = tiny_keyframes(keyframes) if keyframes else None
-    return DiTWorld(spec, dit, autoencoder, config, scenes, recalled, tiny_motion() if moves else None)
+    outlook = tiny_outlook(autoencoder) if moves else None
+    return DiTWorld(spec, dit, autoencoder, config, scenes, recalled, outlook)
 
 
 def tiny_keyframes(count: int) -> Keyframes:
+    """Taken in a circle about the origin, each towards another side."""
     latents = torch.randn(count, 4, 2, 3, generator=torch.Generator().manual_seed(3))
-    return Keyframes.unpacked(Keyframes(latents).packed())
+    angles = torch.linspace(0.0, 360.0, count + 1, dtype=torch.float64)[:count]
+    poses = torch.stack([angles.deg2rad().sin(), angles.deg2rad().cos(), angles], 1)
+    return Keyframes.unpacked(Keyframes(latents).packed(), poses)
+
+
+def tiny_outlook(autoencoder: Autoencoder) -> Outlook:
+    detail = DetailNet(DetailConfig(8, 1))
+    randomise(detail, 5, 0.02)
+    return Outlook(tiny_motion(), tiny_keyframes(12), detail, autoencoder)

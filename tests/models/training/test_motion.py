@@ -90,6 +90,9 @@ def test_clips_hold_the_frame_before_each_as_it_was_moved(recipe: Recipe, folder
 class Marker:
     """Moves nothing: what comes back says which frame it was wanted for."""
 
+    def pictures(self, latents: torch.Tensor) -> torch.Tensor:
+        return latents
+
     def towards(self, at: np.ndarray, latents: torch.Tensor, still: np.ndarray) -> torch.Tensor:
         assert not still.any()
         return torch.zeros_like(latents) + torch.from_numpy(at)[:, None, None, None]

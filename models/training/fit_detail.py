@@ -1,0 +1,141 @@
+"""The detail stage: learn how far dreamed, moved and recalled pictures can each be trusted, from dreams.
+
+Streams dream along recorded episodes, under the true actions and along the true motion, on the transformer and with the
+errors that they will have when nobody watches; each shows its own last picture, which the network being trained has
+made. What it should have shown is the recorded frame. Knows a world's parts and recordings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..detail import DetailConfig, DetailNet
+from ..precision import native_dtype
+from ..state import DiTState
+from ..view import Glimpse, View
+from ..world import DiTWorld, DreamConfig
+from .budget import Budget
+from .dream import scenes_at
+from .fit_autoencoder import psnr_of, reconstruction_loss
+from .fit_decoder import texture_loss
+from .fit_dynamics import load_dynamics
+from .loop import descend, resume, run_steps, save
+from .moved import Mover
+from .recipe import Recipe
+from .walks import Index
+
+DECODED_SHARE = 0.3  # of the streams that begin with a decoded picture instead of a recorded one
+
+
+def detail_config(recipe: Recipe) -> DetailConfig:
+    """The shape that a recipe asks for."""
+    assert recipe.detail is not None, "the recipe has no [detail]"
+    return DetailConfig(recipe.detail.width, recipe.detail.depth)
+
+
+def fit_detail(recipe: Recipe, folder: Path, device: torch.device) -> None:
+    """Train until the recipe's budget is spent; `folder/detail.pt` is the checkpoint and the result."""
+    r = recipe.detail
+    assert r is not None, "the recipe has no [detail]"
+    torch.manual_seed(recipe.data.seed)
+    model = DetailNet(detail_config(recipe)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(model.parameters(), r.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    budget = Budget(r.minutes, r.steps)
+    path = folder / "detail.pt"
+    resume(path, model, optimiser, budget)
+    dreamers = Dreamers(recipe, folder, device, np.random.default_rng((recipe.data.seed, budget.done)))
+
+    def step() -> dict[str, float]:
+        dreamed, glimpse, truth = dreamers.dream()
+        with torch.autocast(device.type, torch.bfloat16):
+            y = model(dreamed, glimpse.moved, glimpse.seen, glimpse.recalled, glimpse.known)
+        grain = texture_loss(y, truth)
+        loss = reconstruction_loss(y, truth) + r.texture * grain
+        descend(loss, model, {optimiser: r.lr * budget.rate})
+        dreamers.show(y.detach().clamp(-1.0, 1.0), glimpse)
+        psnr = {"psnr": psnr_of(y, truth), "dreamed": psnr_of(dreamed, truth), "filled": psnr_of(glimpse.filled, truth)}
+        return {"loss": loss.item(), "grain": grain.item()} | psnr
+
+    run_steps(f"detail {recipe.spec.name}", budget, step, lambda: save(path, model, optimiser, budget))
+
+
+@dataclass
+class Dreamer:
+    """A stream along an episode."""
+
+    state: DiTState
+    at: int  # the recorded frame that comes next
+    left: int  # frames until it begins anew
+
+
+class Dreamers:
+    """As many streams as a batch has."""
+
+    def __init__(self, recipe: Recipe, folder: Path, device: torch.device, rng: np.random.Generator) -> None:
+        assert recipe.detail is not None, "the recipe has no [detail]"
+        self.mover = Mover(recipe, folder, "train", device)
+        outlook, r = self.mover.outlook, recipe.dynamics
+        self.world = DiTWorld(
+            recipe.spec,
+            load_dynamics(recipe, folder),
+            outlook.autoencoder,
+            DreamConfig(r.sigmas, r.context_sigma, r.window, r.sink, r.azimuth),
+            keyframes=outlook.keyframes,
+            outlook=outlook,
+            device=device,
+            dtype=native_dtype(device),
+        )
+        self.rng, self.longest = rng, recipe.detail.frames
+        self._starts = self.mover.walks.clips.windows(r.window + 1)
+        self._dreamers = [self._begin() for _ in range(recipe.detail.batch)]
+
+    def dream(self) -> tuple[Tensor, Glimpse, Tensor]:
+        """Dreamed pictures (B, 3, H, W) of the frames that come next, what else is known of them, and the truth."""
+        at, states = self._at(), [d.state for d in self._dreamers]
+        clips = self.mover.walks.clips
+        with torch.inference_mode():
+            glimpse = self.mover.glimpse(at, [d.state.view for d in self._dreamers if d.state.view])
+            rows = torch.from_numpy(clips.leading[at])[:, None]
+            latents, _ = self.world.dream(states, rows, self.world.config.sigmas, glimpse)
+            dreamed = self.world.autoencoder.pictures(latents[:, 0])
+        # What was made in inference mode takes no part in gradients: copies do.
+        parts = {name: getattr(glimpse, name).clone() for name in ("moved", "seen", "recalled", "known")}
+        truth = self.mover.walks.pictures(at).to(dreamed.device)
+        return dreamed.float().clone(), replace(glimpse, **parts), truth
+
+    def show(self, pictures: Tensor, glimpse: Glimpse) -> None:
+        """The streams go on from pictures (B, 3, H, W); those that are done begin anew."""
+        episodes = self.mover.walks.clips.episodes
+        for k, (d, picture) in enumerate(zip(self._dreamers, pictures.to(self.world.dtype), strict=True)):
+            d.state.view = View(picture, glimpse.ways[k], 0, glimpse.keyframes[k])
+            d.at, d.left = d.at + 1, d.left - 1
+            if not d.left or d.at == len(episodes) or episodes[d.at] != episodes[d.at - 1]:
+                self.world.release(d.state)
+                self._dreamers[k] = self._begin()
+
+    def _at(self) -> Index:
+        return np.array([d.at for d in self._dreamers])
+
+    def _begin(self) -> Dreamer:
+        window, start = self.world.config.window, self.rng.choice(self._starts)
+        (scene,) = scenes_at(self.world, self.mover.walks.clips, np.array([start]), window)
+        if self.rng.random() < DECODED_SHARE:
+            scene = replace(scene, picture=None)
+        left = int(self.rng.integers(1, self.longest))
+        return Dreamer(self.world.begin(scene, int(start)), int(start) + window, left)
+
+
+def load_detail(recipe: Recipe, folder: Path) -> DetailNet:
+    """The trained network.
+
+    Raises:
+        FileNotFoundError: the detail stage has not run.
+    """
+    model = DetailNet(detail_config(recipe))
+    model.load_state_dict(torch.load(folder / "detail.pt", map_location="cpu", weights_only=True)["model"])
+    return model.eval()
