@@ -55,6 +55,16 @@ def motion_between(start: Tensor, end: Tensor, near: Tensor) -> Motion:
     return Motion(turn.float(), step.float(), near)
 
 
+def kept_near(poses: Tensor, ground: Tensor, reach: float) -> Tensor:
+    """Poses (B, 3), brought back to within `reach` of the nearest of the places (K, 2) where others have stood."""
+    apart = ground - poses[:, None, :2]
+    distance = apart.norm(dim=-1)
+    least, nearest = distance.min(1)
+    way = apart[torch.arange(len(poses)), nearest]
+    back = way * ((least - reach).clamp(min=0.0) / least.clamp(min=1e-6))[:, None]
+    return torch.cat([poses[:, :2] + back, poses[:, 2:]], 1)
+
+
 def wrapped(degrees: Tensor) -> Tensor:
     """The same angles from -180 to 180."""
     return (degrees + 180.0).remainder(360.0) - 180.0

@@ -19,7 +19,7 @@ from .detail import DetailNet
 from .keyframes import Keyframes
 from .motion import Motion, MotionNet, inside, moved_to, places_of
 from .obstacles import COLUMN, FAR, kept_out, obstacles
-from .poses import advanced, further, motion_between
+from .poses import advanced, further, kept_near, motion_between
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,22 @@ class Outlook:
         momenta, solid, poses = (torch.stack([getattr(v.way, n) for v in views]) for n in ("momentum", "solid", "pose"))
         clocks = torch.tensor([v.clock for v in views], dtype=torch.float64, device=pictures.device)
         motion = self.motion(pictures, momenta, actions, clocks).settled
-        motion = replace(motion, step=kept_out(motion.step, solid, self.motion.config.body))
-        return self.glimpse(views, motion, advanced(poses, motion))
+        motion, after = self._possible(motion, solid, poses)
+        return self.glimpse(views, motion, after)
+
+    def _possible(self, motion: Motion, solid: Tensor, poses: Tensor) -> tuple[Motion, Tensor]:
+        """The motion as far as a body can make it, and the poses (B, 3) to which it leads.
+
+        Nobody walks through what he sees, nor farther than his own radius from where somebody has stood.
+        """
+        body, taken = self.motion.config.body, self.keyframes.poses
+        motion = replace(motion, step=kept_out(motion.step, solid, body))
+        after = advanced(poses, motion)
+        if not body or taken is None:
+            return motion, after
+        after = kept_near(after, taken[:, :2], body)
+        flat = motion_between(poses, after, motion.near).step
+        return replace(motion, step=torch.stack([flat[:, 0], motion.step[:, 1], flat[:, 2]], 1)), after
 
     def glimpse(self, views: Sequence[View], motion: Motion, poses: Tensor, barred: Tensor | None = None) -> Glimpse:
         """The same along a motion that is known, to poses (B, 3); `barred` as in `Keyframes.nearest`."""

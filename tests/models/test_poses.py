@@ -7,7 +7,7 @@ import torch
 
 from worldloom.models.keyframes import Keyframes
 from worldloom.models.motion import Motion
-from worldloom.models.poses import advanced, apart, further, motion_between, wrapped
+from worldloom.models.poses import advanced, apart, further, kept_near, motion_between, wrapped
 
 from .tiny import tiny_keyframes
 
@@ -63,6 +63,15 @@ def test_poses_apart_leave_none_far_from_all() -> None:
     near = keyframes.taken_near(places)
     assert (places[chosen][near] - places)[:, :2].norm(dim=1).max() < 1.5
     assert len(apart(places[:5], 60)) == 5
+
+
+def test_nobody_gets_far_from_where_others_have_stood() -> None:
+    ground = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    places = torch.tensor([[0.1, 0.1, 5.0], [1.0, 2.0, 6.0], [1.3, 0.4, 7.0]], dtype=torch.float64)
+    kept = kept_near(places, ground, 0.25)
+    assert torch.equal(kept[0], places[0])
+    assert kept[1].tolist() == pytest.approx([1.0, 0.25, 6.0])
+    assert kept[2].tolist() == pytest.approx([1.15, 0.2, 7.0]), "along a wall, not off it"
 
 
 def test_keyframes_are_found_by_where_they_were_taken() -> None:
