@@ -41,18 +41,22 @@ def spread(starts: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 def scenes_at(world: DiTWorld, clips: Clips, starts: NDArray[np.int64], frames: int) -> list[StartScene]:
     """Scenes of `frames` recorded frames that begin at each of `starts`."""
-    scenes = []
-    for start in starts:
-        pictures = clips.take(span := np.arange(start, start + frames))
-        scene = StartScene(world.encode(pictures), torch.from_numpy(clips.leading[span]))
-        if world.outlook:  # recordings are entered in the middle of a walk
-            config = world.outlook.motion.config
-            _, momenta, clocks = walked(clips, config)
-            picture = torch.from_numpy(pictures[-1])
-            poses = recorded_poses(clips, config.unit)[span]
-            scene = replace(scene, momenta=momenta[span], poses=poses, picture=picture, clock=int(clocks[span[0]]))
-        scenes.append(scene)
-    return scenes
+    spans = [np.arange(start, start + frames) for start in starts]
+    scenes = [StartScene(world.encode(clips.take(span)), torch.from_numpy(clips.leading[span])) for span in spans]
+    if not world.outlook:
+        return scenes
+    config = world.outlook.motion.config
+    (_, momenta, clocks), poses = walked(clips, config), recorded_poses(clips, config.unit)
+    return [  # recordings are entered in the middle of a walk
+        replace(
+            scene,
+            momenta=momenta[span],
+            poses=poses[span],
+            picture=torch.from_numpy(clips.take(span[-1:])[0]),
+            clock=int(clocks[span[0]]),
+        )
+        for scene, span in zip(scenes, spans, strict=True)
+    ]
 
 
 def dream(

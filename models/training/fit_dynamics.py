@@ -46,6 +46,7 @@ def dit_config(recipe: Recipe) -> DiTConfig:
         layers=r.layers,
         heads=r.heads,
         patch=r.patch,
+        stem=r.stem,
         history=r.history,
         moves=recipe.motion is not None,
         recalls=r.keyframes > 0,

@@ -99,6 +99,7 @@ class DynamicsRecipe(FitRecipe):
     layers: int
     heads: int
     patch: int = 1  # latent cells that a token spans, each way
+    stem: int = 96  # features of a cell on its way to a token and back, with `patch`
     window: int  # frames that the cache remembers
     sink: int  # first frames that it never forgets
     sigmas: tuple[float, ...]  # noise levels of the sampler, from 1 to 0

@@ -82,7 +82,7 @@ def test_start_scenes_take_turns_between_tasks_and_show_something(tmp_path: Path
     clips = episodes(tmp_path, 60)
     kind = (np.arange(60) % 10 // 4).repeat(4)  # episodes 0-3 of ten are of task 0, 4-7 of task 1, 8 and 9 of task 2
     world: Any = SimpleNamespace(
-        config=SimpleNamespace(window=3), encode=lambda frames: torch.from_numpy(frames.copy())
+        config=SimpleNamespace(window=3), outlook=None, encode=lambda frames: torch.from_numpy(frames.copy())
     )
     scenes = start_scenes(cast(DiTWorld, world), clips, kind)
     brightness = [int(scene.latents[0, 0, 0, 0]) for scene in scenes]
