@@ -1,21 +1,15 @@
-"""Keyframes: recorded latents that a world carries, to recall one of them.
+"""Keyframes: recorded latents that a world carries, to recall the one that is most like what it dreams just now.
 
 A window of dreamed frames forgets: whatever has lost its shape in all of them has lost it for good. So before each
 frame the keyframe nearest to the last one is looked up and given to the network beside it, as retrieval-augmented
 diffusion does with pictures (arXiv 2204.11824). It is sharp whatever the dream has become and usually a few pixels off;
-the network learns what to take from it.
-
-Where the camera's poses were recorded, keyframes are also found by where they were taken (memory asked by pose:
-WorldMem, arXiv 2504.12369): a camera that turns sees what no picture of its stream has shown, and the keyframes have
-seen the place (view.py). Knows latents, poses and distances; nothing about networks, streams or files.
+the network learns what to take from it. Knows latents and distances; nothing about networks, streams or files.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-from .poses import signature
 
 SALIENT = 512
 """Numbers of a latent, those that vary most, by which frames are compared."""
@@ -27,12 +21,8 @@ STEPS = 25.0
 class Keyframes:
     """Latents (K, C, h, w) to choose from."""
 
-    def __init__(self, frames: Tensor, poses: Tensor | None = None) -> None:
-        """Args:
-        frames: (K, C, h, w) latents.
-        poses: (K, 3) float64 where each was taken (poses.py), if that is known.
-        """
-        self.frames, self.poses = frames, poses
+    def __init__(self, frames: Tensor) -> None:
+        self.frames = frames
         flat = frames.flatten(1)
         variance = flat[:: max(1, len(flat) // 2_000)].float().var(0)
         self._salient = variance.argsort(descending=True, stable=True)[:SALIENT]
@@ -55,27 +45,19 @@ class Keyframes:
             distance = distance.masked_fill(barred, torch.inf)
         return distance.argmin(1)
 
-    def taken_near(self, poses: Tensor, barred: Tensor | None = None) -> Tensor:
-        """Indices (n,) of the keyframes taken nearest to poses (n, 3); `barred` as in `nearest`."""
-        assert self.poses is not None, "nobody recorded where these were taken"
-        distance = (signature(poses)[:, None] - signature(self.poses)).square().sum(-1)
-        if barred is not None:
-            distance = distance.masked_fill(barred, torch.inf)
-        return distance.argmin(1)
-
     def recall(self, frame: Tensor) -> Tensor:
         """(C, h, w) -> the keyframe nearest to it, float32. One at a time: sums must not depend on a batch."""
         return self.frames[self.nearest(frame[None])[0]].float()
 
     def to(self, device: torch.device) -> Keyframes:
         """The same keyframes there."""
-        return Keyframes(self.frames.to(device), None if self.poses is None else self.poses.to(device))
+        return Keyframes(self.frames.to(device))
 
     def packed(self) -> Tensor:
         """(K, C, h, w) int8, for files."""
         return (self.frames.float() * STEPS).round().clamp(-127, 127).to(torch.int8)
 
     @classmethod
-    def unpacked(cls, stored: Tensor, poses: Tensor | None = None) -> Keyframes:
-        """What `packed` gave, and the poses."""
-        return cls((stored.float() / STEPS).half(), poses)
+    def unpacked(cls, stored: Tensor) -> Keyframes:
+        """What `packed` gave."""
+        return cls((stored.float() / STEPS).half())

@@ -17,7 +17,7 @@ REACH = 0.35
 BEARING = 0.4
 """... radians between two headings: about as far as a picture can be moved without tearing."""
 
-STEPS_AHEAD = 4.0
+STEPS_AHEAD = 3.0
 """Who goes on as he went will be there after so many steps; a picture from there has the more to show."""
 
 

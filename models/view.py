@@ -2,7 +2,7 @@
 
 Latent cells are sixteen pixels wide, and most steps of a camera are less: what a cell holds does not simply move to its
 neighbour. So the move is made with pixels: the last picture is moved (motion.py), what that leaves open is recalled
-(keyframes.py), and the whole is encoded for the transformer to go on from. What both show in more detail than latents
+(album.py), and the whole is encoded for the transformer to go on from. What both show in more detail than latents
 hold is kept (detail.py). Knows nothing about diffusion or memory.
 """
 
@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .autoencoder import Autoencoder
+from .album import Album
+from .autoencoder import to_signed
 from .detail import DetailNet
-from .keyframes import Keyframes
 from .motion import Motion, MotionNet, inside, moved_to, places_of
 from .obstacles import COLUMN, FAR, kept_out, obstacles
 from .poses import advanced, further, kept_near, motion_between
@@ -38,7 +38,6 @@ class View:
     picture: Tensor  # (3, H, W) the last picture, in [-1, 1]
     way: Way
     clock: int  # frames since the camera set out, the last picture included
-    keyframe: tuple[int, Tensor] | None = None  # the latest recalled and its picture: it often serves again
 
 
 @dataclass(frozen=True)
@@ -47,42 +46,36 @@ class Glimpse:
 
     moved: Tensor  # (B, 3, H, W) float32, the last pictures as the cameras' motion leaves them
     seen: Tensor  # (B, 1, H, W) True where these were in sight
-    recalled: Tensor  # (B, 3, H, W) float32, keyframes as seen from there
+    recalled: Tensor  # (B, 3, H, W) float32, pictures of the album as seen from there
     known: Tensor  # (B, 1, H, W) True where these were in sight
     ways: list[Way]
-    keyframes: list[tuple[int, Tensor]]  # B indices and pictures
 
     @property
     def filled(self) -> Tensor:
-        """(B, 3, H, W) the last pictures, and keyframes where these end."""
+        """(B, 3, H, W) the last pictures, and recalled ones where these end."""
         return torch.where(self.seen | ~self.known, self.moved, self.recalled)
 
 
 class Outlook:
     """What moves and recalls pictures, and puts them together with what is dreamed."""
 
-    def __init__(self, motion: MotionNet, keyframes: Keyframes, detail: DetailNet, autoencoder: Autoencoder) -> None:
-        if keyframes.poses is None:
-            raise ValueError("expected keyframes with the poses at which they were taken")
-        self.motion, self.keyframes, self.detail, self.autoencoder = motion, keyframes, detail, autoencoder
-        self.album: dict[int, Tensor] | None = None  # pictures of keyframes, where there is memory to keep them all
+    def __init__(self, motion: MotionNet, album: Album, detail: DetailNet) -> None:
+        self.motion, self.album, self.detail = motion, album, detail
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Outlook:
         """The same, ready to be used there."""
-        self.keyframes = self.keyframes.to(device)
-        for part in (self.motion, self.detail, self.autoencoder):
+        for part in (self.motion, self.detail):
             part.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
             part.eval().requires_grad_(False)
         return self
 
-    def at_rest(self, latents: Tensor) -> Way:
-        """Of a camera that has just come into the world with a picture of latents (1, C, h, w).
+    def at_rest(self, picture: Tensor) -> Way:
+        """Of a camera that has just come into the world, and sees (3, H, W).
 
-        It takes itself to be where the keyframe was taken that looks most like that.
+        It takes itself to be where that picture of the album was taken which looks most like it.
         """
-        assert self.keyframes.poses is not None
-        width, device = self.motion.config.width // COLUMN, latents.device
-        pose = self.keyframes.poses[self.keyframes.nearest(latents)[0]]
+        width, device = self.motion.config.width // COLUMN, picture.device
+        pose = self.album.poses[self.album.most_like(picture)].to(device)
         return Way(torch.zeros(2, device=device), torch.full((width, 2), FAR, device=device), pose)
 
     def ahead(self, views: Sequence[View], actions: Tensor) -> Glimpse:
@@ -104,46 +97,34 @@ class Outlook:
 
         Nobody walks through what he sees, nor farther than his own radius from where somebody has stood.
         """
-        body, taken = self.motion.config.body, self.keyframes.poses
+        body = self.motion.config.body
         motion = replace(motion, step=kept_out(motion.step, solid, body))
         after = advanced(poses, motion)
-        if not body or taken is None:
+        if not body:
             return motion, after
-        after = kept_near(after, taken[:, :2], body)
+        after = kept_near(after, self.album.poses[:, :2].to(poses.device), body)
         flat = motion_between(poses, after, motion.near).step
         return replace(motion, step=torch.stack([flat[:, 0], motion.step[:, 1], flat[:, 2]], 1)), after
 
     def glimpse(self, views: Sequence[View], motion: Motion, poses: Tensor, barred: Tensor | None = None) -> Glimpse:
-        """The same along a motion that is known, to poses (B, 3); `barred` as in `Keyframes.nearest`."""
-        config, taken = self.motion.config, self.keyframes.poses
-        assert taken is not None
+        """The same along a motion that is known, to poses (B, 3); `barred` as in `Album.taken_near`."""
+        config, device = self.motion.config, poses.device
         places = places_of(config, motion.turn, motion.step, motion.near)
         before = torch.stack([v.way.pose for v in views])
-        chosen = self.keyframes.taken_near(further(before, poses), barred)
-        keyframes = self._recalled(views, chosen.tolist())
-        way = motion_between(taken[chosen], poses, motion.near)
+        chosen = self.album.taken_near(further(before, poses).cpu(), barred)
+        recalled = to_signed(torch.stack([self.album.picture(index) for index in chosen.tolist()]).to(device))
+        way = motion_between(self.album.poses[chosen].to(device), poses, motion.near)
         there = places_of(config, way.turn, way.step, way.near)
         points = obstacles(motion.near, config.fov)
         return Glimpse(
             moved_to(torch.stack([v.picture for v in views]), places),
             inside(places),
-            moved_to(torch.stack([picture for _, picture in keyframes]), there),
+            moved_to(recalled, there),
             inside(there),
             [Way(*parts) for parts in zip(motion.momentum, points, poses, strict=True)],
-            keyframes,
         )
 
-    def picture(self, latents: Tensor, glimpse: Glimpse) -> Tensor:
-        """(B, C, h, w) finished latents -> (B, 3, H, W) as they are shown: in [-1, 1]."""
-        dreamed = self.autoencoder.pictures(latents)
-        return self.detail(dreamed, glimpse.moved, glimpse.seen, glimpse.recalled, glimpse.known).clamp(-1.0, 1.0)
-
-    def _recalled(self, views: Sequence[View], chosen: Sequence[int]) -> list[tuple[int, Tensor]]:
-        """The chosen keyframes and their pictures; decoded where nobody has such a picture yet."""
-        had = dict(v.keyframe for v in views if v.keyframe) | (self.album or {})
-        new = sorted(set(chosen) - set(had))
-        if new:
-            had |= zip(new, self.autoencoder.pictures(self.keyframes.frames[new].float()), strict=True)
-        if self.album is not None:
-            self.album |= {index: had[index] for index in new}
-        return [(index, had[index]) for index in chosen]
+    def picture(self, dreamed: Tensor, glimpse: Glimpse) -> Tensor:
+        """(B, 3, H, W) dreamed pictures as they are shown: in [-1, 1]."""
+        shown = self.detail(dreamed, glimpse.moved, glimpse.seen, glimpse.recalled, glimpse.known)
+        return shown.clamp(-1.0, 1.0).to(dreamed.dtype)

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from .album import Album
 from .autoencoder import Autoencoder, AutoencoderConfig
 from .detail import DetailConfig, DetailNet
 from .dit import CausalDiT, DiTConfig
@@ -50,11 +51,9 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
     if world.outlook:
         tensors |= {f"motion.{k}": v.to(dtype) for k, v in world.outlook.motion.state_dict().items()}
         tensors |= {f"detail.{k}": v.to(dtype) for k, v in world.outlook.detail.state_dict().items()}
-    keyframes = world.outlook.keyframes if world.outlook else world.keyframes
-    if keyframes:
-        tensors["keyframes"] = keyframes.packed()
-        if keyframes.poses is not None:
-            tensors["keyframe_poses"] = keyframes.poses
+        tensors |= {f"album.{k}": v for k, v in world.outlook.album.tensors().items()}
+    if world.keyframes:
+        tensors["keyframes"] = world.keyframes.packed()
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     table = {
         "format": FORMAT,
@@ -90,13 +89,10 @@ def load_world(path: Path, *, device: str | torch.device = "", dtype: torch.dtyp
     scenes = [_scene(_under(tensors, f"scene.{k}.")) for k in range(table["scenes"])]
     dream = DreamConfig(**(table["dream"] | {"sigmas": tuple(table["dream"]["sigmas"])}))
     spec = replace(spec_from_table(table["world"]), looks=_looks(table))
-    keyframes = None
-    if "keyframes" in tensors:
-        keyframes = Keyframes.unpacked(tensors["keyframes"], tensors.get("keyframe_poses"))
-    outlook = _outlook(table, tensors, keyframes, autoencoder, path) if "motion" in table else None
-    recalled = keyframes if dit.config.recalls else None
+    keyframes = Keyframes.unpacked(tensors["keyframes"]) if "keyframes" in tensors else None
+    outlook = _outlook(table, tensors, path) if "motion" in table else None
     dtype = dtype or native_dtype(place)
-    return DiTWorld(spec, dit, autoencoder, dream, scenes, recalled, outlook, device=place, dtype=dtype)
+    return DiTWorld(spec, dit, autoencoder, dream, scenes, keyframes, outlook, device=place, dtype=dtype)
 
 
 def _scene(parts: Mapping[str, Tensor]) -> StartScene:
@@ -104,20 +100,16 @@ def _scene(parts: Mapping[str, Tensor]) -> StartScene:
     return StartScene(parts["latents"].float(), parts["actions"], momenta, poses, picture)
 
 
-def _outlook(
-    table: Mapping[str, Any],
-    tensors: Mapping[str, Tensor],
-    keyframes: Keyframes | None,
-    autoencoder: Autoencoder,
-    path: Path,
-) -> Outlook:
-    if keyframes is None:
-        raise ValueError(f"{path}: expected keyframes in a world that moves its pictures")
+def _outlook(table: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> Outlook:
     motion = MotionNet(MotionConfig(**(table["motion"] | {"widths": tuple(table["motion"]["widths"])})))
     detail = DetailNet(DetailConfig(**table["detail"]))
     fill(motion, _under(tensors, "motion."), f"{path}: motion")
     fill(detail, _under(tensors, "detail."), f"{path}: detail")
-    return Outlook(motion, keyframes, detail, autoencoder)
+    try:
+        album = Album(**_under(tensors, "album."))
+    except TypeError as error:
+        raise ValueError(f"{path}: album: {error}") from error
+    return Outlook(motion, album, detail)
 
 
 def read_table(path: Path) -> dict[str, Any]:

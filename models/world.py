@@ -118,8 +118,9 @@ class DiTWorld:
             self._remember([state])
             self._finish([state], latents, given)
             if self.outlook:
-                way = scene.way(k, glimpse.ways[0] if glimpse else self.outlook.at_rest(latents[:, 0]))
-                state.view = View(self._pictures(latents, None)[0, -1], way, scene.clock + state.frame)
+                picture = self._pictures(latents, None)[0, -1]
+                way = scene.way(k, glimpse.ways[0] if glimpse else self.outlook.at_rest(picture))
+                state.view = View(picture, way, scene.clock + state.frame)
         if state.view and scene.picture is not None:
             state.view = replace(state.view, picture=to_signed(scene.picture).to(self.device, self.dtype))
         return state
@@ -135,8 +136,8 @@ class DiTWorld:
         latents, glimpse = self.dream(states, rows, fewer(self.config.sigmas, steps))
         pictures = self._pictures(latents, glimpse)
         if glimpse:
-            for state, picture, way, keyframe in zip(states, pictures, glimpse.ways, glimpse.keyframes, strict=True):
-                state.view = state.view and View(picture[-1].clone(), way, state.view.clock + 1, keyframe)
+            for state, picture, way in zip(states, pictures, glimpse.ways, strict=True):
+                state.view = state.view and View(picture[-1].clone(), way, state.view.clock + 1)
         return to_pictures(pictures)
 
     def dream(
@@ -246,8 +247,9 @@ class DiTWorld:
 
     def _pictures(self, latents: Tensor, glimpse: Glimpse | None) -> Tensor:
         """(B, F, C, h, w) latents -> (B, F, 3, H, W) pictures in [-1, 1]."""
-        flat = latents.flatten(0, 1)
-        pictures = self.outlook.picture(flat, glimpse) if self.outlook and glimpse else self.autoencoder.pictures(flat)
+        pictures = self.autoencoder.pictures(latents.flatten(0, 1))
+        if self.outlook and glimpse:
+            pictures = self.outlook.picture(pictures, glimpse)
         return pictures.view(*latents.shape[:2], *pictures.shape[1:])
 
     def _given(

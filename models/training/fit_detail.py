@@ -24,6 +24,7 @@ from .dream import scenes_at
 from .fit_autoencoder import psnr_of, reconstruction_loss
 from .fit_decoder import texture_loss
 from .fit_dynamics import load_dynamics
+from .latents import ClipSource
 from .loop import descend, resume, run_steps, save
 from .moved import Mover
 from .recipe import Recipe
@@ -83,9 +84,9 @@ class Dreamers:
         self.world = DiTWorld(
             recipe.spec,
             load_dynamics(recipe, folder),
-            outlook.autoencoder,
+            self.mover.autoencoder,
             DreamConfig(r.sigmas, r.context_sigma, r.window, r.sink, r.azimuth),
-            keyframes=outlook.keyframes,
+            keyframes=ClipSource(recipe, folder, "train").keyframes,
             outlook=outlook,
             device=device,
             dtype=native_dtype(device),
@@ -112,7 +113,7 @@ class Dreamers:
         """The streams go on from pictures (B, 3, H, W); those that are done begin anew."""
         episodes = self.mover.walks.clips.episodes
         for k, (d, picture) in enumerate(zip(self._dreamers, pictures.to(self.world.dtype), strict=True)):
-            d.state.view = View(picture, glimpse.ways[k], 0, glimpse.keyframes[k])
+            d.state.view = View(picture, glimpse.ways[k], 0)
             d.at, d.left = d.at + 1, d.left - 1
             if not d.left or d.at == len(episodes) or episodes[d.at] != episodes[d.at - 1]:
                 self.world.release(d.state)

@@ -15,7 +15,6 @@ from ..autoencoder import unit_cells
 from ..keyframes import Keyframes
 from .clips import Clips
 from .recipe import Recipe, normal_actions
-from .survey import survey
 
 BEGINS = 0.2
 """Share of the clips that count as the beginning of a stream, where nothing was before."""
@@ -74,9 +73,9 @@ class ClipSource:
         self.rest = np.isin(recipe.spec.actions.columns, recipe.dynamics.rest)
         self.keyframes: Keyframes | None = None
         if recipe.dynamics.keyframes:
-            chosen, poses = survey(recipe, clips)
-            self.keyframes = Keyframes.unpacked(Keyframes(self.frames(chosen)).packed(), poses)  # as they will ship
-            self.episode_of_keyframe = torch.from_numpy(clips.episodes[chosen].astype(np.int64))
+            chosen = np.linspace(0, len(clips) - 1, recipe.dynamics.keyframes).astype(np.int64)
+            self.keyframes = Keyframes.unpacked(Keyframes(self.frames(chosen)).packed())  # as they will be shipped
+            self._episode_of_keyframe = torch.from_numpy(clips.episodes[chosen].astype(np.int64))
 
     def change(self) -> float:
         """Root-mean-square change of a latent number from one frame, moved where worlds move, to the next."""
@@ -111,7 +110,7 @@ class ClipSource:
         if not self.keyframes:
             return clips
         before = torch.cat([clips.lead[:, 1:], clips.context], 1) if self.moved is None else clips.moved[:, :, 0]
-        own = torch.from_numpy(self.clips.episodes[at].astype(np.int64))[:, None] == self.episode_of_keyframe
+        own = torch.from_numpy(self.clips.episodes[at].astype(np.int64))[:, None] == self._episode_of_keyframe
         found = self.keyframes.nearest(before.flatten(0, 1), own.repeat_interleave(before.shape[1], 0))
         return replace(clips, recalled=self.keyframes.frames[found].float().view_as(before)[:, :, None])
 

@@ -19,10 +19,11 @@ from torch import Tensor
 from ..detail import DetailConfig, DetailNet
 from ..precision import native_dtype
 from ..view import Glimpse, Outlook, View, Way
+from .clips import Clips
 from .fit_autoencoder import load_autoencoder
 from .fit_motion import load_motion
-from .latents import ClipSource
 from .recipe import Recipe
+from .survey import survey
 from .walks import Index, Walks
 
 BATCH = 32  # frames moved at once
@@ -31,19 +32,19 @@ BATCH = 32  # frames moved at once
 class Mover:
     """Moves pictures towards the recorded ones that follow them, in the arithmetic of streams.
 
-    Nothing is recalled from an episode's own keyframes: an episode that is streamed was never recorded.
+    Nothing is recalled from an episode's own pictures: an episode that is streamed was never recorded.
     """
 
     def __init__(self, recipe: Recipe, folder: Path, name: str, device: torch.device) -> None:
-        source = ClipSource(recipe, folder, "train")
-        assert source.keyframes, "worlds that move their pictures recall keyframes"
-        motion, autoencoder = load_motion(recipe, folder), load_autoencoder(recipe, folder, device)
-        outlook = Outlook(motion, source.keyframes, DetailNet(DetailConfig()), autoencoder)
-        self.outlook = outlook.to(device, native_dtype(device))
-        self.outlook.album = {}
+        album, frames = survey(recipe, trained := Clips.open(folder / "data" / "train"))
+        dtype, channels_last = native_dtype(device), torch.channels_last
+        self.outlook = Outlook(load_motion(recipe, folder), album, DetailNet(DetailConfig())).to(device, dtype)
+        autoencoder = load_autoencoder(recipe, folder, device)
+        self.autoencoder = autoencoder.to(dtype, memory_format=channels_last)  # type: ignore[call-overload]
         self.walks = Walks.of(recipe, folder, name)
         self.device = device
-        self._episodes = source.episode_of_keyframe if name == "train" else torch.full((len(source.keyframes),), -1)
+        episodes = trained.episodes[frames] if name == "train" else np.full(len(frames), -1)
+        self._episodes = torch.from_numpy(episodes.astype(np.int64))
 
     @torch.inference_mode()
     def glimpse(self, at: Index, views: Sequence[View], still: NDArray[np.bool_] | None = None) -> Glimpse:
@@ -66,7 +67,7 @@ class Mover:
         before = torch.where(goes, walks.poses[np.maximum(at - 1, 0)], after).to(device)
         views = [replace(v, way=replace(v.way, pose=pose)) for v, pose in zip(views, before, strict=True)]
         own = torch.from_numpy(walks.clips.episodes[at].astype(np.int64))[:, None] == self._episodes
-        return self.outlook.glimpse(views, motion, after.to(device), own.to(device))
+        return self.outlook.glimpse(views, motion, after.to(device), own)
 
     @torch.inference_mode()
     def towards(self, at: Index, pictures: Tensor, still: NDArray[np.bool_] | None = None) -> Tensor:
@@ -74,12 +75,12 @@ class Mover:
         pose = torch.zeros(3, dtype=torch.float64, device=self.device)
         way = Way(torch.zeros(2), torch.zeros(0, 2), pose)
         views = [View(picture, way, 0) for picture in pictures.to(self.device)]
-        return self.outlook.autoencoder.latents(self.glimpse(at, views, still).filled).cpu().clone()
+        return self.autoencoder.latents(self.glimpse(at, views, still).filled).cpu().clone()
 
     @torch.inference_mode()
     def pictures(self, latents: Tensor) -> Tensor:
         """(n, 3, H, W) pictures of latents."""
-        return self.outlook.autoencoder.pictures(latents.to(self.device))
+        return self.autoencoder.pictures(latents.to(self.device))
 
 
 def move_recordings(recipe: Recipe, folder: Path, device: torch.device) -> None:

@@ -44,6 +44,7 @@ from .own_recipe import derive_recipe
 from .own_recordings import import_recordings
 from .recipe import Recipe, is_recipe, load_recipe
 from .report import write_report
+from .survey import survey
 
 STAGES = ("collect", "autoencoder", "decoder", "motion", "dynamics", "detail", "evaluate")
 SCENES = 12  # start scenes that a world carries
@@ -148,12 +149,11 @@ def assemble(recipe: Recipe, folder: Path, *, dtype: torch.dtype = torch.float32
     autoencoder = load_autoencoder(recipe, folder, torch.device("cpu"))
     dream = DreamConfig(r.sigmas, r.context_sigma, r.window, r.sink, r.azimuth)
     keyframes = ClipSource(recipe, folder, "train").keyframes
-    outlook = None
-    if recipe.motion and keyframes:
-        outlook = Outlook(load_motion(recipe, folder), keyframes, load_detail(recipe, folder), autoencoder)
+    outlook, clips = None, Clips.open(folder / "data" / "train")
+    if recipe.motion:
+        outlook = Outlook(load_motion(recipe, folder), survey(recipe, clips)[0], load_detail(recipe, folder))
     dit = load_dynamics(recipe, folder)
     world = DiTWorld(recipe.spec, dit, autoencoder, dream, keyframes=keyframes, outlook=outlook, dtype=dtype)
-    clips = Clips.open(folder / "data" / "train")
     world.scenes = start_scenes(world, clips, kinds(recipe, clips))
     return world
 

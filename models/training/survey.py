@@ -1,4 +1,4 @@
-"""Which recorded frames a world carries as keyframes, and where they were taken.
+"""Which recorded frames a world carries in its album, and where they were taken.
 
 Poses are those of engines whose pose is (x, y, ..., heading in degrees, left +), as `DoomSimulator`'s on one map. Knows
 recordings; nothing about pictures or networks.
@@ -11,25 +11,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..album import Album
 from ..poses import apart
 from .clips import Clips
 from .recipe import Recipe
 
-CANDIDATES = 30_000  # frames among which keyframes are looked for: enough to be near everywhere
+Index = NDArray[np.int64]
+
+CANDIDATES = 30_000  # frames among which pictures are looked for: enough to be near everywhere
 
 
-def survey(recipe: Recipe, clips: Clips) -> tuple[NDArray[np.int64], Tensor | None]:
-    """Indices (K,) of the keyframes, and their poses (K, 3) where worlds move their pictures.
+def survey(recipe: Recipe, clips: Clips) -> tuple[Album, Index]:
+    """The album, and the recorded frames (K,) that it holds.
 
-    There they lie as far apart as can be, to be near to wherever a camera goes; elsewhere evenly spread in time.
+    They were taken as far apart as can be, so that one is near to wherever a camera goes.
     """
-    count = recipe.dynamics.keyframes
-    if recipe.motion is None:
-        return np.linspace(0, len(clips) - 1, count).astype(np.int64), None
+    assert recipe.motion is not None, "the recipe has no [motion]"
     some = np.unique(np.linspace(0, len(clips) - 1, CANDIDATES).astype(np.int64))
     poses = recorded_poses(clips, recipe.motion.unit)[some]
-    chosen = apart(poses, count)
-    return some[chosen.numpy()], poses[chosen]
+    chosen = apart(poses, recipe.motion.album)
+    frames = some[chosen.numpy()]
+    return Album.of((clips.frame(int(k)) for k in frames), poses[chosen]), frames
 
 
 def recorded_poses(clips: Clips, unit: float) -> Tensor:

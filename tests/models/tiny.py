@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
 import torch
 from torch import nn
 
+from worldloom.models.album import Album
 from worldloom.models.autoencoder import Autoencoder, AutoencoderConfig
 from worldloom.models.detail import DetailConfig, DetailNet
 from worldloom.models.dit import CausalDiT, DiTConfig
@@ -91,19 +93,28 @@ def tiny_world(
     config = DreamConfig((1.0, 0.5, 0.0), 0.1, window=2 * chunk, sink=sink, azimuth=azimuth)
     dit = tiny_dit(90.0 if azimuth else 0.0, recalls=keyframes > 0, moves=moves)
     recalled = tiny_keyframes(keyframes) if keyframes else None
-    outlook = tiny_outlook(autoencoder) if moves else None
+    outlook = tiny_outlook() if moves else None
     return DiTWorld(spec, dit, autoencoder, config, scenes, recalled, outlook)
 
 
 def tiny_keyframes(count: int) -> Keyframes:
-    """Taken in a circle about the origin, each towards another side."""
     latents = torch.randn(count, 4, 2, 3, generator=torch.Generator().manual_seed(3))
+    return Keyframes.unpacked(Keyframes(latents).packed())
+
+
+def tiny_album(count: int) -> Album:
+    """Taken in a circle about the origin, each towards another side and of another colour."""
     angles = torch.linspace(0.0, 360.0, count + 1, dtype=torch.float64)[:count]
     poses = torch.stack([angles.deg2rad().sin(), angles.deg2rad().cos(), angles], 1)
-    return Keyframes.unpacked(Keyframes(latents).packed(), poses)
+    x, y = np.meshgrid(np.arange(48), np.arange(32))
+    grey = ((x + y) % 16 * 4)[..., None]
+    pictures = [
+        (grey + np.array([200 * k // count, 40, 190 - 190 * k // count])).astype(np.uint8) for k in range(count)
+    ]
+    return Album.of(pictures, poses)
 
 
-def tiny_outlook(autoencoder: Autoencoder) -> Outlook:
+def tiny_outlook() -> Outlook:
     detail = DetailNet(DetailConfig(8, 1))
     randomise(detail, 5, 0.02)
-    return Outlook(tiny_motion(), tiny_keyframes(12), detail, autoencoder)
+    return Outlook(tiny_motion(), tiny_album(12), detail)

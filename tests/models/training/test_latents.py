@@ -42,7 +42,7 @@ def test_a_clip_recalls_the_frame_nearest_to_each_last_one_from_other_episodes(s
     for clip, episode in enumerate(source.clips.episodes[starts]):
         assert (episodes_of(source, batch.recalled[clip, :, 0]) != episode).all()
         last = source.frames(at[clip] - 1)
-        others = source.keyframes.frames[source.episode_of_keyframe != int(episode)].float()
+        others = source.keyframes.frames[source._episode_of_keyframe != int(episode)].float()
         want = others[(others[None] - last[:, None]).square().flatten(2).sum(2).argmin(1)]
         assert torch.equal(batch.recalled[clip, :, 0], want)
 

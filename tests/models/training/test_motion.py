@@ -23,7 +23,7 @@ FRAMES = 40
 @pytest.fixture
 def recipe() -> Recipe:
     toy = load_recipe("toy")
-    motion = MotionRecipe(minutes=0.0, steps=40, batch=4, lr=2e-3, widths=(8, 8, 16), unit=10.0)
+    motion = MotionRecipe(minutes=0.0, steps=40, batch=4, lr=2e-3, widths=(8, 8, 16), unit=10.0, album=10)
     dynamics = replace(toy.dynamics, still_share=0.0, fade_share=0.0)
     return replace(toy, motion=motion, dynamics=dynamics)
 

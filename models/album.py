@@ -1,0 +1,97 @@
+"""Album: recorded pictures that a world carries, each with the pose at which it was taken.
+
+A camera that turns sees what no picture of its stream has shown, and a network that has to invent it paints a mean. The
+album has seen the place: memory that is asked by pose instead of by appearance (WorldMem, arXiv 2504.12369). Pictures
+are kept as JPEG, some 8 kB each, and read when they are wanted, in a third of a millisecond. Knows pictures and poses;
+nothing about networks, streams or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from fractions import Fraction
+
+import av
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .poses import signature
+
+COARSE = 32
+"""Pixels of a picture in one of its thumbnail, each way: enough to tell places apart."""
+
+
+@dataclass(frozen=True)
+class Album:
+    """K pictures."""
+
+    jpegs: Tensor  # (N,) uint8, one file behind the other
+    ends: Tensor  # (K,) int64, where each file ends
+    thumbnails: Tensor  # (K, 3, H / 32, W / 32) uint8
+    poses: Tensor  # (K, 3) float64, see poses.py
+
+    @classmethod
+    def of(cls, pictures: Iterable[NDArray[np.uint8]], poses: Tensor) -> Album:
+        """An album of pictures (H, W, 3) and the poses (K, 3) at which they were taken."""
+        files, thumbnails = [], []
+        for picture in pictures:
+            files.append(np.frombuffer(to_jpeg(picture), np.uint8))
+            thumbnails.append(_coarse(torch.from_numpy(picture.copy()).movedim(-1, 0)[None].float())[0])
+        ends = torch.from_numpy(np.cumsum([len(file) for file in files]))
+        small = torch.stack(thumbnails).round().to(torch.uint8)
+        return cls(torch.from_numpy(np.concatenate(files)), ends, small, poses)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def picture(self, index: int) -> Tensor:
+        """(H, W, 3) uint8."""
+        begin = int(self.ends[index - 1]) if index else 0
+        return torch.from_numpy(from_jpeg(self.jpegs[begin : int(self.ends[index])].numpy().tobytes()))
+
+    def taken_near(self, poses: Tensor, barred: Tensor | None = None) -> Tensor:
+        """(n,) which picture was taken nearest to each pose (n, 3).
+
+        Args:
+            poses: what to look for.
+            barred: (n, K) True where a picture may not be chosen.
+        """
+        distance = (signature(poses)[:, None] - signature(self.poses)).square().sum(-1)
+        if barred is not None:
+            distance = distance.masked_fill(barred, torch.inf)
+        return distance.argmin(1)
+
+    def most_like(self, picture: Tensor) -> int:
+        """Which picture looks most like another one, (3, H, W) in [-1, 1]."""
+        coarse = _coarse(picture[None].float().cpu().add(1.0).mul(127.5))
+        return int((self.thumbnails.float() - coarse).square().sum((1, 2, 3)).argmin())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """By the names of its fields, for files."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def _coarse(pictures: Tensor) -> Tensor:
+    return F.avg_pool2d(pictures, COARSE)
+
+
+def to_jpeg(picture: NDArray[np.uint8]) -> bytes:
+    """A picture (H, W, 3) as a JPEG file."""
+    codec = av.CodecContext.create("mjpeg", "w")
+    codec.height, codec.width = picture.shape[:2]
+    codec.pix_fmt, codec.time_base = "yuvj420p", Fraction(1)
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    frame = frame.reformat(format="yuvj420p", dst_color_range="JPEG")
+    frame.pts = 0
+    return b"".join(bytes(packet) for packet in (*codec.encode(frame), *codec.encode(None)))
+
+
+def from_jpeg(file: bytes) -> NDArray[np.uint8]:
+    """What `to_jpeg` was given, about."""
+    codec = av.CodecContext.create("mjpeg", "r")
+    (frame,) = codec.decode(av.Packet(file))
+    return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)

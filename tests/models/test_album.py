@@ -1,0 +1,42 @@
+"""Pictures that a world carries: found by pose and by looks, kept small."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from worldloom.models.album import Album, from_jpeg, to_jpeg
+
+from .tiny import tiny_album
+
+
+def pose(east: float, north: float, heading: float) -> torch.Tensor:
+    return torch.tensor([[east, north, heading]], dtype=torch.float64)
+
+
+def test_a_picture_survives_its_file() -> None:
+    x, y = np.meshgrid(np.linspace(0, 255, 96), np.linspace(0, 255, 64))
+    picture = np.stack([x, y, 255 - x], -1).astype(np.uint8)
+    file = to_jpeg(picture)
+    assert file[:2] == b"\xff\xd8"
+    assert len(file) < picture.nbytes // 5
+    error = from_jpeg(file).astype(float) - picture
+    assert np.sqrt((error**2).mean()) < 4.0
+
+
+def test_pictures_come_back_in_their_order() -> None:
+    album = tiny_album(6)
+    assert len(album) == 6
+    again = Album(**album.tensors())
+    reds = [int(again.picture(k)[..., 0].float().mean()) for k in range(6)]
+    assert reds == sorted(reds)
+    assert reds[-1] > reds[0] + 100
+
+
+@pytest.mark.parametrize("turns", [0.0, -720.0])
+def test_pictures_are_found_by_where_they_were_taken(turns: float) -> None:
+    album = tiny_album(4)  # north, east, south and west of the origin, each looking outward
+    where = pose(0.8, 0.1, 80.0 + turns)
+    assert album.taken_near(where).tolist() == [1]
+    assert album.taken_near(where, torch.tensor([[False, True, False, False]])).tolist() == [0]
