@@ -28,9 +28,9 @@ from .latents import ClipSource
 from .loop import descend, resume, run_steps, save
 from .moved import Mover
 from .recipe import Recipe
-from .walks import Index
 
 DECODED_SHARE = 0.3  # of the streams that begin with a decoded picture instead of a recorded one
+STILL_SHARE = 0.15  # of the streams that stand still
 
 
 def detail_config(recipe: Recipe) -> DetailConfig:
@@ -72,6 +72,7 @@ class Dreamer:
     state: DiTState
     at: int  # the recorded frame that comes next
     left: int  # frames until it begins anew
+    still: bool  # it stays where it is, and `at` with it
 
 
 class Dreamers:
@@ -97,11 +98,11 @@ class Dreamers:
 
     def dream(self) -> tuple[Tensor, Glimpse, Tensor]:
         """Dreamed pictures (B, 3, H, W) of the frames that come next, what else is known of them, and the truth."""
-        at, states = self._at(), [d.state for d in self._dreamers]
-        clips = self.mover.walks.clips
+        at, still = np.array([d.at for d in self._dreamers]), np.array([d.still for d in self._dreamers])
+        states = [d.state for d in self._dreamers]
         with torch.inference_mode():
-            glimpse = self.mover.glimpse(at, [d.state.view for d in self._dreamers if d.state.view])
-            rows = torch.from_numpy(clips.leading[at])[:, None]
+            glimpse = self.mover.glimpse(at, [s.view for s in states if s.view], still)
+            rows = torch.from_numpy(self.mover.walks.clips.leading[at] * ~still[:, None])[:, None]
             latents, _ = self.world.dream(states, rows, self.world.config.sigmas, glimpse)
             dreamed = self.world.autoencoder.pictures(latents[:, 0])
         # What was made in inference mode takes no part in gradients: copies do.
@@ -114,21 +115,18 @@ class Dreamers:
         episodes = self.mover.walks.clips.episodes
         for k, (d, picture) in enumerate(zip(self._dreamers, pictures.to(self.world.dtype), strict=True)):
             d.state.view = View(picture, glimpse.ways[k], 0)
-            d.at, d.left = d.at + 1, d.left - 1
-            if not d.left or d.at == len(episodes) or episodes[d.at] != episodes[d.at - 1]:
+            d.at, d.left = d.at + (not d.still), d.left - 1
+            if not d.left or not d.still and (d.at == len(episodes) or episodes[d.at] != episodes[d.at - 1]):
                 self.world.release(d.state)
                 self._dreamers[k] = self._begin()
-
-    def _at(self) -> Index:
-        return np.array([d.at for d in self._dreamers])
 
     def _begin(self) -> Dreamer:
         window, start = self.world.config.window, self.rng.choice(self._starts)
         (scene,) = scenes_at(self.world, self.mover.walks.clips, np.array([start]), window)
         if self.rng.random() < DECODED_SHARE:
             scene = replace(scene, picture=None)
-        left = int(self.rng.integers(1, self.longest))
-        return Dreamer(self.world.begin(scene, int(start)), int(start) + window, left)
+        still, left = bool(self.rng.random() < STILL_SHARE), int(self.rng.integers(1, self.longest))
+        return Dreamer(self.world.begin(scene, int(start)), int(start) + window - still, left, still)
 
 
 def load_detail(recipe: Recipe, folder: Path) -> DetailNet:

@@ -87,15 +87,18 @@ def test_nothing_is_recalled_from_an_episodes_own_frames(recipe: Recipe, folder:
 def test_dreamers_follow_their_episodes_and_begin_anew_in_time(recipe: Recipe, folder: Path) -> None:
     dreamers = Dreamers(recipe, folder, CPU, np.random.default_rng(0))
     episodes, window = dreamers.mover.walks.clips.episodes, recipe.dynamics.window
-    for _ in range(8):
-        before = [(d.at, d.left) for d in dreamers._dreamers]
+    for k in range(8):
+        dreamers._dreamers[0].still |= k == 3
+        before = [(d.at, d.left, d.still) for d in dreamers._dreamers]
         dreamed, glimpse, truth = dreamers.dream()
-        want = dreamers.mover.walks.pictures(np.array([at for at, _ in before]))
+        want = dreamers.mover.walks.pictures(np.array([at for at, *_ in before]))
         assert torch.equal(truth, want)
         dreamers.show(dreamed, glimpse)
-        for (at, left), now in zip(before, dreamers._dreamers, strict=True):
+        for (at, left, still), now in zip(before, dreamers._dreamers, strict=True):
             assert now.left < (recipe.detail.frames if recipe.detail else 0)
-            if left > 1 and episodes[min(at + 1, len(episodes) - 1)] == episodes[at] and at + 1 < len(episodes):
+            if still and left > 1:
+                assert (now.at, now.left) == (at, left - 1)
+            elif left > 1 and episodes[min(at + 1, len(episodes) - 1)] == episodes[at] and at + 1 < len(episodes):
                 assert (now.at, now.left) == (at + 1, left - 1)
             else:
                 assert now.state.frame == window
