@@ -15,6 +15,7 @@ from worldloom.streamer.capacity import (
     RECENT,
     SESSION_BYTES,
     Capacity,
+    Entry,
     Line,
     Measured,
     Places,
@@ -35,6 +36,7 @@ from worldloom.streamer.transports.inprocess import Collector
 
 from .conftest import Serve
 from .desk import MS, PERIOD, Desk, Probe
+from .test_snapshot import saved
 
 # Numbers --------------------------------------------------------------------------------------------------------------
 
@@ -156,6 +158,9 @@ class Room(Desk):
         self.model = model
         self.engine = Engine(model, EngineConfig(**config), clock_ns=lambda: model.now, free_bytes=lambda: 2**34)
 
+    def turn(self, at: int | None = None) -> int | None:
+        return self.engine.turn()
+
     def measure(self) -> None:
         answer = self.engine.measure()
         self.engine.turn()
@@ -229,6 +234,32 @@ def test_as_many_enter_as_fit_and_then_none() -> None:
     room.engine.close(sessions[0])
     room.engine.turn()
     room.open(5, "realtime")
+
+
+def test_who_was_here_before_is_not_asked_for_step_time() -> None:
+    before, after = Room(Costly(base=0, each=10 * MS)), Room(Costly(base=0, each=40 * MS))
+    snapshots = [saved(before, before.open(seed, "realtime")[0], end=True) for seed in range(2)]
+    after.measure()
+    assert after.engine.capacity().places.count == 1
+    entries: tuple[Entry, ...] = ("recovered", "returning")
+    for snapshot, entry in zip(snapshots, entries, strict=True):
+        after.engine.submit(Collector(), snapshot, entry=entry)
+    after.turn()
+    assert after.engine.stats().sessions == 2
+    with pytest.raises(Busy, match="limited by step time"):
+        after.engine.submit(Collector(), Origin(3))
+
+
+def test_who_gave_a_place_up_needs_another_and_whose_engine_died_does_not() -> None:
+    room = Room(Costly(base=0, each=MS), max_sessions=1)
+    session, _ = room.open(1, "realtime")
+    snapshot = saved(room, session, end=True)
+    room.open(2, "realtime")
+    with pytest.raises(Busy, match="limited by max_sessions"):
+        room.engine.submit(Collector(), snapshot, entry="returning")
+    room.engine.submit(Collector(), snapshot, entry="recovered")
+    room.engine.turn()
+    assert room.engine.stats().sessions == 2
 
 
 def test_whoever_waits_for_a_session_counts() -> None:
