@@ -15,7 +15,7 @@ import pytest
 from worldloom.models.spec import Actions, Frames
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.engine_process import EngineProcess
-from worldloom.streamer.hosting import HostedWorld
+from worldloom.streamer.hosting import HostedWorld, WarmUp
 from worldloom.streamer.session import Phase
 from worldloom.streamer.wire import unpack_frame
 
@@ -89,19 +89,29 @@ async def at_rest(server: Running, client: Client, seed: int) -> tuple[int, int,
     return seen
 
 
-async def test_killed_under_three_sessions_they_go_on_where_they_were(serve: Serve) -> None:
+async def test_killed_under_three_sessions_they_go_on_where_they_were(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, prove = asyncio.Event(), HostedWorld._prove
+
+    async def after_it_was_seen(world: HostedWorld, warm_up: WarmUp | None) -> None:
+        await seen.wait()
+        await prove(world, warm_up)
+
     async with serve(**SETTINGS) as server, server.client() as a, server.client() as b, server.client() as c:
         before = [await at_rest(server, client, seed) for client, seed in ((a, 1), (b, 2))]
         await c.hello(video="websocket", seed=3)
         await c.send("pause", seq=1)
         await c.expect("receipt", seq=1, status="applied")
         await server.until(lambda: any(room.kept is not None and room.kept.paused for room in server.state.rooms))
+        monkeypatch.setattr(HostedWorld, "_prove", after_it_was_seen)
         kill(server)
         for client in (a, b, c):
             assert (await client.expect("notice"))["code"] == "engine_lost"
         assert (await server.get("/readyz")).status_code == 503
         await a.send("key", seq=9, code="KeyW", down=True)
         assert (await a.expect("error", seq=9))["code"] == "engine_lost"
+        seen.set()
         for client, (index, pts, pixels) in zip((a, b), before, strict=True):
             await client.send("ping", t=1.0)
             await client.expect("pong")  # what came before the engine died has been read
