@@ -52,6 +52,7 @@ def own(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_ones_own_recordings_teach_the_network(own: Path, tmp_path: Path) -> None:
     write_recordings(tmp_path / "films", [100, 100, 90])
     folder = tmp_path / "run"
