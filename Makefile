@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 WORLD ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-fast test-browser test-network test-interop test-soak train-smoke check format bench clean
+.PHONY: help setup serve test test-fast test-slow test-browser test-network test-interop test-soak train-smoke check format bench clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -37,10 +37,13 @@ setup-train: .venv/.train ## The same, with the engines that make training data
 serve: .venv/.server ## Run the server and open a world in the browser (WORLD=name chooses another)
 	$(BIN)/worldloom serve $(if $(WORLD),--world $(WORLD))
 
-test: test-fast test-browser test-interop ## The fast suite, the one that drives Chromium, then other people's players
+test: test-fast test-slow test-browser test-interop ## The fast suite, what takes longer, the one that drives Chromium, then other people's players
 
 test-fast: .venv/.dev
 	$(BIN)/pytest -q -n 3 --dist worksteal
+
+test-slow: .venv/.dev
+	$(BIN)/pytest -q -n 2 --dist worksteal -m 'slow and not soak' tests
 
 test-browser: .venv/.dev
 	@sh tests/browser/chromium.sh

@@ -21,7 +21,8 @@ from starlette.websockets import WebSocket
 
 from .batches import Batch, Batches
 from .codec import pack, unpack
-from .errors import BadMessage, Busy, Draining, HelloExpected, Unauthorized, VersionMismatch, WorldloomError
+from .errors import BadMessage, HelloExpected, Unauthorized, VersionMismatch, WorldloomError
+from .handshake import heard
 from .peer import Gone, Peer
 from .protocol import PROTOCOL
 from .state import ServerState
@@ -51,29 +52,22 @@ class Door:
     async def serve(self, socket: WebSocket) -> None:
         """One connection, from the handshake to the end; never raises what a peer caused."""
         server, peer = self._server, Peer(socket, send_timeout=self._server.settings.send_timeout)
-        address = socket.client.host if socket.client else ""
-        server.connections += 1
-        server.addresses[address] += 1
         code, reason = NORMAL_CLOSE, ""
-        try:
-            await socket.accept()
-            if server.connections > server.settings.max_connections:
-                raise Busy(f"expected at most {server.settings.max_connections} connections; try again later")
-            if server.addresses[address] > server.settings.max_per_address:
-                raise Busy(f"expected at most {server.settings.max_per_address} connections of one address")
-            await self._live(peer)
-        except Gone:
-            pass
-        except WorldloomError as error:
-            server.metrics.error(error.code)
-            code, reason = close_code(error.code), error.code
-            with suppress(Gone):
-                await peer.send_bytes(pack(_refusal(0, error)))
-        finally:
-            server.connections -= 1
-            server.addresses[address] -= 1
-            with suppress(Gone):
-                await peer.close(code, reason)
+        with server.counted(peer.address):
+            try:
+                await peer.accept()
+                server.check_counts(peer.address)
+                await self._live(peer)
+            except Gone:
+                pass
+            except WorldloomError as error:
+                server.metrics.error(error.code)
+                code, reason = close_code(error.code), error.code
+                with suppress(Gone):
+                    await peer.send_bytes(pack(_refusal(0, error)))
+            finally:
+                with suppress(Gone):
+                    await peer.close(code, reason)
 
     async def sweep(self) -> None:
         """End what nobody came back to; for as long as the server runs."""
@@ -125,21 +119,8 @@ class Door:
         return Batch(lambda: world.engine, size, self.batches.saved)
 
     async def _hear(self, peer: Peer, timeout_s: float | None) -> dict[str, Any]:
-        """The next message.
-
-        Raises:
-            Draining: the server stops.
-        """
-        heard = asyncio.create_task(peer.receive())
-        stops = asyncio.create_task(self._server.rooms.draining.wait())
-        try:
-            await asyncio.wait((heard, stops), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-            if not heard.done():
-                raise Draining("the server is stopping") if stops.done() else HelloExpected("expected hello in time")
-            data = heard.result()
-        finally:
-            heard.cancel()
-            stops.cancel()
+        """The next message. Raises as `handshake.heard`, and `BadMessage`."""
+        data = await heard(peer, timeout_s, self._server.rooms.draining)
         message = unpack(data) if isinstance(data, bytes) else None
         if not isinstance(message, dict):
             raise BadMessage("expected a binary message that holds a map")

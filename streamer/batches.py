@@ -21,10 +21,11 @@ from worldloom.models.spec import WorldSpec
 from .client_messages import Step
 from .clock import FrameClock
 from .embed import CHUNK_S, drift
-from .errors import BadAction, SessionClosed, UnknownSession, Unsupported, WorldloomError
+from .errors import SessionClosed, UnknownSession, Unsupported, WorldloomError
 from .home import EngineHome, LiveSession
 from .origin import Origin, Snapshot
 from .transports.inprocess import Collector
+from .validation import clipped_rows
 from .worlds import Chunk, Start
 
 
@@ -94,10 +95,7 @@ class Batch:
     def step(self, rows: NDArray[np.float32], which: Sequence[int]) -> Chunk:
         """See `worlds.Worlds`."""
         seats, spec = self._chosen(which), self.spec
-        want = (len(seats), spec.chunk, len(spec.actions.columns))
-        if rows.shape != want or not np.isfinite(rows).all():
-            raise BadAction(f"expected finite actions of shape {want}, got {rows.shape}")
-        rows = np.asarray(rows, np.float32).clip(spec.actions.low, spec.actions.high)
+        rows = clipped_rows(rows, spec, len(seats))
         self._seq += 1
         try:
             for (session, _), row in zip(seats, rows.tolist(), strict=True):

@@ -23,6 +23,10 @@ SESSION_BYTES = 32 * 2**20  # a session besides the world's state: encoders (H.2
 Limit: TypeAlias = Literal["setting", "compute", "memory"]
 LIMITS: dict[Limit, str] = {"setting": "max_sessions", "compute": "step time", "memory": "free memory"}
 
+Entry: TypeAlias = Literal["new", "returning", "recovered"]
+"""Who asks for a place: a session that never had one; one that gave its own up, as orphans do; or one whose engine died
+under it."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -151,13 +155,19 @@ class Capacity:
     free_bytes: int | None  # memory that nobody uses; None: not known
     measured: Measured
 
-    def check(self, *, paced: bool) -> None:
+    def check(self, *, paced: bool, entry: Entry = "new") -> None:
         """Whether one more session fits; `paced`: it is a realtime one.
+
+        What was admitted goes on where steps have grown slower, as sessions that never left do: overload sees to them.
+        Who comes back must find room for one more all the same, for others may have come meanwhile; whose engine died
+        has kept the place.
 
         Raises:
             Busy: it does not; the message says what limits.
         """
-        limit, count = self.places.lowest(paced=paced or self.realtime > 0)
+        if entry == "recovered":
+            return
+        limit, count = self.places.lowest(paced=entry == "new" and (paced or self.realtime > 0))
         if self.sessions >= count:
             raise Busy(f"all places are taken, {self.sessions} of {count}, limited by {LIMITS[limit]}; try again later")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
@@ -21,7 +20,6 @@ from .auth import TokenBucket
 from .client_messages import Bye, Candidate, Hello, Offer, Ping, Record, Report, View
 from .errors import (
     BadMessage,
-    Busy,
     EngineLost,
     Forbidden,
     MessageTooLarge,
@@ -49,7 +47,6 @@ class Connection:
     """See the module."""
 
     def __init__(self, socket: WebSocket, server: ServerState) -> None:
-        self._socket = socket
         self._peer = Peer(socket, send_timeout=server.settings.send_timeout)
         self._server = server
         self._settings = server.settings
@@ -60,19 +57,13 @@ class Connection:
 
     async def run(self) -> None:
         """From the handshake to the end; never raises what a peer caused."""
-        server = self._server
-        address = self._socket.client.host if self._socket.client else ""
-        server.connections += 1
-        server.addresses[address] += 1
-        server.metrics.connections.inc()
+        server, peer = self._server, self._peer
         why: WorldloomError | None = None
         try:
-            await self._socket.accept()
-            if server.connections > self._settings.max_connections:
-                raise Busy(f"expected at most {self._settings.max_connections} connections; try again later")
-            if server.addresses[address] > self._settings.max_per_address:
-                raise Busy(f"expected at most {self._settings.max_per_address} connections of one address")
-            why = await self._serve(await read_hello(self._peer, self._settings.hello_timeout, server.rooms.draining))
+            with server.counted(peer.address):
+                await peer.accept()
+                server.check_counts(peer.address)
+                why = await self._serve(await read_hello(peer, self._settings.hello_timeout, server.rooms.draining))
         except Gone:
             pass
         except WorldloomError as error:
@@ -85,11 +76,6 @@ class Connection:
             why = WorldloomError("the server failed; this session has ended")
             server.metrics.error(why.code)
             self._outbox.put(encode(refusal(why)[0]))
-        finally:
-            server.connections -= 1
-            server.addresses[address] -= 1
-            server.addresses += Counter()  # forgets those that have none
-            server.metrics.connections.dec()
         await self._farewell(why)
 
     # The parts of a life ----------------------------------------------------------------------------------------------

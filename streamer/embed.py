@@ -29,11 +29,12 @@ from worldloom.models.training.metrics import appearance
 from .client_messages import Reset, Step
 from .engine import Engine
 from .engine_config import EngineConfig
-from .errors import BadAction, ModelFault, SessionClosed, Unsupported, WorldloomError
+from .errors import ModelFault, SessionClosed, Unsupported, WorldloomError
 from .home import LiveSession
 from .origin import Origin
 from .scheduler import begin
 from .transports.inprocess import Collector
+from .validation import clipped_rows
 from .world_info import WorldInfo
 from .worlds import Chunk, Start
 
@@ -197,11 +198,7 @@ class WorldBatch:
         joined: Callable[[list[T]], T],
     ) -> T:
         chosen = self._chosen(which)
-        spec = self._spec
-        want = (len(chosen), spec.chunk, len(spec.actions.columns))
-        if rows.shape != want or not np.isfinite(rows).all():
-            raise BadAction(f"expected finite actions of shape {want}, got {rows.shape}")
-        rows = np.asarray(rows, np.float32).clip(spec.actions.low, spec.actions.high)
+        rows = clipped_rows(rows, self._spec, len(chosen))
         most = 1 if self.deterministic else self._lease.engine.config.max_batch
 
         def job(model: WorldModel[Any]) -> T:

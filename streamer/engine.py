@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from worldloom.models.spec import WorldModel, WorldSpec
 
-from .capacity import Capacity
+from .capacity import Capacity, Entry
 from .engine_config import EngineConfig
 from .engine_stats import EngineStats
 from .errors import EngineLost, SessionClosed, WorldloomError
@@ -146,13 +146,15 @@ class Engine(EngineHome):
         start: Origin | Snapshot,
         mode: Mode = "realtime",
         answer: Future[LiveSession] | None = None,
+        *,
+        entry: Entry = "new",
     ) -> Future[LiveSession]:
         """See `EngineHome`. An `answer` of the caller's has its callbacks before the first step can be made."""
         opening = _Opening(sink, start, mode, answer or Future())
         with self._bell:
             if self._stopping:
                 raise SessionClosed("the engine has stopped; no session can be opened")
-            self._with_requests().check(paced=opening.paced)
+            self._with_requests().check(paced=opening.paced, entry=entry)
             self._requests.append(opening)
         self._wake()
         return opening.answer

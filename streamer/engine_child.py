@@ -22,6 +22,7 @@ import numpy as np
 
 from worldloom.models.spec import WorldModel
 
+from .capacity import Entry
 from .engine import Engine
 from .engine_config import EngineConfig
 from .engine_stats import EngineStats
@@ -71,6 +72,7 @@ class Open:
     call: int
     start: Origin | Snapshot
     mode: Mode
+    entry: Entry
     others: float  # load of other engines on this machine
 
 
@@ -209,7 +211,7 @@ class _Desk:
         answer: Future[LiveSession] = Future()
         answer.add_done_callback(opened)
         try:
-            self._engine.submit(sink, message.start, message.mode, answer)
+            self._engine.submit(sink, message.start, message.mode, answer, entry=message.entry)
         except WorldloomError as error:
             self._send(Answer(message.call, error))
 

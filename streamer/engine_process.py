@@ -20,6 +20,7 @@ from typing import Any
 
 from worldloom.models.spec import WorldSpec
 
+from .capacity import Entry
 from .engine_child import Answer, Ask, Job, Measure, Open, Ring, Save, Told, View, main
 from .engine_stats import EngineStats
 from .errors import EngineLost, ModelFault, SessionClosed, WorldloomError
@@ -116,7 +117,9 @@ class EngineProcess(EngineHome):
             self.over.result(REAPED_S)  # what is shared is given back
             raise TimeoutError(f"expected the step under way to end within {timeout_s:g} s; killed it") from None
 
-    def submit(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> Future[LiveSession]:
+    def submit(
+        self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime", *, entry: Entry = "new"
+    ) -> Future[LiveSession]:
         """See `EngineHome`."""
         number = next(self._numbers)
         origin = start.origin if isinstance(start, Snapshot) else start
@@ -131,7 +134,7 @@ class EngineProcess(EngineHome):
                 self._sessions[number] = session
             return session
 
-        return self._call(number, Open(number, start, mode, self.others()), opened)
+        return self._call(number, Open(number, start, mode, entry, self.others()), opened)
 
     def snapshot(self, session: LiveSession, *, end: bool = False) -> Future[Snapshot]:
         """See `EngineHome`."""

@@ -31,7 +31,7 @@ async def read_hello(peer: Peer, timeout_s: float, draining: asyncio.Event) -> H
         VersionMismatch: it speaks another version.
     """
     try:
-        message = decode_text(await _first_message(peer, timeout_s, draining))
+        message = decode_text(await heard(peer, timeout_s, draining))
     except BadMessage as error:
         raise HelloExpected(f"expected hello as the first message; {error}") from None
     if not isinstance(message, Hello):
@@ -41,17 +41,24 @@ async def read_hello(peer: Peer, timeout_s: float, draining: asyncio.Event) -> H
     return message
 
 
-async def _first_message(peer: Peer, timeout_s: float, draining: asyncio.Event) -> str | bytes:
-    heard, stops = asyncio.create_task(peer.receive()), asyncio.create_task(draining.wait())
+async def heard(peer: Peer, timeout_s: float | None, draining: asyncio.Event) -> str | bytes:
+    """The next message, within a time if one is given; nobody is waited for when the server stops.
+
+    Raises:
+        Draining: the server stops.
+        Gone: it left.
+        HelloExpected: it said nothing in time.
+    """
+    hears, stops = asyncio.create_task(peer.receive()), asyncio.create_task(draining.wait())
     try:
-        await asyncio.wait((heard, stops), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        if heard.done():
-            return heard.result()
+        await asyncio.wait((hears, stops), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if hears.done():
+            return hears.result()
         if stops.done():
             raise Draining("the server is stopping; try again in a moment")
         raise HelloExpected(f"expected hello within {timeout_s:g} s")
     finally:
-        heard.cancel()
+        hears.cancel()
         stops.cancel()
 
 

@@ -15,7 +15,7 @@ from typing import Protocol, Self
 
 from worldloom.models.spec import WorldSpec
 
-from .capacity import Capacity, capacity_of
+from .capacity import Capacity, Entry, capacity_of
 from .engine_config import EngineConfig
 from .engine_stats import EngineStats
 from .fields import Mode
@@ -74,7 +74,9 @@ class EngineHome(ABC):
         """
 
     @abstractmethod
-    def submit(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> Future[LiveSession]:
+    def submit(
+        self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime", *, entry: Entry = "new"
+    ) -> Future[LiveSession]:
         """Ask for a session, or for one to go on. The future holds the session, `Unsupported` or `ModelFault`.
 
         Raises:
@@ -116,9 +118,11 @@ class EngineHome(ABC):
             free_bytes=stats.free_bytes,
         )
 
-    async def open_async(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> LiveSession:
+    async def open_async(
+        self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime", *, entry: Entry = "new"
+    ) -> LiveSession:
         """As `submit`, and await it. A caller that is cancelled meanwhile leaves no session behind."""
-        answer = self.submit(sink, start, mode)
+        answer = self.submit(sink, start, mode, entry=entry)
         try:
             return await asyncio.wrap_future(answer)
         except asyncio.CancelledError:

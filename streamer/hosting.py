@@ -50,7 +50,7 @@ class HostedWorld:
         self._engine: EngineHome | None = None
         self._ending = False
         self._loaded = asyncio.Event()  # the engine is there, or never will be
-        self._proven = asyncio.Event()  # the warm-up is over, well or not
+        self._proven = asyncio.Event()  # the warm-up is over, well or not, and who was here before is back
 
     @property
     def name(self) -> str:
@@ -60,7 +60,11 @@ class HostedWorld:
     @property
     def ready(self) -> bool:
         """Whether sessions may enter now."""
-        return self._proven.is_set() and not self.trouble and self._engine is not None and self._engine.alive
+        return self._proven.is_set() and self._sound
+
+    @property
+    def _sound(self) -> bool:
+        return not self.trouble and self._engine is not None and self._engine.alive
 
     @property
     def engine(self) -> EngineHome:
@@ -106,7 +110,13 @@ class HostedWorld:
         return WorldInfo.of(self._engine.spec) if self._engine else None
 
     async def begin(self, warm_up: WarmUp | None) -> None:
-        """Load the world, start its engine and prove it. Never raises: `trouble` says what went wrong."""
+        """Load the world, start its engine, prove it, open. Never raises: `trouble` says what went wrong."""
+        try:
+            await self._prove(warm_up)
+        finally:
+            self._proven.set()
+
+    async def _prove(self, warm_up: WarmUp | None) -> None:
         started = time.monotonic()
         try:
             await asyncio.to_thread(self._start)
@@ -120,10 +130,11 @@ class HostedWorld:
             log.exception("world %s stays closed", self.name)
         finally:
             self._loaded.set()
-            self._proven.set()
 
     async def keep(self, warm_up: WarmUp | None, recover: Callable[[HostedWorld], Awaitable[None]]) -> None:
-        """Replace the engine whenever it dies; `recover` then lets its sessions go on. Ends with the world."""
+        """Replace the engine whenever it dies. `recover` lets its sessions go on, before anybody else may enter. Ends
+        with the world.
+        """
         wait = RESTART_AFTER
         try:
             while self._engine is not None:
@@ -137,10 +148,11 @@ class HostedWorld:
                 log.error("world %s: its engine has died; another starts in %.1f s", self.name, wait)
                 await asyncio.sleep(wait)
                 wait = min(2.0 * wait, PATIENCE)
-                await self.begin(warm_up)
-                if self.ready:
+                await self._prove(warm_up)
+                if self._sound:
                     self.restarts += 1
                     await recover(self)
+                self._proven.set()
         finally:
             self._ending = True
             self._proven.set()  # whoever waits for an engine waits in vain

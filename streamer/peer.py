@@ -36,6 +36,15 @@ class Peer:
         self._socket = socket
         self._send_timeout = send_timeout  # seconds
 
+    @property
+    def address(self) -> str:
+        """Where it is; empty where that is not known."""
+        return self._socket.client.host if self._socket.client else ""
+
+    async def accept(self) -> None:
+        """Answer the handshake."""
+        await self._socket.accept()
+
     async def receive(self) -> str | bytes:
         """The next message.
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from worldloom.models.spec import WorldSpec
 
+from .capacity import Entry
 from .config import ServerSettings
 from .engine_config import SessionConfig
 from .engine_stats import EngineStats
@@ -129,14 +130,14 @@ class Room:
 
     # Phases -----------------------------------------------------------------------------------------------------------
 
-    async def begin(self, start: Origin | Snapshot) -> None:
+    async def begin(self, start: Origin | Snapshot, *, entry: Entry = "new") -> None:
         """Open the session, or go on with the snapshot.
 
         Raises:
             Busy: the engine has no place; a snapshot is kept.
             WorldloomError: the world refused or failed.
         """
-        self.session = await self.engine.open_async(self, start, self.mode)
+        self.session = await self.engine.open_async(self, start, self.mode, entry=entry)
         self.snapshot, self.kept = None, start if isinstance(start, Snapshot) else None
         if self._showing is None:
             self._showing = asyncio.create_task(self._show())

@@ -13,11 +13,13 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
 
+from .capacity import Entry
 from .client_messages import Hello
 from .config import ServerSettings
-from .errors import Busy, Draining, SessionClosed, Unauthorized, UnknownSession, WorldloomError
+from .errors import Busy, Draining, EngineLost, SessionClosed, Unauthorized, UnknownSession, WorldloomError
 from .fields import Role
 from .guests import Guest
+from .home import EngineHome
 from .hosting import HostedWorld, HostedWorlds
 from .images import Images
 from .metrics import Metrics
@@ -166,25 +168,27 @@ class Rooms:
                 await self._keep_snapshot(room)
 
     async def recover(self, world: HostedWorld) -> None:
-        """A world has a new engine: whoever was on the one that died goes on."""
+        """A world has a new engine: whoever was on the one that died goes on. Nobody else enters meanwhile."""
         for room in self:
             if room.spec.name != world.name or room in self._orphans:
                 continue
             try:
-                await self._go_on(room)
+                await self._go_on(room, world.engine, "recovered")
             except WorldloomError as error:
                 await self.close(room, error)
+                if isinstance(error, EngineLost):  # perhaps by this very session; the others wait for the next one
+                    return
 
     # Inside -----------------------------------------------------------------------------------------------------------
 
-    async def _go_on(self, room: Room) -> None:
-        """A room without a session has one again, on the engine of today."""
+    async def _go_on(self, room: Room, engine: EngineHome, entry: Entry) -> None:
+        """A room without a session has one again, on this engine."""
         async with room.changing:
             if room.closed:
                 raise UnknownSession("the session has ended")
             if room.snapshot is not None:
-                room.engine = await self._worlds.named(room.spec.name).entrance()
-                await room.begin(room.snapshot)
+                room.engine = engine
+                await room.begin(room.snapshot, entry=entry)
 
     async def _keep_snapshot(self, room: Room) -> None:
         others = sum(other.bytes_kept for other in self._rooms if other is not room)
@@ -210,7 +214,8 @@ class Rooms:
 
     async def _resume(self, token: str) -> Room:
         room = self._find(token, "resume")
-        await self._go_on(room)
+        # Waited for outside of the room's lock: an engine that starts anew lets nobody in before this room is back.
+        await self._go_on(room, await self._worlds.named(room.spec.name).entrance(), "returning")
         timer = self._orphans.pop(room, None)
         if timer is not None:
             timer.cancel()

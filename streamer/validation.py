@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from worldloom.models.spec import ActionSpec, WorldSpec
+from worldloom.models.spec import Actions, ActionSpec, WorldSpec
 
 from .client_messages import Action, Axes, Key, Look, Pause, Prompt, Reset, Resume, Step
 from .controls import Event
@@ -49,6 +49,18 @@ def check_control(event: Control | Restart, spec: WorldSpec, mode: Mode) -> None
             pass
         case _:
             check_event(event, spec.actions)
+
+
+def clipped_rows(rows: Actions, spec: WorldSpec, streams: int) -> Actions:
+    """Rows of a batch as the world takes them: float32, and within the ranges of their columns.
+
+    Raises:
+        BadAction: rows of the wrong shape, or not finite.
+    """
+    want = (streams, spec.chunk, len(spec.actions.columns))
+    if rows.shape != want or not np.isfinite(rows).all():
+        raise BadAction(f"expected finite actions of shape {want}, got {rows.shape}")
+    return np.asarray(rows, np.float32).clip(spec.actions.low, spec.actions.high)
 
 
 def check_event(event: Event, actions: ActionSpec) -> None:

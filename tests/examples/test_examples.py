@@ -71,6 +71,7 @@ def test_a_hand_at_the_handle_of_an_open_drawer_costs_least() -> None:
     assert costs[0] < costs[1] < costs[2]
 
 
+@pytest.mark.slow
 @pytest.mark.engines
 @needs_arm
 def test_the_expert_opens_the_real_drawer() -> None:

@@ -34,7 +34,8 @@ from .desk import Desk
 
 WITHIN = 10.0  # seconds
 ROW = ((1.0, 0.0, 0.0, 0.0, 3.0, 0.0),)
-CONFIG = EngineConfig(max_sessions=3, session=SessionConfig(inbox=8))
+# A first step that a busy machine delays refuses nobody.
+CONFIG = EngineConfig(max_sessions=3, share=20.0, session=SessionConfig(inbox=8))
 
 
 class Moody(ToyWorld):
@@ -168,45 +169,42 @@ def test_a_world_that_does_not_load_says_why() -> None:
 
 
 def test_killed_it_tells_everybody_and_leaves_nothing() -> None:
-    engine = EngineProcess(Job(moody, "", CONFIG))
-    engine.start()
-    memory = engine._ring.name
-    SharedMemory(memory).close()
-    (live, live_sink), (waiting, waiting_sink) = opened(engine, Origin(1), "realtime"), opened(engine, Origin(2))
-    live_sink.take(2, timeout_s=WITHIN)
-    assert engine.pid
-    os.kill(engine.pid, signal.SIGSTOP)
-    waiting.post(Step(seq=1, actions=ROW))
-    unanswered = engine.snapshot(live)
-    os.kill(engine.pid, signal.SIGKILL)
-    engine.over.result(2.0)
-    for session, sink in ((live, live_sink), (waiting, waiting_sink)):
-        session.ended.result(0)
-        assert isinstance(sink.error, EngineLost)
-    assert [r.status for r in waiting_sink.take_receipts()] == ["expired"]
-    with pytest.raises(EngineLost):
-        unanswered.result(0)
-    with pytest.raises(EngineLost):
-        engine.submit(Collector(), Origin(1))
-    assert not engine.alive
-    assert (engine.stats().sessions, engine.stats().states) == (0, 0)
-    with pytest.raises(FileNotFoundError):
-        SharedMemory(memory)
-    engine.stop()
+    with EngineProcess(Job(moody, "", CONFIG)) as engine:
+        memory = engine._ring.name
+        SharedMemory(memory).close()
+        (live, live_sink), (waiting, waiting_sink) = opened(engine, Origin(1), "realtime"), opened(engine, Origin(2))
+        live_sink.take(2, timeout_s=WITHIN)
+        assert engine.pid
+        os.kill(engine.pid, signal.SIGSTOP)
+        waiting.post(Step(seq=1, actions=ROW))
+        unanswered = engine.snapshot(live)
+        os.kill(engine.pid, signal.SIGKILL)
+        engine.over.result(2.0)
+        for session, sink in ((live, live_sink), (waiting, waiting_sink)):
+            session.ended.result(0)
+            assert isinstance(sink.error, EngineLost)
+        assert [r.status for r in waiting_sink.take_receipts()] == ["expired"]
+        with pytest.raises(EngineLost):
+            unanswered.result(0)
+        with pytest.raises(EngineLost):
+            engine.submit(Collector(), Origin(1))
+        assert not engine.alive
+        assert (engine.stats().sessions, engine.stats().states) == (0, 0)
+        with pytest.raises(FileNotFoundError):
+            SharedMemory(memory)
 
 
 def test_stuck_it_is_killed_at_the_end_and_leaves_nothing() -> None:
-    engine = EngineProcess(Job(moody, "", CONFIG))
-    engine.start()
-    memory = engine._ring.name
-    live, _ = opened(engine, Origin(1), "realtime")
-    assert engine.pid
-    os.kill(engine.pid, signal.SIGSTOP)
-    with pytest.raises(TimeoutError, match="killed it"):
-        engine.stop(0.2)
-    live.ended.result(0)
-    with pytest.raises(FileNotFoundError):
-        SharedMemory(memory)
+    with EngineProcess(Job(moody, "", CONFIG)) as engine:
+        memory = engine._ring.name
+        live, _ = opened(engine, Origin(1), "realtime")
+        assert engine.pid
+        os.kill(engine.pid, signal.SIGSTOP)
+        with pytest.raises(TimeoutError, match="killed it"):
+            engine.stop(0.2)
+        live.ended.result(0)
+        with pytest.raises(FileNotFoundError):
+            SharedMemory(memory)
 
 
 def test_what_the_child_measures_is_known_here_and_decides_there(child: EngineProcess) -> None:
@@ -219,7 +217,7 @@ def test_what_the_child_measures_is_known_here_and_decides_there(child: EnginePr
     assert {1, 2} <= capacity.measured.step_ms.keys()
     assert capacity.free_bytes
     assert (capacity.places.setting, capacity.places.count) == (3, 3)
-    child.others = lambda: 2.0  # other worlds leave nothing: one place, as always
+    child.others = lambda: 20.0  # other worlds leave nothing: one place, as always
     session, _ = opened(child, Origin(1), "realtime")
     with pytest.raises(Busy, match="step time") as caught:
         opened(child, Origin(2), "realtime")
@@ -236,7 +234,7 @@ def test_a_first_picture_that_comes_at_once_is_not_lost() -> None:
     now = time.monotonic_ns()
     first = Frame(0, 0, np.zeros((6, 8, 3), np.uint8), applied=0, step_ns=0, sampled_ns=now, made_ns=now)
 
-    def submit(sink: Any, start: Any, mode: str, answer: Future[Any] | None = None) -> Future[Any]:
+    def submit(sink: Any, start: Any, mode: str, answer: Future[Any] | None = None, *, entry: str) -> Future[Any]:
         answer = answer or Future()
         answer.set_result(session)
         sink.frame(first)
@@ -245,5 +243,5 @@ def test_a_first_picture_that_comes_at_once_is_not_lost() -> None:
     sent: list[Any] = []
     engine: Any = SimpleNamespace(submit=submit)
     ring: Any = SimpleNamespace(put=lambda pixels: 0)
-    _Desk(engine, ring, sent.append).obey(Open(7, Origin(1), "realtime", 0.0))
+    _Desk(engine, ring, sent.append).obey(Open(7, Origin(1), "realtime", "new", 0.0))
     assert [type(message) for message in sent] == [Answer, Told]

@@ -94,6 +94,7 @@ async def listen(client: Client) -> None:
         await client.socket.recv()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")  # schemathesis draws by `random`
 @pytest.mark.parametrize("examples", EXAMPLES)
 @pytest.mark.parametrize("auth", ["off", "on"])

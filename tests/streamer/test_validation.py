@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from worldloom.models.spec import ActionSpec
+from worldloom.models.toy import ToyWorld
 from worldloom.streamer.client_messages import Action, Axes, Look
 from worldloom.streamer.controls import Event
 from worldloom.streamer.errors import BadAction, UnknownKey, Unsupported
-from worldloom.streamer.validation import check_event
+from worldloom.streamer.validation import check_event, clipped_rows
 
 from .test_controls import SPEC, key
 
@@ -40,3 +41,20 @@ def test_a_look_where_nothing_looks_is_refused() -> None:
 
 def test_a_limit_is_compared_in_float32() -> None:
     check_event(Axes(seq=1, values={"grip": float(np.float32(0.1))}), SPEC)
+
+
+def test_rows_of_a_batch_are_clipped_to_their_columns() -> None:
+    spec = ToyWorld(chunk=2).spec
+    rows = np.full((3, 2, len(spec.actions.columns)), 1e9)
+    clipped = clipped_rows(rows, spec, 3)
+    assert clipped.dtype == np.float32
+    assert (clipped == spec.actions.high).all()
+    assert (clipped_rows(-rows, spec, 3) == spec.actions.low).all()
+
+
+@pytest.mark.parametrize(
+    "rows", [np.zeros((2, 1, 6)), np.zeros((1, 2, 6)), np.zeros((2, 2, 5)), np.full((2, 2, 6), np.nan)]
+)
+def test_rows_of_another_shape_or_not_finite_are_refused(rows: np.ndarray) -> None:
+    with pytest.raises(BadAction, match=r"\(2, 2, 6\)"):
+        clipped_rows(rows, ToyWorld(chunk=2).spec, 2)

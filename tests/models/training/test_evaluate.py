@@ -77,6 +77,7 @@ def test_directions_of_a_world_that_does_the_opposite(toy_recipe: Recipe, record
     assert measured["direction_amount"]["turn left"]["dream"] < -10.0
 
 
+@pytest.mark.slow
 def test_a_tiny_world_from_end_to_end(recordings: Path, dreamer: DiTWorld, tmp_path: Path) -> None:
     result = evaluate("toy", folder=recordings, world=dreamer, counts=FEW, report=tmp_path)
     assert json.loads(json.dumps(result, allow_nan=False)) == result

@@ -21,7 +21,19 @@ from worldloom.models.world import DiTWorld
 from .films import write_recordings
 from .learning import held_out_loss
 
-FEW = Counts(contexts=4, rollouts=1, starts=1, drift_streams=1, drift_frames=16, drift_tail=8)
+FEW = Counts(
+    contexts=4,
+    rollouts=4,
+    starts=1,
+    drift_streams=1,
+    drift_frames=16,
+    drift_tail=8,
+    long_streams=1,
+    long_frames=16,
+    long_tail=8,
+    reader_frames=200,
+    reader_steps=4,
+)
 
 
 @pytest.fixture
@@ -40,6 +52,7 @@ def own(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_ones_own_recordings_teach_the_network(own: Path, tmp_path: Path) -> None:
     write_recordings(tmp_path / "films", [100, 100, 90])
     folder = tmp_path / "run"
@@ -52,7 +65,9 @@ def test_ones_own_recordings_teach_the_network(own: Path, tmp_path: Path) -> Non
 @pytest.mark.smoke
 @pytest.mark.timeout(600)
 def test_ones_own_recordings_become_a_world(own: Path, tmp_path: Path) -> None:
-    write_recordings(tmp_path / "films", [100, 100, 90])
+    # Two held-out episodes, for actions of another one are measured, each longer than a dreamed clip and what it knows.
+    write_recordings(tmp_path / "films", [100, 100, 80, 80])
+    own.write_text(own.read_text().replace("holdout = 90", "holdout = 160"))
     path = train(str(own), folder=tmp_path / "run", data=tmp_path / "films", threads=1, counts=FEW)
     about = read_table(path)
     assert about["licence"] == "as of the recordings"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -53,6 +54,7 @@ def test_what_is_there_is_not_played_again(toy_recipe: Recipe, recordings: Path,
     before = sorted(path.stat().st_mtime_ns for path in (recordings / "data").rglob("*.npy"))
     record_scripts(toy_recipe, recordings / "data")
     assert sorted(path.stat().st_mtime_ns for path in (recordings / "data").rglob("*.npy")) == before
+    shutil.copytree(recordings / "data" / "back", tmp_path / "back")  # only the other one is played
     record_scripts(replace(toy_recipe, data=replace(toy_recipe.data, processes=1)), tmp_path)
     made, kept = Clips.open(tmp_path / "around"), Clips.open(recordings / "data" / "around")
     np.testing.assert_array_equal(made.frame(99), kept.frame(99))  # seeds alone decide
@@ -96,6 +98,7 @@ assert model.cam_fovy[camera] == VIEW
 """
 
 
+@pytest.mark.slow
 @pytest.mark.engines
 def test_the_expert_opens_the_drawer_by_the_simulators_own_word() -> None:
     """In a process of its own: MuJoCo's renderer may exist once in a process only."""
@@ -125,6 +128,7 @@ for name in ("around", "back", "wall"):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.engines
 def test_the_maze_returns_to_where_it_was_and_stops_at_walls() -> None:
     pytest.importorskip("vizdoom")

@@ -79,6 +79,7 @@ def test_worlds_that_differ_in_actions_or_pictures_are_refused(sides: tuple[Side
             check(one, odd)
 
 
+@pytest.mark.slow
 def test_a_file_against_the_weights_of_a_run(toy_recipe: Recipe, recordings: Path, tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(recordings / "data")
     for seed, name in ((0, "toy-dream"), (1, "other")):
