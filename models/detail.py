@@ -29,6 +29,9 @@ SEEN = (0.0, 3.0, 1.5)
 NEVER = -1e4
 """Logit of a picture where it shows nothing."""
 
+MOST = 4.0
+"""Doubt beyond this makes no difference."""
+
 
 @dataclass(frozen=True)
 class DetailConfig:
@@ -44,14 +47,16 @@ class DetailNet(nn.Module):
     def __init__(self, config: DetailConfig) -> None:
         super().__init__()
         self.config = config
-        self.enter = nn.Conv2d(11 * FOLD**2, config.width, 3, padding=1)
+        self.enter = nn.Conv2d(12 * FOLD**2, config.width, 3, padding=1)
         self.body = nn.Sequential(*(Mixer(config.width) for _ in range(config.depth)))
         self.leave = nn.Conv2d(config.width, 6 * FOLD**2, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
         assert self.leave.bias is not None
         nn.init.zeros_(self.leave.bias)
 
-    def forward(self, dreamed: Tensor, moved: Tensor, seen: Tensor, recalled: Tensor, known: Tensor) -> Tensor:
+    def forward(
+        self, dreamed: Tensor, moved: Tensor, seen: Tensor, recalled: Tensor, known: Tensor, doubt: Tensor
+    ) -> Tensor:
         """(B, 3, H, W) float32 picture, about [-1, 1].
 
         Args:
@@ -60,13 +65,16 @@ class DetailNet(nn.Module):
             seen: (B, 1, H, W) True where `moved` was in sight.
             recalled: (B, 3, H, W) a keyframe, moved.
             known: (B, 1, H, W) True where `recalled` was in sight.
+            doubt: (B, 1, H, W) how far `recalled` was moved for being elsewhere, over the depth: there depth counts.
         """
         pictures = [picture.float() for picture in (dreamed, moved, recalled)]
         apart = [pictures[1] - pictures[0], pictures[2] - pictures[0]]
-        x = F.pixel_unshuffle(torch.cat([pictures[0], *apart, seen.float(), known.float()], 1), FOLD)
+        doubt = doubt.clamp(max=MOST)
+        x = F.pixel_unshuffle(torch.cat([pictures[0], *apart, seen.float(), known.float(), doubt], 1), FOLD)
         x = x.to(self.enter.weight.dtype, memory_format=torch.channels_last)
         y = F.pixel_shuffle(self.leave(F.silu(self.body(self.enter(x)))), FOLD).float()
         logits = y[:, 3:] + y.new_tensor(SEEN)[:, None, None]
+        logits = logits - torch.cat([torch.zeros_like(doubt), torch.zeros_like(doubt), doubt], 1)
         nowhere = torch.cat([torch.zeros_like(seen), ~seen, ~known], 1)
         shares = logits.masked_fill(nowhere, NEVER).softmax(1)
         return pictures[0] + shares[:, 1:2] * apart[0] + shares[:, 2:] * apart[1] + y[:, :3]

@@ -48,6 +48,7 @@ class Glimpse:
     seen: Tensor  # (B, 1, H, W) True where these were in sight
     recalled: Tensor  # (B, 3, H, W) float32, pictures of the album as seen from there
     known: Tensor  # (B, 1, H, W) True where these were in sight
+    doubt: Tensor  # (B, 1, H, W) how far they are from there, over the depth
     ways: list[Way]
 
     @property
@@ -121,10 +122,12 @@ class Outlook:
             inside(places),
             moved_to(recalled, there),
             inside(there),
+            way.step.norm(dim=1)[:, None, None, None] * way.near,
             [Way(*parts) for parts in zip(motion.momentum, points, poses, strict=True)],
         )
 
     def picture(self, dreamed: Tensor, glimpse: Glimpse) -> Tensor:
         """(B, 3, H, W) dreamed pictures as they are shown: in [-1, 1]."""
-        shown = self.detail(dreamed, glimpse.moved, glimpse.seen, glimpse.recalled, glimpse.known)
+        g = glimpse
+        shown: Tensor = self.detail(dreamed, g.moved, g.seen, g.recalled, g.known, g.doubt)
         return shown.clamp(-1.0, 1.0).to(dreamed.dtype)

@@ -54,7 +54,7 @@ def fit_detail(recipe: Recipe, folder: Path, device: torch.device) -> None:
     def step() -> dict[str, float]:
         dreamed, glimpse, truth = dreamers.dream()
         with torch.autocast(device.type, torch.bfloat16):
-            y = model(dreamed, glimpse.moved, glimpse.seen, glimpse.recalled, glimpse.known)
+            y = model(dreamed, glimpse.moved, glimpse.seen, glimpse.recalled, glimpse.known, glimpse.doubt)
         grain = texture_loss(y, truth)
         loss = reconstruction_loss(y, truth) + r.texture * grain
         descend(loss, model, {optimiser: r.lr * budget.rate})
@@ -106,7 +106,7 @@ class Dreamers:
             latents, _ = self.world.dream(states, rows, self.world.config.sigmas, glimpse)
             dreamed = self.world.autoencoder.pictures(latents[:, 0])
         # What was made in inference mode takes no part in gradients: copies do.
-        parts = {name: getattr(glimpse, name).clone() for name in ("moved", "seen", "recalled", "known")}
+        parts = {name: getattr(glimpse, name).clone() for name in ("moved", "seen", "recalled", "known", "doubt")}
         truth = self.mover.walks.pictures(at).to(dreamed.device)
         return dreamed.float().clone(), replace(glimpse, **parts), truth
 

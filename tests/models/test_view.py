@@ -81,11 +81,14 @@ def test_before_anything_is_learned_what_was_seen_is_trusted_most() -> None:
     detail = DetailNet(DetailConfig(8, 1))
     dreamed, moved, recalled = (torch.full((1, 3, 8, 8), value) for value in (0.0, 1.0, -1.0))
     seen, known = torch.zeros(2, 1, 1, 8, 8, dtype=torch.bool)
+    near = torch.zeros(1, 1, 8, 8)
     with torch.inference_mode():
-        assert torch.equal(detail(dreamed, moved, seen, recalled, known), dreamed), "nothing else is to be had"
+        assert torch.equal(detail(dreamed, moved, seen, recalled, known, near), dreamed), "nothing else is to be had"
         seen[..., :4] = True
-        y = detail(dreamed, moved, seen, recalled, known)
+        y = detail(dreamed, moved, seen, recalled, known, near)
         assert bool((y[..., :4] > 0.9).all())
         assert bool((y[..., 4:] == 0.0).all())
         known[..., 4:] = True
-        assert bool((detail(dreamed, moved, seen, recalled, known)[..., 4:] < -0.7).all())
+        assert bool((detail(dreamed, moved, seen, recalled, known, near)[..., 4:] < -0.7).all())
+        far = detail(dreamed, moved, seen, recalled, known, near + 3.0)
+        assert bool((far[..., 4:] > -0.3).all()), "what was taken from far away is doubted"
