@@ -188,9 +188,9 @@ def set_playout_delay(sender: RTCRtpSender, least_ms: int, most_ms: int) -> None
 
 
 def counts_copies(transceiver: RTCRtpTransceiver) -> bool:
-    """Whether packets that are sent again have numbers of their own (RTX). Where not, they hide from reports what is lost.
+    """Whether packets that are sent again have numbers of their own (RTX), of a transceiver as `bind` takes it.
 
-    Of a transceiver as `bind` takes it.
+    Where they do not, they hide from reports what is lost.
     """
     chosen, *others = transceiver._codecs
     return any(codecs.is_rtx(codec) and codec.parameters.get("apt") == chosen.payloadType for codec in others)

@@ -1,6 +1,7 @@
 """The whole way over a bad line: what a visitor in Chromium sees of a real server.
 
-Bounds are loose: both ends share this machine with whatever else it does. Run with -s to see the figures by second.
+Both ends share this machine with whatever else it does. So what a bad line leaves is judged against what the same visit
+showed on the clean line before, and by the median second. Run with -s to see the figures by second.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
     from .conftest import Theatre
+    from .table import Table
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(180)]
 
@@ -69,9 +71,8 @@ def test_pictures_stop_with_the_line_and_come_back_with_it(theatre: Theatre, pag
     cut, mend = Change(2, "both", {"down": True}), Change(3, "both", {"down": False})
     table = play(page, theatre.link, 8, [cut, mend])
     print(f"\n{table}")
-    assert table.part(0, 2).shown > 0.9
     assert table.pause_ms >= 950
-    assert table.part(6).shown > 0.8
+    assert table.part(5).usual > 0.8 * clean(table, 2)
 
 
 @pytest.mark.parametrize("narrow", [pytest.param(600e3, id="600 kbit/s"), pytest.param(300e3, id="300 kbit/s")])
@@ -80,9 +81,9 @@ def test_a_line_that_narrows_and_widens_again(theatre: Theatre, page: Page, narr
     schedule = [Change(3, "both", {"rate_bps": narrow}), Change(13, "both", {"rate_bps": 4e6})]
     table = play(page, theatre.link, 24, schedule)
     print(f"\n{table}")
-    assert table.part(0, 3).shown > 0.9
-    assert table.part(8, 13).shown > 0.7, "it lives within what the line takes"
-    assert table.part(21).shown > 0.9, "the full rate again within eight seconds"
+    before = clean(table, 3)
+    assert table.part(8, 13).usual > 0.7 * before, "it lives within what the line takes"
+    assert table.part(21).usual > 0.9 * before, "the full rate again within eight seconds"
     assert table.transports == {"webrtc"}
 
 
@@ -95,7 +96,7 @@ def test_after_three_seconds_of_nothing_it_is_the_same_world(theatre: Theatre, p
     assert page.evaluate("window.worldloom.session") == session
     frames = [frame for row in table.rows for frame in row.frames]
     assert all(early < late for early, late in pairwise(frames))
-    assert table.part(7).shown > 0.85, "pictures within two seconds"
+    assert table.part(7).usual > 0.85 * clean(table, 2), "pictures within two seconds"
     assert max(len(row.frames) for row in table.rows) <= 1.3 * 20, "what was missed is not shown in a burst"
 
 
@@ -104,7 +105,14 @@ def test_a_poor_and_distant_line_lives(theatre: Theatre, page: Page) -> None:
     table = play(page, theatre.link, 10)
     print(f"\n{table}")
     assert table.shown > 0.5
-    assert table.part(5).shown > 0.5
+    assert table.part(5).usual > 0.5
+
+
+def clean(table: Table, seconds: int) -> float:
+    """What is usually shown in the first seconds, while the line is good."""
+    usual = table.part(0, seconds).usual
+    assert usual > 0.5, "this machine does not show enough on a good line to judge a bad one"
+    return usual
 
 
 def lost(theatre: Theatre) -> int:
