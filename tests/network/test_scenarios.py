@@ -27,26 +27,29 @@ pytestmark = [pytest.mark.network, pytest.mark.timeout(180)]
 FAR: dict[str, Any] = {"delay_ms": 25}  # each way
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        pytest.param(FAR, id="50 ms"),
-        pytest.param({**FAR, "loss": 0.02}, id="50 ms, 2 % lost each way"),
-    ],
-)
-def test_a_steady_line(theatre: Theatre, page: Page, line: dict[str, Any]) -> None:
-    theatre.link.set("both", **line)
+def test_a_steady_line(theatre: Theatre, page: Page) -> None:
+    theatre.link.set("both", **FAR)
     before = lost(theatre)
-    table = play(page, theatre.link, 20, warm_up=4)  # what is lost must be noticed first
+    table = play(page, theatre.link, 8)
     print(f"\n{table}")
-    assert table.transports == {"webrtc"}
-    assert table.shown >= 0.9
-    assert len(table.rows) == 20
-    frames = [frame for row in table.rows for frame in row.frames]
-    assert all(early < late for early, late in pairwise(frames))  # never backwards, none twice
-    assert table.photon_ms(0.5) >= 50  # there and back
-    assert table.photon_ms(0.95) <= 250
-    assert (lost(theatre) > before) == ("loss" in line)
+    in_order(table, 8)
+    assert table.usual >= 0.9
+    assert 50 <= table.photon_ms(0.5) < 250  # there and back
+    assert lost(theatre) == before
+
+
+def test_a_line_that_loses_two_percent_each_way(theatre: Theatre, page: Page) -> None:
+    theatre.link.set("both", **FAR)
+    good = play(page, theatre.link, 10)
+    before = lost(theatre)
+    theatre.link.set("both", loss=0.02)
+    bad = play(page, theatre.link, 20, warm_up=4)  # what is lost must be noticed first
+    print(f"\n{good}\n{bad}")
+    in_order(bad, 20)
+    assert bad.shown >= 0.9 * min(1.0, good.shown)
+    # A machine that is slow without losses too is judged by what losses add.
+    assert bad.photon_ms(0.95) <= max(250, 1.5 * good.photon_ms(0.95))
+    assert lost(theatre) > before
 
 
 @pytest.mark.parametrize("arrival", ["a new visitor", "a page that is reloaded"])
@@ -106,6 +109,14 @@ def test_a_poor_and_distant_line_lives(theatre: Theatre, page: Page) -> None:
     print(f"\n{table}")
     assert table.shown > 0.5
     assert table.part(5).usual > 0.5
+
+
+def in_order(table: Table, seconds: int) -> None:
+    """Pictures came over WebRTC all the time, never backwards, none twice."""
+    assert len(table.rows) == seconds
+    assert table.transports == {"webrtc"}
+    frames = [frame for row in table.rows for frame in row.frames]
+    assert all(early < late for early, late in pairwise(frames))
 
 
 def clean(table: Table, seconds: int) -> float:
