@@ -9,6 +9,11 @@ import { Refused, openSocket } from './socket.js';
 
 /** How often the round trip is measured, ms. */
 const PING_EVERY = 1000;
+/**
+ * A control is followed by a ping after so many ms, and by another. A packet that is lost is missed when a later one
+ * arrives; TCP sends the last one again only when its timer runs out, some 300 ms later.
+ */
+const FOLLOW_AFTER = [20, 60];
 /** A server that says nothing for so long is away, ms; it answers every ping. */
 const SILENCE = 3000;
 /** Waits between two attempts to come back, ms; the last one repeats. */
@@ -37,6 +42,7 @@ export class Line {
     this.socket = null;
     this.resume = null; // the token that opens this session again
     this.failure = null; // the server's latest error
+    this.following = []; // timers of the pings after the latest control
   }
 
   /** Opens a session. @returns {Promise<object>} the `welcome` @throws {Refused} */
@@ -65,6 +71,12 @@ export class Line {
     return true;
   }
 
+  /** Soon sends what makes a lost packet be missed: the latest message is one that cannot wait. */
+  follow() {
+    this.following.forEach(clearTimeout);
+    this.following = FOLLOW_AFTER.map((ms) => setTimeout(() => this.post({ type: 'ping', t: performance.now() }), ms));
+  }
+
   /** Ends the session; nothing is called any more. */
   close(reason) {
     if (this.closed) return;
@@ -76,6 +88,7 @@ export class Line {
   leave() {
     this.closed = true;
     clearInterval(this.pinging);
+    this.following.forEach(clearTimeout);
     this.drop();
   }
 

@@ -11,6 +11,8 @@ import { WebRtcVideo } from './webrtc.js';
 
 /** How long WebRTC may take to show a first frame, ms. */
 const FIRST_FRAME = 5000;
+/** How long it may look for a path after the server's answer, ms: it takes a few round trips, or UDP is blocked. */
+const PATH = 2000;
 /** Pictures stopped when none was shown for so long, though the server sent some, ms. */
 const STALLED = 2000;
 /** How often to look for that, ms. */
@@ -105,12 +107,14 @@ export class View {
   startWebRtc() {
     this.reveal();
     let flowing = false;
-    this.picture = this.openPeer(() => {
+    const peer = this.openPeer(() => {
       flowing = true;
       this.flow('webrtc');
       this.watch();
     }, (why) => this.fallBack(why));
+    this.picture = peer;
     this.after(FIRST_FRAME, () => flowing || this.fallBack('no picture'));
+    if (this.wish === 'auto') peer.answered.then(() => this.after(PATH, () => this.picture === peer && !peer.reaches && this.fallBack('no path')));
   }
 
   startWebSocket() {

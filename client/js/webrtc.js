@@ -70,6 +70,11 @@ export class WebRtcVideo {
     this.onAnswered();
   }
 
+  /** Packets find a way to the server and back. */
+  get reaches() {
+    return ['connected', 'completed'].includes(this.peer.iceConnectionState);
+  }
+
   /** One more address of the server; it may come before the answer that it belongs to. */
   async candidate({ candidate, sdp_mid: sdpMid, sdp_mline_index: sdpMLineIndex }) {
     await this.answered;

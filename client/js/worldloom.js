@@ -192,6 +192,7 @@ export class World extends Controls {
     const seq = ++this.lastSeq;
     if (this.post({ ...message, seq })) {
       this.controls.set(seq, message);
+      this.line.follow();
       if (['key', 'look', 'axes', 'action'].includes(message.type)) this.meter.input(seq, atMs);
     }
     return seq;

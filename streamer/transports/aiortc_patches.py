@@ -187,6 +187,24 @@ def set_playout_delay(sender: RTCRtpSender, least_ms: int, most_ms: int) -> None
     getattr(sender, HEADER_EXTENSIONS_MAP).playout_delay = (least, max(least, most))
 
 
+def counts_copies(transceiver: RTCRtpTransceiver) -> bool:
+    """Whether packets that are sent again have numbers of their own (RTX), of a transceiver as `bind` takes it.
+
+    Where they do not, they hide from reports what is lost.
+    """
+    chosen, *others = transceiver._codecs
+    return any(codecs.is_rtx(codec) and codec.parameters.get("apt") == chosen.payloadType for codec in others)
+
+
+async def send_copy(sender: RTCRtpSender, number: int) -> None:
+    """Send a packet a second time, if it is still kept; neither budget nor age is asked.
+
+    Raises:
+        ConnectionError: the connection has ended.
+    """
+    await RTCRtpSender._retransmit(sender, number)
+
+
 def rtp_timestamp(sender: RTCRtpSender) -> int:
     """Timestamp in the RTP header of the packet that left last; aiortc adds a random origin to our pts."""
     stamp: int = getattr(sender, RTP_TIMESTAMP)

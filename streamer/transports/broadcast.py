@@ -54,7 +54,7 @@ class Subscription:
         self.leads = leads  # its line decides the bit rate; the others take what it gets
         self.bitrate: int | None = None  # bits/s that its line takes; None: not known
         self.silent_until = 0.0  # seconds, monotonic: its line is to drain
-        self.dropped = 0  # packets that it was too slow for
+        self.dropped = 0  # pictures that its line was too slow for
         self._depth = depth
         self._want_key = want_key
         self._builds = kind in get_args(Codec)  # on packets before
@@ -76,6 +76,10 @@ class Subscription:
             return
         self._packets.append(packet)
         self._arrived.set()
+
+    def pass_over(self) -> None:
+        """A picture is not even encoded: the line is to drain."""
+        self.dropped += self._began and not self._closed
 
     def want_key(self) -> None:
         """The viewer cannot go on without a picture that stands alone."""
@@ -206,6 +210,9 @@ class Broadcast:
         self._set_rates()
         loop = asyncio.get_running_loop()
         kinds = self._wanted(time.monotonic())
+        for one in self._subscriptions:
+            if one.kind not in kinds:
+                one.pass_over()
         # Encoders are looked up here: while the pool works, somebody may come or go.
         jobs = [(kind, self._encoders.get(kind)) for kind in get_args(Codec) if kind in kinds]
         jobs += [(kind, None) for kind in get_args(Still) if kind in kinds]

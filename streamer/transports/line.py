@@ -5,6 +5,7 @@ Knows the parts that decide, each by itself; no encoder, no socket; is told the 
 
 from __future__ import annotations
 
+from .copies import CopySwitch
 from .flight import Flight
 from .playout import PlayoutDelay, PlayoutSwitch
 from .rate import RateControl, RepairBudget
@@ -13,12 +14,14 @@ from .rate import RateControl, RepairBudget
 class Line:
     """See the module. Times are seconds, monotonic."""
 
-    def __init__(self, floor: int, ceiling: int, now: float) -> None:
-        """Bits a second between which the rate is kept, and the time."""
+    def __init__(self, floor: int, ceiling: int, now: float, *, copies: bool = True) -> None:
+        """Bits a second between which the rate is kept, the time, and whether packets may leave twice."""
         self._flight = Flight()
         self._rate = RateControl(floor, ceiling)
         self._repairs = RepairBudget(now)
         self._playout = PlayoutSwitch()
+        self._copies = CopySwitch() if copies else None
+        self._ceiling = ceiling
 
     @property
     def bitrate(self) -> int:
@@ -32,8 +35,13 @@ class Line:
 
     @property
     def playout(self) -> PlayoutDelay:
-        """How long the viewer is to hold pictures back."""
-        return self._playout.delay
+        """How long the viewer is to hold pictures back. Copies come too soon to wait for them."""
+        return PlayoutDelay() if self.twice else self._playout.delay
+
+    @property
+    def twice(self) -> bool:
+        """Whether each packet is to leave twice."""
+        return self._copies is not None and self._copies.on
 
     def sent(self, number: int, size: int, now: float) -> None:
         """A packet leaves, for the first time."""
@@ -56,3 +64,6 @@ class Line:
         report = self._flight.heard(highest, lost, now)
         self._rate.hear(report, now)
         self._playout.hear(self._rate.loss, report.rtt_ms, now)
+        if self._copies is not None:
+            full = self._rate.bitrate < self._ceiling
+            self._copies.hear(self._rate.loss, now, lossy=self._playout.lossy, full=full)

@@ -33,6 +33,11 @@ class PlayoutSwitch:
         self._clean_since: float | None = None  # seconds; None: it is not
         self._rtt_ms = 0.0  # that `delay` was made for
 
+    @property
+    def lossy(self) -> bool:
+        """Whether the line loses so much that something is to be done about it."""
+        return self.delay != PlayoutDelay()
+
     def hear(self, loss: float, rtt_ms: float | None, now: float) -> None:
         """Follow the line.
 

@@ -7,8 +7,11 @@ so a slow viewer sees fewer frames, never older ones.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import av
@@ -28,11 +31,13 @@ from ..errors import BadOffer, SessionClosed
 from . import aiortc_patches
 from .broadcast import Broadcast, Packet, Subscription
 from .coders import TIME_BASE, Codec
+from .copies import AFTER_S
 from .encoder import EncoderSettings
 from .ice import IceSettings, for_server
 from .line import Line
 from .tally import Departure, LineReport, Tally
 
+COPIES = aiortc_patches.HISTORY_SIZE  # that wait to be sent; what is older cannot be sent again
 MAX_MEDIA_LINES = 4  # each line of an offer may cost sockets; a viewer needs one
 
 
@@ -46,6 +51,7 @@ class WebRtcSettings(BaseModel):
     )  # in order of preference; the viewer has the say
     ice: IceSettings = IceSettings()
     encoder: EncoderSettings = EncoderSettings()
+    copies: bool = True  # on a line that loses packets and has room, each leaves twice: bits for time
 
 
 class WebRtcVideo:
@@ -169,7 +175,13 @@ class WebRtcVideo:
         )
         self.codec = "h264" if mime.lower() == "video/h264" else "vp8"
         self._subscription = self._broadcast.subscribe(self.codec, leads=self._leads)
-        track.begin(transceiver.sender, self._subscription, self._broadcast.encoder(self.codec).ceiling)
+        line = Line(
+            self._settings.encoder.bitrate_min,
+            self._broadcast.encoder(self.codec).ceiling,
+            time.monotonic(),
+            copies=self._settings.copies and aiortc_patches.counts_copies(transceiver),
+        )
+        track.begin(transceiver.sender, self._subscription, line)
         await peer.setLocalDescription(await peer.createAnswer())
         return peer.localDescription.sdp
 
@@ -186,11 +198,12 @@ class _PictureTrack(MediaStreamTrack):
         self._subscription: Subscription | None = None
         self._line: Line | None = None
         self._leaving: Packet | None = None  # handed to aiortc
+        self._copies: deque[tuple[float, int]] = deque(maxlen=COPIES)  # seconds when one is due, its number
+        self._copying: asyncio.Task[None] | None = None  # sends them, while there are any
 
-    def begin(self, sender: RTCRtpSender, subscription: Subscription, ceiling: int) -> None:
-        """The negotiation is done: this is who sends, and what."""
-        self._sender, self._subscription = sender, subscription
-        self._line = Line(self._video._settings.encoder.bitrate_min, ceiling, time.monotonic())
+    def begin(self, sender: RTCRtpSender, subscription: Subscription, line: Line) -> None:
+        """The negotiation is done: this is who sends, what, and over which line."""
+        self._sender, self._subscription, self._line = sender, subscription, line
 
     def want_key_frame(self) -> None:
         if self._subscription is not None:
@@ -204,6 +217,8 @@ class _PictureTrack(MediaStreamTrack):
         if self._line is not None and self._subscription is not None:
             self._line.sent(number, size, time.monotonic())
             self._subscription.silent_until = self._line.silent_until
+            if self._line.twice:
+                self._copy(number)
 
     def hear_estimate(self, bitrate: int) -> None:
         """What the viewer believes that its line takes."""
@@ -236,6 +251,25 @@ class _PictureTrack(MediaStreamTrack):
         packet.pts, packet.time_base = made.frame.pts, TIME_BASE
         self._leaving = made
         return packet
+
+    def stop(self) -> None:
+        """No more packets; aiortc calls this too, when the connection ends."""
+        super().stop()
+        if self._copying is not None:
+            self._copying.cancel()
+
+    def _copy(self, number: int) -> None:
+        """The packet that leaves now leaves again soon."""
+        self._copies.append((time.monotonic() + AFTER_S, number))
+        if self._sender is not None and (self._copying is None or self._copying.done()):
+            self._copying = asyncio.create_task(self._send_copies(self._sender))
+
+    async def _send_copies(self, sender: RTCRtpSender) -> None:
+        with suppress(ConnectionError):
+            while self._copies:
+                due, number = self._copies.popleft()
+                await asyncio.sleep(due - time.monotonic())
+                await aiortc_patches.send_copy(sender, number)
 
     def _report(self) -> None:
         if self._leaving is None or self._sender is None:

@@ -141,3 +141,21 @@ def test_windows_and_queues_are_bounded(page: Page) -> None:
 )
 def test_keys_lie_as_on_a_keyboard(page: Page, codes: list[str], layout: list[list[list[str | None]]]) -> None:
     assert run(page, "/panel.js", "return m.arrange(x);", codes) == layout
+
+
+def test_a_control_is_followed_by_two_pings_and_by_no_more_than_that(page: Page) -> None:
+    body = """
+    const sent = [];
+    const line = new m.Line(undefined, {});
+    line.socket = { readyState: WebSocket.OPEN, send: (text) => sent.push(JSON.parse(text).type), close() {} };
+    const rest = () => new Promise((done) => setTimeout(done, 300));
+    line.follow();
+    line.follow(); // controls that come one right after the other are followed once
+    await rest();
+    const alive = sent.length;
+    line.follow();
+    line.leave();
+    await rest();
+    return [alive, sent];
+    """
+    assert run(page, "/js/line.js", body) == [2, ["ping", "ping"]]

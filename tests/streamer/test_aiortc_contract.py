@@ -51,6 +51,8 @@ def test_sender_still_works_as_read() -> None:
     assert 'hasattr(self.__encoder, "target_bitrate")' in feedback, "an encoder may go without"
     assert "self.__encoder.target_bitrate = bitrate" in feedback, "the estimate is set as an attribute"
     assert "self.__rtp_history.get(sequence_number % RTP_HISTORY_SIZE)" in inspect.getsource(RTCRtpSender._retransmit)
+    assert list(inspect.signature(RTCRtpSender._retransmit).parameters) == ["self", "sequence_number"]
+    assert "if self.__rtx_payload_type is not None" in inspect.getsource(RTCRtpSender._retransmit)
     assert "recipient._handle_rtcp_packet(packet)" in inspect.getsource(rtcdtlstransport.RTCDtlsTransport)
     keeps = re.sub(r"\s+", "", inspect.getsource(RTCRtpSender._run_rtp))
     kept, left = "self.__rtp_history[packet.sequence_number%RTP_HISTORY_SIZE]=(packet)", "self.transport._send_rtp("
@@ -103,6 +105,20 @@ async def test_playout_delay_is_told_in_steps_of_ten_milliseconds(least_ms: int,
     packed = rtp.unpack_header_extensions(*mapping.set(rtp.HeaderExtensions()))
     assert packed == [(6, bits.to_bytes(3, "big"))]
     await peer.close()
+
+
+@pytest.mark.parametrize("apart", [True, False])
+async def test_whether_copies_count_is_read_off_the_negotiated_codecs(apart: bool) -> None:
+    server, viewer = RTCPeerConnection(), RTCPeerConnection()
+    asked = viewer.addTransceiver("video", direction="recvonly")
+    known = RTCRtpSender.getCapabilities("video").codecs
+    asked.setCodecPreferences([codec for codec in known if apart or not codecs.is_rtx(codec)])
+    await viewer.setLocalDescription(await viewer.createOffer())
+    transceiver = server.addTransceiver("video", direction="sendonly")
+    await server.setRemoteDescription(viewer.localDescription)
+    assert aiortc_patches.counts_copies(transceiver) is apart
+    await server.close()
+    await viewer.close()
 
 
 def test_every_packet_asks_the_map_again() -> None:

@@ -177,6 +177,22 @@ async def test_what_comes_before_the_first_key_frame_is_no_loss() -> None:
     assert fresh.dropped == 0
 
 
+async def test_pictures_that_are_left_out_while_a_line_drains_are_counted(pool: ThreadPoolExecutor) -> None:
+    async with broadcasting(pool, depth=4) as show:
+        driver, other = show.subscribe("h264", leads=True), show.subscribe("jpeg")
+        show.slot.put(frame(0))
+        assert (await driver.get()).frame.index == 0
+        driver.silent_until = time.monotonic() + 60
+        for index in (1, 2, 3):
+            show.slot.put(frame(index))
+            await other.get()
+        assert (driver.dropped, other.dropped) == (3, 0)
+        driver.silent_until = 0.0
+        show.slot.put(frame(4))
+        assert (await driver.get()).frame.index == 4
+        assert driver.dropped == 3
+
+
 async def test_the_line_of_the_driver_decides_the_rate(pool: ThreadPoolExecutor) -> None:
     async with broadcasting(pool) as show:
         driver, spectator = show.subscribe("h264", leads=True), show.subscribe("h264")

@@ -59,8 +59,8 @@ class Show:
 
 
 @asynccontextmanager
-async def show(pool: ThreadPoolExecutor, *codecs: Codec) -> AsyncIterator[Show]:
-    shown = Show(pool, WebRtcSettings(codecs=codecs or ("h264", "vp8")))
+async def show(pool: ThreadPoolExecutor, *codecs: Codec, copies: bool = True) -> AsyncIterator[Show]:
+    shown = Show(pool, WebRtcSettings(codecs=codecs or ("h264", "vp8"), copies=copies))
     async with asyncio.TaskGroup() as tasks:
         feed = tasks.create_task(shown.feed())
         tasks.create_task(shown.broadcast.run())
@@ -82,11 +82,13 @@ class Viewer:
         self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.transceiver = self.peer.addTransceiver("video", direction="recvonly")
         self.stamps: list[int] = []
+        self.kinds: list[int] = []  # payload type of each packet
         receiver: Any = self.transceiver.receiver
         handle = receiver._handle_rtp_packet
 
         async def remember(packet: Any, *args: Any, **options: Any) -> None:
             self.stamps.append(packet.timestamp)
+            self.kinds.append(packet.payload_type)
             if deaf_to and packet.sequence_number % deaf_to == 0:
                 return
             await handle(packet, *args, **options)
@@ -136,7 +138,7 @@ async def test_viewer_sees_the_pictures(pool: ThreadPoolExecutor, codec: Codec) 
 
 
 async def test_a_viewer_who_loses_packets_is_told_to_hold_pictures_back(pool: ThreadPoolExecutor) -> None:
-    async with show(pool, "h264") as shown, Viewer(deaf_to=5) as viewer:
+    async with show(pool, "h264", copies=False) as shown, Viewer(deaf_to=5) as viewer:
         await viewer.watch(shown.video)
         async with asyncio.timeout(10):
             while not any(report.held_ms for report in shown.heard):  # noqa: ASYNC110
@@ -146,6 +148,41 @@ async def test_a_viewer_who_loses_packets_is_told_to_hold_pictures_back(pool: Th
         (sender,) = shown.video._peer.getSenders()
         least, most = getattr(sender, aiortc_patches.HEADER_EXTENSIONS_MAP).playout_delay
         assert 0 < least <= most
+
+
+def half_are_copies(kinds: list[int]) -> bool:
+    """Of the latest twenty packets, or nearly."""
+    latest = kinds[-20:]
+    return len(latest) == 20 and latest.count(kinds[0]) <= 12
+
+
+async def test_a_viewer_who_loses_packets_gets_each_twice(pool: ThreadPoolExecutor) -> None:
+    async with show(pool, "h264") as shown, Viewer(deaf_to=20) as viewer:
+        await viewer.watch(shown.video)
+        async with asyncio.timeout(15):
+            while not half_are_copies(viewer.kinds):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert {report.held_ms for report in shown.heard} == {0}, "copies come too soon to wait for them"
+        before = len(viewer.kinds)
+        await shown.video.close()
+        await asyncio.sleep(0.1)
+        left = [task for task in asyncio.all_tasks() if "_send_copies" in repr(task)]
+        assert left == []
+        assert len(viewer.kinds) <= before + 2
+
+
+async def test_without_numbers_of_their_own_there_are_no_copies(pool: ThreadPoolExecutor) -> None:
+    async with show(pool, "h264") as shown, Viewer(deaf_to=20) as viewer:
+        known = RTCRtpSender.getCapabilities("video").codecs
+        viewer.transceiver.setCodecPreferences([codec for codec in known if codec.mimeType == "video/H264"])
+        await viewer.watch(shown.video)
+        assert "rtx" not in viewer.peer.remoteDescription.sdp
+        async with asyncio.timeout(15):
+            while not any(report.held_ms for report in shown.heard):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        video: Any = shown.video
+        (sender,) = video._peer.getSenders()
+        assert not sender.track._line.twice
 
 
 async def test_a_viewer_who_loses_nothing_is_not(pool: ThreadPoolExecutor) -> None:
