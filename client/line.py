@@ -28,6 +28,7 @@ WELCOME_S = 30.0  # seconds that the server may take to open a world
 MAX_PICTURE_BYTES = 64 * 1024 * 1024
 PING_S = 1.0  # seconds between two pings
 SILENCE_S = 3.0  # seconds without an answer after which the server is away, as the protocol says
+CLOSE_S = 1.0  # seconds that the server may take to say goodbye
 WAITS = (0.1, 0.3, 0.6, 1.0, 2.0)  # seconds between two attempts to come back; the last one repeats
 
 
@@ -56,6 +57,7 @@ class Line:
             proxy=None,
             ping_interval=PING_S,
             ping_timeout=SILENCE_S,
+            close_timeout=CLOSE_S,
         )
         try:
             welcome = await asyncio.wait_for(greet(socket, hello), WELCOME_S)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from worldloom.client import connection
+from worldloom.client import connection, line
 from worldloom.client.connection import RemoteWorld, connect
 from worldloom.client.failures import ConnectionLost
 from worldloom.models.toy import ToyWorld
@@ -194,6 +194,27 @@ async def test_a_server_that_was_killed_is_sought_for_as_long_as_asked() -> None
                 async for _ in world.pictures():
                     pass
             assert isinstance(world.ended, ConnectionLost)
+
+
+async def test_a_server_that_says_nothing_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "PING_S", 0.1)
+    monkeypatch.setattr(line, "SILENCE_S", 0.3)
+    monkeypatch.setattr(line, "CLOSE_S", 0.2)
+
+    async def fall_silent(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send(encode(WELCOME))
+        socket.transport.pause_reading()  # pings arrive and are not answered
+        await socket.wait_closed()
+
+    async with serve(fall_silent, "127.0.0.1", 0, ping_interval=None) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        async with connect(f"ws://127.0.0.1:{port}", patience=0) as world:
+            with pytest.raises(ConnectionLost):
+                async with asyncio.timeout(3):
+                    await world.look(yaw=1.0)
+        for socket in server.connections:
+            socket.transport.abort()
 
 
 async def test_without_patience_a_lost_connection_is_the_end() -> None:
