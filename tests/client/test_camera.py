@@ -15,6 +15,7 @@ from worldloom.client.camera import (
     CannotMove,
     Ease,
     Path,
+    Way,
     abilities,
     chunks,
     dolly,
@@ -70,7 +71,7 @@ def test_an_ease_goes_from_nothing_to_all_and_never_back(ease: Ease, share: floa
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_way_comes_to_its_amount_in_its_own_column(way: str) -> None:
+def test_every_way_comes_to_its_amount_in_its_own_column(way: Way) -> None:
     made = rows(MOVES[way](12.5, 1.0), ROOM)
     sums = dict(zip(FREE.columns, made.sum(0), strict=True))
     assert sums.pop(COLUMNS[way]) == pytest.approx(12.5)
@@ -81,7 +82,7 @@ def test_every_way_comes_to_its_amount_in_its_own_column(way: str) -> None:
     st.lists(st.tuples(st.sampled_from(WAYS), st.floats(-90, 90), st.floats(0.05, 3.0)), min_size=1, max_size=5),
     st.booleans(),
 )
-def test_rows_add_up_to_what_was_asked_for(moves: list[tuple[str, float, float]], together: bool) -> None:
+def test_rows_add_up_to_what_was_asked_for(moves: list[tuple[Way, float, float]], together: bool) -> None:
     path, wanted = Path(), dict.fromkeys(WAYS, 0.0)
     for way, amount, seconds in moves:
         step = MOVES[way](amount, seconds)
