@@ -5,7 +5,7 @@
 
 Keys are those of the world, where they lie on the keyboard; the mouse looks around after a click; R begins anew, Escape
 leaves. The loop runs at the screen's rate and never waits for the network: it says what happened and draws the newest
-picture. In the title: pictures a second, and how long a key took until its first picture was here (not yet on the screen).
+picture. In the title: pictures a second, and how long a key took until its first picture was here.
 """
 
 from __future__ import annotations

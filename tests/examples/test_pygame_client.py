@@ -60,9 +60,12 @@ def test_it_draws_what_comes_and_times_what_was_pressed(server: ServerProcess) -
 def test_a_server_that_ends_is_told(server: ServerProcess) -> None:
     client = example("pygame_client")
     pygame.init()
-    with connect_sync(server.url, world="toy") as world:
-        with connect_sync(server.url, resume=world.resume_token), pytest.raises(errors.TakenOver):
-            client.play(world, time.monotonic() + 20)
+    with (
+        connect_sync(server.url, world="toy") as world,
+        connect_sync(server.url, resume=world.resume_token),
+        pytest.raises(errors.TakenOver),
+    ):
+        client.play(world, time.monotonic() + 20)
     pygame.quit()
 
 
