@@ -33,23 +33,21 @@ class Figures:
     """How the stream runs, as this loop sees it."""
 
     shown: deque[float] = field(default_factory=lambda: deque(maxlen=60))  # when pictures came, seconds
-    waiting: deque[tuple[float, Answer]] = field(
-        default_factory=lambda: deque(maxlen=64)
-    )  # presses: when, and what of them
+    pressed: deque[tuple[float, Answer]] = field(default_factory=lambda: deque(maxlen=64))  # when, and its answer
     delays: deque[float] = field(default_factory=lambda: deque(maxlen=20))  # from a press to its picture, seconds
 
     def picture(self, picture: Picture) -> None:
         """A picture came."""
         came = picture.received_ns / 1e9
         self.shown.append(came)
-        while self.waiting and self.waiting[0][1].done():
-            said, answer = self.waiting[0]
+        while self.pressed and self.pressed[0][1].done():
+            said, answer = self.pressed[0]
             frame = None if answer.exception() else answer.result().frame
             if frame is not None and frame > picture.index:
                 break
             if frame is not None:
                 self.delays.append(came - said)
-            self.waiting.popleft()
+            self.pressed.popleft()
 
     def title(self, world: SyncWorld) -> str:
         """In a line."""
@@ -121,7 +119,7 @@ def key(world: SyncWorld, event: pygame.event.Event, figures: Figures) -> None:
     code = CODES.get(event.scancode, "")
     if code in world.info.actions.keys:
         if event.type == pygame.KEYDOWN:
-            figures.waiting.append((time.monotonic(), world.press(code)))
+            figures.pressed.append((time.monotonic(), world.press(code)))
         else:
             world.release(code)
     elif event.type == pygame.KEYDOWN and event.key == pygame.K_r:
