@@ -10,16 +10,14 @@ held is held again, what the server had not seen is said again. What it had seen
 lost with the line, the control fails with `ConnectionLost`. So does what is said to a realtime world while there is no
 line, for nothing is done late; a lockstep world waits.
 
-Knows the wire protocol and asyncio; no model, no torch, no clock. Background tasks read and write the socket, so pings
-are answered and receipts arrive while the caller thinks.
+Knows the wire protocol and asyncio; no model, no torch, no clock. Receipts and pictures arrive while the caller thinks.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -79,7 +77,7 @@ async def connect(
         token: signed by the server (`worldloom token`), where it serves strangers.
         resume: `RemoteWorld.resume_token` of an earlier connection: go on with that session.
         watch: `RemoteWorld.watch_token` of somebody's session: see it, without control.
-        patience: seconds to seek a connection again that was lost, with the same session; 0: not at all.
+        patience: seconds to seek a lost connection; 0: not at all.
 
     Raises:
         WorldloomError: what the server answered, for example `Busy` or `UnknownWorld`.
@@ -167,10 +165,7 @@ class RemoteWorld(Controls):
             raise self._fault
 
     async def step(self, actions: Rows | None = None) -> list[Picture]:
-        """Lockstep: make one chunk and return its pictures.
-
-        Args:
-            actions: one row a frame of the chunk; what the controls hold when absent.
+        """Lockstep: make one chunk, of a row a frame or of what the controls hold, and return its pictures.
 
         Raises:
             WorldloomError: the step was rejected, or the session ended.
@@ -210,7 +205,7 @@ class RemoteWorld(Controls):
         """Controls, as they are said. One that meets a lost connection stays unanswered, and is said again."""
         while True:
             message = await self._receipts.next()
-            with contextlib.suppress(ConnectionClosed):
+            with suppress(ConnectionClosed):
                 await self._line.send(message)
 
     def _why(self) -> WorldloomError:
@@ -223,7 +218,7 @@ class RemoteWorld(Controls):
         await self._stop_webrtc()
         self._receiver = Receiver(self.info, self._show, self._welcome.ice_servers)
         offer = Offer(sdp=await self._receiver.offer())
-        with contextlib.suppress(ConnectionClosed):  # lost again: the reader sees that too
+        with suppress(ConnectionClosed):  # lost again: the reader sees that too
             await self._line.send(offer)
 
     async def _stop_webrtc(self) -> None:
@@ -258,9 +253,9 @@ class RemoteWorld(Controls):
         self._away = False
         self._seq = max(self._seq, welcome.last_seq)
         self.reconnected += 1
-        known = self._receipts.back(welcome.last_seq)
+        seen = self._receipts.back(welcome.last_seq)
         why = ConnectionLost("the server has seen this; its answer was lost with the connection")
-        asyncio.get_running_loop().call_later(ANSWER_S, self._receipts.lose, known, why)
+        asyncio.get_running_loop().call_later(ANSWER_S, self._receipts.lose, seen, why)
         self._hold_again()
         self._pictures.look_again()
         if self._receiver is not None:
@@ -298,7 +293,7 @@ class RemoteWorld(Controls):
     async def _leave(self) -> None:
         """Say goodbye and let go of the video."""
         if not self._finished:
-            with contextlib.suppress(ConnectionClosed):
+            with suppress(ConnectionClosed):
                 await self._line.send(Bye(reason="closed by the client"))
         await self._stop_webrtc()
         await self._line.close()
