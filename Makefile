@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 WORLD ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-fast test-slow test-browser test-network test-interop test-soak train-smoke check format bench clean
+.PHONY: help setup serve test test-fast test-slow test-browser test-network test-interop test-soak train-smoke check generate format bench clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -53,7 +53,7 @@ test-network: .venv/.dev ## What a visitor sees over a bad line, between two net
 	@sh tests/browser/chromium.sh
 	$(BIN)/pytest -q -m network tests/network
 
-test-interop: .venv/.dev ## Players that others wrote: Firefox, GStreamer, the npm package whip-whep
+test-interop: .venv/.dev ## What others wrote: Firefox, GStreamer, whip-whep; AsyncAPI, TypeScript and C# read the protocol
 	@sh tests/browser/chromium.sh
 	@sh tests/interop/peers.sh build/interop
 	$(BIN)/pytest -q -m interop tests/interop
@@ -74,6 +74,12 @@ check: .venv/.dev build/typing/worldloom ## Style, types and layers
 	MYPYPATH=build/typing $(BIN)/mypy -p worldloom.models -p worldloom.streamer -p worldloom.client
 	MYPYPATH=build/typing $(BIN)/mypy tests
 	$(BIN)/pytest -q tests/test_layers.py
+
+generate: .venv/.dev ## Write anew what is generated from the messages: page, AsyncAPI document, types
+	$(BIN)/python -m worldloom.streamer.docs docs/protocol.md
+	$(BIN)/python -m worldloom.streamer.asyncapi docs/asyncapi.yaml
+	$(BIN)/python -m worldloom.streamer.typescript client/js/protocol.d.ts
+	$(BIN)/python -m worldloom.streamer.csharp client/csharp/Protocol.cs
 
 format: .venv/.dev ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

@@ -1,44 +1,48 @@
 """A world on a server, from Python: controls out, receipts and pictures in.
 
     async with connect("ws://127.0.0.1:8000/v1/session", world="doom") as world:
-        async with world.hold("KeyW"):
-            async for picture in world.pictures():
-                show(picture.pixels)
+        receipt = await world.press("KeyW")
+        async for picture in world.pictures():
+            show(picture.pixels)
 
-Knows the wire protocol and asyncio; no model, no torch, no clock but the time of arrival. One background task reads the
-socket, so pings are answered and receipts arrive while the caller thinks.
+A connection that is lost is sought again, and the same world goes on at the same frame: pictures come again, what is
+held is held again, what the server had not seen is said again. What it had seen is answered then; where an answer was
+lost with the line, the control fails with `ConnectionLost`. So does what is said to a realtime world while there is no
+line, for nothing is done late; a lockstep world waits.
+
+Knows the wire protocol and asyncio; no model, no torch, no clock. Receipts and pictures arrive while the caller thinks.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from websockets.exceptions import ConnectionClosed
 
-from worldloom.streamer.client_messages import Bye, Hello, Offer, Record, Step
+from worldloom.streamer.client_messages import Bye, Hello, Offer, Step
 from worldloom.streamer.errors import BadMessage, SessionClosed, WorldloomError
 from worldloom.streamer.fields import Mode, Video
-from worldloom.streamer.protocol import PROTOCOL, ClientMessage, Control, ServerMessage, decode_server
+from worldloom.streamer.protocol import PROTOCOL, ServerMessage, decode_server
 from worldloom.streamer.server_messages import Answer, Error, FrameInfo, Notice, Receipt, Stats, Welcome
-from worldloom.streamer.wire import Format, unpack_frame
+from worldloom.streamer.wire import Format
 
 from .controls import Controls
-from .failures import raised
+from .failures import ConnectionLost, raised
 from .images import upload
 from .line import Line, endpoint, lost
-from .pictures import Picture, PictureQueue, decode_pixels
-from .receipts import Receipts
+from .pictures import Picture, PictureQueue, unpack_picture
+from .receipts import Receipts, Said, Sent, failed
 
 if TYPE_CHECKING:
     from .webrtc import Receiver
 
 Rows: TypeAlias = Sequence[Sequence[float]]
+
+ANSWER_S = 2.0  # seconds on a new connection until what the server saw on the one before counts as never answered
 
 
 @asynccontextmanager
@@ -66,14 +70,14 @@ async def connect(
         seed: of its random numbers; the server draws one when absent.
         video: how pictures travel: "websocket", "webrtc" (needs the `server` extra), or "none".
         mode: "realtime" is paced by the server's clock; in "lockstep" a chunk is made for each `step`.
-        format: of pictures over the WebSocket; "raw" is exact and needs no decoder.
+        format: of pictures over the WebSocket; "raw" is exact.
         prompt: a text to start from, where the world takes one.
         image: a PNG, JPEG or WebP file to start from, or its bytes, where the world takes one.
         buffer: pictures that may wait to be read, the oldest dropped first; one chunk when absent.
         token: signed by the server (`worldloom token`), where it serves strangers.
         resume: `RemoteWorld.resume_token` of an earlier connection: go on with that session.
         watch: `RemoteWorld.watch_token` of somebody's session: see it, without control.
-        patience: seconds to seek a connection again that was lost, with the same session; 0: not at all.
+        patience: seconds to seek a lost connection; 0: not at all.
 
     Raises:
         WorldloomError: what the server answered, for example `Busy` or `UnknownWorld`.
@@ -96,7 +100,7 @@ async def connect(
     line = Line(endpoint(url), hello, patience)
     remote = RemoteWorld(line, await line.open(), buffer)
     async with asyncio.TaskGroup() as tasks:
-        reading = tasks.create_task(remote._read())
+        background = [tasks.create_task(remote._read()), tasks.create_task(remote._write())]
         try:
             if video == "webrtc":
                 await remote._start_webrtc()
@@ -105,7 +109,8 @@ async def connect(
             failure = error
         finally:
             await remote._leave()
-            reading.cancel()
+            for task in background:
+                task.cancel()
     if failure is not None:
         raise failure
 
@@ -114,8 +119,7 @@ class RemoteWorld(Controls):
     """One open session; made by `connect`. Not to be shared between event loops."""
 
     def __init__(self, line: Line, welcome: Welcome, depth: int | None) -> None:
-        super().__init__(welcome.seed, welcome.last_seq)
-        self.info = welcome.world
+        super().__init__(welcome)
         self.session = welcome.session
         self.mode = welcome.mode
         self.resume_token = welcome.resume  # opens this session again, from anywhere
@@ -123,16 +127,24 @@ class RemoteWorld(Controls):
         self.reconnected = 0  # times that a lost connection was found again
         self.stats: Stats | None = None  # the server's latest
         self.notice: Notice | None = None  # the server's latest: what ends soon, or has ended, unasked
-        self._ice_servers = welcome.ice_servers
+        self.newest: Picture | None = None  # the latest picture that came, whoever has read it
         self._line = line
         self._pictures = PictureQueue(depth or welcome.world.chunk)
         self._receipts = Receipts()
+        self._welcome = welcome  # of the connection that there is, or was last
+        self._away = False  # there is none; it is being sought
+        self._finished = False
         self._fault: WorldloomError | None = None  # why the session ended
         self._receiver: Receiver | None = None
-        self._receiving: asyncio.Task[None] | None = None
 
-    async def _upload(self, image: bytes | Path) -> str:
+    async def upload(self, image: bytes | Path) -> str:
+        """Bring a PNG, JPEG or WebP file, or its bytes, to the server: an id for `reset`. Raises as `images.upload`."""
         return await self._line.upload(image)
+
+    @property
+    def ended(self) -> WorldloomError | None:
+        """Why the session has ended; None while it goes on, with or without a connection."""
+        return self._why() if self._finished else None
 
     @property
     def dropped(self) -> int:
@@ -140,14 +152,6 @@ class RemoteWorld(Controls):
         return self._pictures.dropped
 
     # Answers ----------------------------------------------------------------------------------------------------------
-
-    async def receipt(self, seq: int) -> Receipt:
-        """What became of a control.
-
-        Raises:
-            WorldloomError: it was rejected, and why; or the session ended first.
-        """
-        return await self._receipts.get(seq)
 
     async def pictures(self) -> AsyncGenerator[Picture, None]:
         """Pictures as they come, until the session ends. A slow reader misses the older ones; see `dropped`.
@@ -161,43 +165,48 @@ class RemoteWorld(Controls):
             raise self._fault
 
     async def step(self, actions: Rows | None = None) -> list[Picture]:
-        """Lockstep: make one chunk and return its pictures.
-
-        Args:
-            actions: one row a frame of the chunk; what the controls hold when absent.
+        """Lockstep: make one chunk, of a row a frame or of what the controls hold, and return its pictures.
 
         Raises:
             WorldloomError: the step was rejected, or the session ended.
         """
         rows = None if actions is None else tuple(tuple(map(float, row)) for row in actions)
-        receipt = await self.receipt(await self._send(Step(seq=self._next(), actions=rows)))
-        if receipt.frame is None:
+        receipt = await self._stepped(rows)
+        first = receipt.frame
+        if first is None:
             raise SessionClosed(f"expected the step to be applied, it is {receipt.status}: the session is paused")
         chunk: list[Picture] = []
         while len(chunk) < self.info.chunk:
-            picture = await self._pictures.get()
+            picture = await self._pictures.get(hopeless=lambda: first < self._welcome.frame)
             if picture is None:
-                raise self._why()
-            if picture.index >= receipt.frame:
+                raise self.ended or ConnectionLost("the step was done; its pictures were lost with the connection")
+            if picture.index >= first:
                 chunk.append(picture)
         return chunk
 
     # Inside -----------------------------------------------------------------------------------------------------------
 
-    async def _send(self, message: Control | Record) -> int:
-        self._check_open()
-        await self._post(message)
-        return message.seq
+    async def _stepped(self, rows: tuple[tuple[float, ...], ...] | None) -> Receipt:
+        """A step is decided. One that a new connection let go of is asked for again: the world has not moved."""
+        while True:
+            connection = self.reconnected
+            receipt = await self._send(Step(seq=self._next(), actions=rows))
+            if receipt.status == "applied" or self.reconnected == connection:
+                return receipt
 
-    async def _post(self, message: ClientMessage) -> None:
-        try:
-            await self._line.send(message)
-        except ConnectionClosed as error:
-            raise self._fault or lost(error) from None
-
-    def _check_open(self) -> None:
-        if self._ended:
+    def _send(self, message: Said) -> Sent:
+        if self._finished:
             raise self._why()
+        if self._away and self.mode == "realtime":
+            return failed(message, ConnectionLost("the connection is being sought; this was not sent"))
+        return self._receipts.say(message)
+
+    async def _write(self) -> None:
+        """Controls, as they are said. One that meets a lost connection stays unanswered, and is said again."""
+        while True:
+            message = await self._receipts.next()
+            with suppress(ConnectionClosed):
+                await self._line.send(message)
 
     def _why(self) -> WorldloomError:
         return self._fault or SessionClosed("the session has ended; connect again")
@@ -207,17 +216,15 @@ class RemoteWorld(Controls):
         from .webrtc import Receiver
 
         await self._stop_webrtc()
-        self._receiver = Receiver(self.info, self._pictures.put, self._ice_servers)
-        await self._post(Offer(sdp=await self._receiver.offer()))
-        self._receiving = asyncio.create_task(self._receiver.run())
+        self._receiver = Receiver(self.info, self._show, self._welcome.ice_servers)
+        offer = Offer(sdp=await self._receiver.offer())
+        with suppress(ConnectionClosed):  # lost again: the reader sees that too
+            await self._line.send(offer)
 
     async def _stop_webrtc(self) -> None:
-        if self._receiving is not None:
-            self._receiving.cancel()
-            await asyncio.wait([self._receiving])
-        if self._receiver is not None:
-            await self._receiver.close()
-        self._receiver = self._receiving = None
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            await receiver.close()
 
     async def _read(self) -> None:
         """Everything that the server sends, until the session ends. Never raises: the ends of it do."""
@@ -226,7 +233,7 @@ class RemoteWorld(Controls):
                 try:
                     async for data in self._line.messages():
                         if isinstance(data, bytes):
-                            self._see(data)
+                            self._show(unpack_picture(data))
                         else:
                             await self._hear(decode_server(data))
                     return
@@ -239,30 +246,24 @@ class RemoteWorld(Controls):
 
     async def _come_back(self, error: ConnectionClosed) -> None:
         """The connection was lost: the same session again, or the error that ends it. Raises `WorldloomError`."""
-        gone = lost(error)
-        self._receipts.forget(gone)
         if self._fault is not None or not self._line.may_return(error):
-            raise self._fault or gone
-        welcome = await self._line.reopen(gone)
+            raise self._fault or lost(error)
+        self._away = True
+        self._welcome = welcome = await self._line.reopen()
+        self._away = False
         self._seq = max(self._seq, welcome.last_seq)
-        self._ice_servers = welcome.ice_servers
         self.reconnected += 1
+        seen = self._receipts.back(welcome.last_seq)
+        why = ConnectionLost("the server has seen this; its answer was lost with the connection")
+        asyncio.get_running_loop().call_later(ANSWER_S, self._receipts.lose, seen, why)
+        self._hold_again()
+        self._pictures.look_again()
         if self._receiver is not None:
             await self._start_webrtc()
 
-    def _see(self, data: bytes) -> None:
-        header, payload = unpack_frame(data)
-        self._pictures.put(
-            Picture(
-                index=header.index,
-                pts=header.pts,
-                pixels=decode_pixels(header, payload),
-                applied_seq=header.applied_seq,
-                compute_ms=header.compute_us / 1000,
-                age_ms=header.age_us / 1000,
-                received_ns=time.monotonic_ns(),
-            )
-        )
+    def _show(self, picture: Picture) -> None:
+        self.newest = picture
+        self._pictures.put(picture)
 
     async def _hear(self, message: ServerMessage) -> None:
         match message:
@@ -284,15 +285,15 @@ class RemoteWorld(Controls):
                 pass  # candidates are in the answer; `bye` is followed by the end of the connection
 
     def _finish(self) -> None:
-        """Nothing more will come: nobody may go on waiting."""
-        self._ended = True
+        """Nobody may go on waiting."""
+        self._finished = True
         self._pictures.close()
         self._receipts.close(self._why())
 
     async def _leave(self) -> None:
         """Say goodbye and let go of the video."""
-        if not self._ended:
-            with contextlib.suppress(ConnectionClosed):
+        if not self._finished:
+            with suppress(ConnectionClosed):
                 await self._line.send(Bye(reason="closed by the client"))
         await self._stop_webrtc()
         await self._line.close()

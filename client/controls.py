@@ -1,98 +1,136 @@
-"""What a driver can say, one method a control: each returns its number, for `RemoteWorld.receipt`.
+"""What a driver can say, one method a control: each sends at once and returns what can be awaited for the receipt.
 
-Knows messages and how they are numbered; no socket, no answers.
+    world.look(yaw=2.0)                     # sent; nobody waits
+    receipt = await world.press("KeyW")     # sent, and decided: receipt.frame is the first frame that it shaped
+
+Knows messages, how they are numbered and what is held; no socket, no answers.
 """
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from worldloom.streamer.client_messages import OWN_SCENES, Action, Axes, Key, Look, Pause, Prompt, Record, Reset, Resume
-from worldloom.streamer.protocol import Control
+from worldloom.streamer.client_messages import Action, Axes, Key, Look, Pause, Prompt, Record, Reset, Resume
+from worldloom.streamer.errors import WorldloomError
+from worldloom.streamer.server_messages import Receipt, Welcome
+
+from .receipts import Said, Sent
 
 
 class Controls(ABC):
     """The controls of one session."""
 
-    def __init__(self, seed: int, last_seq: int) -> None:
-        self.seed = seed
-        self._seq = last_seq
-        self._ended = False
+    def __init__(self, welcome: Welcome) -> None:
+        self.info = welcome.world
+        self.seed = welcome.seed  # of the latest beginning
+        self._seq = welcome.last_seq
+        self._keys: dict[str, None] = {}  # held now, in order
+        self._levels: dict[str, float] = {}  # what `axes` said last
+        self._lasting = {axis.name for axis in welcome.world.actions.axes if axis.kind == "level"}
 
-    async def key(self, code: str, down: bool) -> int:
-        """A key of the world went down or up; `code` as in `info.actions.keys`."""
-        return await self._send(Key(seq=self._next(), code=code, down=down))
+    def press(self, code: str) -> Sent:
+        """A key goes down and stays; `code` as in `info.actions.keys`."""
+        if code in self.info.actions.keys:
+            self._keys[code] = None
+        return self._send(Key(seq=self._next(), code=code, down=True))
 
-    async def press(self, code: str, seconds: float = 0.1) -> None:
-        """Hold a key for a while."""
-        async with self.hold(code):
-            await asyncio.sleep(seconds)
+    def release(self, code: str) -> Sent:
+        """A key comes up."""
+        self._keys.pop(code, None)
+        return self._send(Key(seq=self._next(), code=code, down=False))
+
+    def tap(self, code: str) -> Sent:
+        """A key goes down and up again: held for one chunk. Returns the press."""
+        pressed = self.press(code)
+        self.release(code)
+        return pressed
 
     @asynccontextmanager
-    async def hold(self, code: str) -> AsyncIterator[int]:
-        """Hold a key inside the block; yields the number of the press."""
-        seq = await self.key(code, True)
+    async def hold(self, code: str) -> AsyncIterator[Sent]:
+        """Hold a key inside the block; yields the press."""
+        pressed = self.press(code)
         try:
-            yield seq
+            yield pressed
         finally:
-            if not self._ended:
-                await self.key(code, False)
+            self._keys.pop(code, None)
+            if not self.ended:
+                self.release(code)
 
-    async def look(self, yaw: float = 0.0, pitch: float = 0.0) -> int:
+    def look(self, yaw: float = 0.0, pitch: float = 0.0) -> Sent:
         """Turn the view by so many degrees: yaw right +, pitch up +."""
-        return await self._send(Look(seq=self._next(), yaw=yaw, pitch=pitch))
+        return self._send(Look(seq=self._next(), yaw=yaw, pitch=pitch))
 
-    async def axes(self, values: Mapping[str, float]) -> int:
+    def axes(self, values: Mapping[str, float]) -> Sent:
         """New values for some axes, by name."""
-        return await self._send(Axes(seq=self._next(), values=dict(values)))
+        self._levels |= {name: float(value) for name, value in values.items() if name in self._lasting}
+        return self._send(Axes(seq=self._next(), values={name: float(value) for name, value in values.items()}))
 
-    async def action(self, values: Sequence[float]) -> int:
+    def action(self, values: Sequence[float]) -> Sent:
         """A whole action row, columns as in `info.actions.columns`."""
-        return await self._send(Action(seq=self._next(), values=tuple(map(float, values))))
+        return self._send(Action(seq=self._next(), values=tuple(map(float, values))))
 
-    async def prompt(self, text: str) -> int:
+    def prompt(self, text: str) -> Sent:
         """Begin the world anew from a text."""
-        return await self._send(Prompt(seq=self._next(), text=text))
+        return self._send(Prompt(seq=self._next(), text=text))
 
-    async def reset(self, seed: int | None = None, image: bytes | Path | None = None) -> int:
+    def reset(self, seed: int | None = None, image: str | None = None) -> Sent:
         """Begin the world anew; the seed and the picture before where none is given.
 
         Args:
             seed: of the world's random numbers.
-            image: a PNG, JPEG or WebP file, or its bytes; empty bytes: what the world has to begin with.
-
-        Raises:
-            WorldloomError: the server refused the picture.
+            image: what `upload` returned; "none": what the world has to begin with.
         """
-        ident = None if image is None else await self._upload(image) if image else OWN_SCENES
         if seed is not None:
             self.seed = seed
-        return await self._send(Reset(seq=self._next(), seed=seed, image=ident))
+        return self._send(Reset(seq=self._next(), seed=seed, image=image))
 
-    async def pause(self) -> int:
+    async def start_from(self, image: bytes | Path, seed: int | None = None) -> Receipt:
+        """Begin the world anew from a PNG, JPEG or WebP file, or its bytes.
+
+        Raises:
+            WorldloomError: the server refused the picture, or the world takes none.
+        """
+        return await self.reset(seed, await self.upload(image))
+
+    def pause(self) -> Sent:
         """Stop making frames."""
-        return await self._send(Pause(seq=self._next()))
+        return self._send(Pause(seq=self._next()))
 
-    async def resume(self) -> int:
+    def resume(self) -> Sent:
         """Go on making frames."""
-        return await self._send(Resume(seq=self._next()))
+        return self._send(Resume(seq=self._next()))
 
-    async def record(self, on: bool = True) -> int:
+    def record(self, on: bool = True) -> Sent:
         """Record the session on the server, or stop. The receipt comes once the files are open, or complete."""
-        return await self._send(Record(seq=self._next(), on=on))
+        return self._send(Record(seq=self._next(), on=on))
+
+    @property
+    @abstractmethod
+    def ended(self) -> WorldloomError | None:
+        """Why the session has ended; None while it goes on."""
+
+    @abstractmethod
+    async def upload(self, image: bytes | Path) -> str:
+        """Bring a picture to the server; returns what it is called there, for about a minute."""
+
+    def _hold_again(self) -> None:
+        """The server has let go of everything, and the program has not."""
+        for code in self._keys:
+            self._send(Key(seq=self._next(), code=code, down=True))
+        if self._levels:
+            self._send(Axes(seq=self._next(), values=dict(self._levels)))
 
     def _next(self) -> int:
         self._seq += 1
         return self._seq
 
     @abstractmethod
-    async def _upload(self, image: bytes | Path) -> str:
-        """Bring a picture to the server; returns what it is called there."""
+    def _send(self, message: Said) -> Sent:
+        """Send it.
 
-    @abstractmethod
-    async def _send(self, message: Control | Record) -> int:
-        """Send it, and return its number."""
+        Raises:
+            WorldloomError: the session has ended, or too much waits for an answer.
+        """

@@ -1,11 +1,21 @@
-"""An `error` message back to the exception that the server raised. Knows the exception tree and the protocol only."""
+"""What goes wrong, as exceptions: an `error` message back to the one that the server raised, and a lost connection.
+
+Knows the exception tree and the protocol only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from worldloom.streamer.errors import WorldloomError
+from worldloom.streamer.errors import SessionClosed, WorldloomError
 from worldloom.streamer.server_messages import Error
+
+
+class ConnectionLost(SessionClosed):
+    """The connection was lost, and with it what the message says; it may be sought still, see `RemoteWorld.ended`."""
+
+    code = "connection_lost"
+    retryable = True
 
 
 def _tree(kind: type[WorldloomError]) -> Iterator[type[WorldloomError]]:

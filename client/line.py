@@ -16,16 +16,19 @@ from websockets.asyncio.client import connect as open_websocket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from worldloom.streamer.client_messages import Hello
-from worldloom.streamer.errors import Busy, SessionClosed, WorldloomError
+from worldloom.streamer.errors import Busy
 from worldloom.streamer.protocol import ClientMessage, decode_server, encode
 from worldloom.streamer.server_messages import Error, Welcome
 from worldloom.streamer.wire import NORMAL_CLOSE
 
-from .failures import raised
+from .failures import ConnectionLost, raised
 from .images import upload
 
 WELCOME_S = 30.0  # seconds that the server may take to open a world
 MAX_PICTURE_BYTES = 64 * 1024 * 1024
+PING_S = 1.0  # seconds between two pings
+SILENCE_S = 3.0  # seconds without an answer after which the server is away, as the protocol says
+CLOSE_S = 1.0  # seconds that the server may take to say goodbye
 WAITS = (0.1, 0.3, 0.6, 1.0, 2.0)  # seconds between two attempts to come back; the last one repeats
 
 
@@ -47,7 +50,15 @@ class Line:
             ConnectionError, OSError: there is no server, or it said nothing.
         """
         hello = self._hello if self._resume is None else self._hello.model_copy(update={"resume": self._resume})
-        socket = await open_websocket(self._url, max_size=MAX_PICTURE_BYTES, compression=None, proxy=None)
+        socket = await open_websocket(
+            self._url,
+            max_size=MAX_PICTURE_BYTES,
+            compression=None,
+            proxy=None,
+            ping_interval=PING_S,
+            ping_timeout=SILENCE_S,
+            close_timeout=CLOSE_S,
+        )
         try:
             welcome = await asyncio.wait_for(greet(socket, hello), WELCOME_S)
         except BaseException:
@@ -61,11 +72,12 @@ class Line:
         returns = self._resume is not None or self._hello.watch is not None
         return self._patience > 0 and returns and not (error.rcvd is not None and error.rcvd.code == NORMAL_CLOSE)
 
-    async def reopen(self, gone: WorldloomError) -> Welcome:
+    async def reopen(self) -> Welcome:
         """The same session on a new connection.
 
         Raises:
-            WorldloomError: it has ended, or `gone` when it was not found in time.
+            ConnectionLost: the server was not found in time.
+            WorldloomError: the session has ended, or is driven by somebody else.
         """
         deadline, attempt = time.monotonic() + self._patience, 0
         while True:
@@ -73,7 +85,8 @@ class Line:
                 return await self.open()
             except (OSError, InvalidHandshake, TimeoutError, Busy) as error:
                 if time.monotonic() > deadline:
-                    raise gone from error
+                    told = f"the connection was lost, and the server not found again within {self._patience:g} s"
+                    raise ConnectionLost(f"{told}: {error or type(error).__name__}") from error
             await asyncio.sleep(WAITS[min(attempt, len(WAITS) - 1)])
             attempt += 1
 
@@ -117,9 +130,9 @@ async def greet(socket: ClientConnection, hello: Hello) -> Welcome:
         raise ConnectionError(f"expected a welcome, the server closed the connection: {error}") from error
 
 
-def lost(error: ConnectionClosed) -> SessionClosed:
+def lost(error: ConnectionClosed) -> ConnectionLost:
     """A connection that ended, as an error of ours."""
-    return SessionClosed(f"the connection was lost: {error}")
+    return ConnectionLost(f"the connection was lost: {error}")
 
 
 def endpoint(url: str) -> str:

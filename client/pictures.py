@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from worldloom.streamer.wire import FrameHeader
+from worldloom.streamer.wire import FrameHeader, unpack_frame
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -60,14 +61,32 @@ class PictureQueue:
         self._closed = True
         self._changed.set()
 
-    async def get(self) -> Picture | None:
-        """The next picture; None after the end."""
+    def look_again(self) -> None:
+        """What the reader waits for may have become impossible."""
+        self._changed.set()
+
+    async def get(self, hopeless: Callable[[], bool] = lambda: False) -> Picture | None:
+        """The next picture; None after the end, or when there is none and `hopeless` says that none will come."""
         while not self._waiting:
-            if self._closed:
+            if self._closed or hopeless():
                 return None
             self._changed.clear()
             await self._changed.wait()
         return self._waiting.popleft()
+
+
+def unpack_picture(data: bytes) -> Picture:
+    """The picture of one binary message. Raises `BadMessage`, and as `decode_pixels`."""
+    header, payload = unpack_frame(data)
+    return Picture(
+        index=header.index,
+        pts=header.pts,
+        pixels=decode_pixels(header, payload),
+        applied_seq=header.applied_seq,
+        compute_ms=header.compute_us / 1000,
+        age_ms=header.age_us / 1000,
+        received_ns=time.monotonic_ns(),
+    )
 
 
 def decode_pixels(header: FrameHeader, payload: memoryview) -> Pixels:

@@ -1,4 +1,7 @@
-"""What became of the controls that were sent: answers matched with those who wait for them.
+"""Controls between being said and being answered: one after another to the line, and what became of each to who waits.
+
+A connection may be lost between the two. What the server has not seen is said again, in order, on the next one; what it
+has seen is answered there, unless the answer was already on its way and lost with the line.
 
 Knows messages and asyncio; no socket.
 """
@@ -6,69 +9,114 @@ Knows messages and asyncio; no socket.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from typing import TypeVar
+from collections import OrderedDict, deque
+from collections.abc import Generator, Iterable
+from typing import TypeAlias
 
-from worldloom.streamer.errors import WorldloomError
+from worldloom.streamer.client_messages import Record
+from worldloom.streamer.errors import RateLimited, WorldloomError
+from worldloom.streamer.protocol import Control
 from worldloom.streamer.server_messages import Receipt
 
-UNREAD = 1024  # answers kept for somebody who asks later; older ones are forgotten
+UNANSWERED = 1024  # controls without an answer; more are refused
 
-_V = TypeVar("_V")
+Said: TypeAlias = Control | Record
+
+
+class Sent:
+    """A control that was said. Await it for its receipt, as often as you like, or never."""
+
+    def __init__(self, message: Said) -> None:
+        self.message = message
+        self._answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self._answer.add_done_callback(_seen)  # an error that nobody waits for is no news
+
+    @property
+    def seq(self) -> int:
+        """Its number: `Picture.applied_seq` of the first picture that it shaped is not below it."""
+        return self.message.seq
+
+    @property
+    def answer(self) -> asyncio.Future[Receipt]:
+        """The receipt, or the error in its place, once it is there. Not to be cancelled."""
+        return self._answer
+
+    def __await__(self) -> Generator[object, None, Receipt]:
+        return asyncio.shield(self._answer).__await__()
 
 
 class Receipts:
-    """Answers by the number of their control."""
+    """Controls by their number."""
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[int, Receipt | WorldloomError] = OrderedDict()  # nobody has asked for them yet
-        self._refusals: OrderedDict[int, WorldloomError] = OrderedDict()  # their receipt `rejected` is still to come
-        self._waiters: dict[int, asyncio.Future[Receipt]] = {}
-        self._end: WorldloomError | None = None
+        self._unanswered: OrderedDict[int, Sent] = OrderedDict()
+        self._refusals: dict[int, WorldloomError] = {}  # the receipt `rejected` is still to come
+        self._unsent: deque[Said] = deque()
+        self._more = asyncio.Event()
+
+    def say(self, message: Said) -> Sent:
+        """Queue a control for the line.
+
+        Raises:
+            RateLimited: too many wait for an answer.
+        """
+        if len(self._unanswered) >= UNANSWERED:
+            raise RateLimited(f"expected at most {UNANSWERED} controls without an answer; send fewer", seq=message.seq)
+        sent = self._unanswered[message.seq] = Sent(message)
+        self._unsent.append(message)
+        self._more.set()
+        return sent
+
+    async def next(self) -> Said:
+        """The next control for the line."""
+        while not self._unsent:
+            self._more.clear()
+            await self._more.wait()
+        return self._unsent.popleft()
 
     def refuse(self, seq: int, error: WorldloomError) -> None:
         """The server says why it will reject a control."""
-        _keep(self._refusals, seq, error)
+        if seq in self._unanswered:
+            self._refusals[seq] = error
 
     def put(self, receipt: Receipt) -> None:
         """The server's answer."""
         refusal = self._refusals.pop(receipt.seq, None)
-        waiter = self._waiters.pop(receipt.seq, None)
-        if waiter is None:
-            _keep(self._answers, receipt.seq, refusal or receipt)
-        elif waiter.done():
+        sent = self._unanswered.pop(receipt.seq, None)
+        if sent is None:
             return
-        elif refusal is not None:
-            waiter.set_exception(refusal)
+        if refusal is not None:
+            sent.answer.set_exception(refusal)
         else:
-            waiter.set_result(receipt)
+            sent.answer.set_result(receipt)
 
-    async def get(self, seq: int) -> Receipt:
-        """The answer to a control, once. Raises the refusal, or the end of the session."""
-        answer = self._answers.pop(seq, None)
-        if isinstance(answer, WorldloomError):
-            raise answer
-        if answer is not None:
-            return answer
-        if self._end is not None:
-            raise self._end
-        waiter = self._waiters[seq] = asyncio.get_running_loop().create_future()
-        return await waiter
+    def back(self, last_seq: int) -> list[int]:
+        """Another connection: what the server has not seen is to be sent again. Returns what it has, unanswered."""
+        self._unsent = deque(sent.message for seq, sent in self._unanswered.items() if seq > last_seq)
+        self._more.set()
+        return [seq for seq in self._unanswered if seq <= last_seq]
 
-    def forget(self, why: WorldloomError) -> None:
-        """What is awaited now will not be answered; later controls will be."""
-        for waiter in self._waiters.values():
-            if not waiter.done():
-                waiter.set_exception(why)
-        self._waiters.clear()
+    def lose(self, seqs: Iterable[int], why: WorldloomError) -> None:
+        """Controls that will not be answered any more, if they have not been."""
+        for seq in seqs:
+            sent = self._unanswered.pop(seq, None)
+            if sent is not None:
+                self._refusals.pop(seq, None)
+                sent.answer.set_exception(why)
 
     def close(self, why: WorldloomError) -> None:
         """No more answers: nobody may go on waiting."""
-        self._end = why
-        self.forget(why)
+        self._unsent.clear()
+        self.lose(list(self._unanswered), why)
 
 
-def _keep(kept: OrderedDict[int, _V], seq: int, value: _V) -> None:
-    kept[seq] = value
-    if len(kept) > UNREAD:
-        kept.popitem(last=False)
+def failed(message: Said, why: WorldloomError) -> Sent:
+    """A control that was never sent."""
+    sent = Sent(message)
+    sent.answer.set_exception(why)
+    return sent
+
+
+def _seen(answer: asyncio.Future[Receipt]) -> None:
+    if not answer.cancelled():
+        answer.exception()

@@ -45,9 +45,11 @@ class Receiver:
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=helpers))
         self._video: RTCRtpTransceiver = self._peer.addTransceiver("video", direction="recvonly")
         self._answered = asyncio.Event()  # only then does the transceiver have a track
+        self._running: asyncio.Task[None] | None = None
 
     async def offer(self) -> str:
-        """What to send to the server."""
+        """What to send to the server; pictures are delivered from its answer on, until `close`."""
+        self._running = asyncio.create_task(self._run())
         await self._peer.setLocalDescription(await self._peer.createOffer())
         return self._peer.localDescription.sdp
 
@@ -65,8 +67,7 @@ class Receiver:
             self._facts.popitem(last=False)
         self._told.set()
 
-    async def run(self) -> None:
-        """Deliver pictures until `close`."""
+    async def _run(self) -> None:
         await self._answered.wait()
         while True:
             try:
@@ -85,6 +86,9 @@ class Receiver:
 
     async def close(self) -> None:
         """Stop receiving and free the sockets."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
         await self._peer.close()
 
     async def _info(self, rtp_timestamp: int) -> FrameInfo | None:

@@ -4,7 +4,8 @@
  */
 
 import { CanvasVideo, bestFormat, unpackFrame } from './js/canvas.js';
-import { Refused, openSocket } from './js/socket.js';
+import { Refused } from './js/refused.js';
+import { openSocket } from './js/socket.js';
 import { WebRtcVideo } from './js/webrtc.js';
 
 /** How long each wait may take, ms. */

@@ -58,6 +58,13 @@ CLOSE_CODES: Mapping[str, int] = {
 }
 
 
+def layout() -> str:
+    """The header's fields as the text above states them, one a line."""
+    doc = __doc__ or ""
+    rows = doc[doc.index("    offset") : doc.index("All numbers")].rstrip().splitlines()
+    return "\n".join(row.removeprefix("    ") for row in rows)
+
+
 def close_code(error_code: str) -> int:
     """The WebSocket close code of a connection that ends by this error."""
     return CLOSE_CODES.get(error_code, REFUSED_CLOSE)

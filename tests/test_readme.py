@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.serving import ServerMaker
 from worldloom.models.catalog import shipped_worlds
 
 ROOT = Path(__file__).parents[1]
@@ -18,9 +19,19 @@ README = (ROOT / "README.md").read_text()
 @pytest.mark.slow
 @pytest.mark.skipif("arm" not in shipped_worlds(), reason="the README embeds arm, which is not installed")
 def test_the_python_in_the_readme_runs(tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_client_in_the_readme_drives_a_server(tmp_path: Path, start_server: ServerMaker) -> None:
+    server = start_server("--world", "toy")
+    server.wait_until_ready()
+    _, code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    address = server.url.replace("http://", "ws://")
+    code = code.replace("ws://127.0.0.1:8000", address).replace('"doom"', '"toy"') + "\nprint(receipt.status)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "applied\n"), done.stderr
 
 
 def test_commands_in_the_readme_are_targets_of_the_makefile() -> None:

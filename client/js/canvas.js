@@ -8,6 +8,7 @@
 
 export const HEADER_BYTES = 48;
 const [RAW, JPEG, H264, VP8] = [0, 1, 2, 3];
+/** @type {Record<number, string>} */
 const CODECS = { [H264]: 'avc1.42E01F', [VP8]: 'vp8' };
 const KEY = 1; // flag: decodable without the pictures before
 /** Pictures of fewer pixels are drawn doubled, pixel by pixel: the page's smooth scaling then keeps their edges crisp. */
@@ -23,8 +24,9 @@ const SMALL = 256 * 256;
  * @property {boolean} key decodable without the pictures before
  * @property {number} compute ms that the world took
  * @property {number} age ms from sampling the controls to packing
- * @property {Uint8Array} payload
+ * @property {Uint8Array<ArrayBuffer>} payload
  */
+/** @typedef {{frame: WireFrame, receivedMs: number}} Arrived */
 
 /**
  * Reads one binary message.
@@ -71,16 +73,23 @@ export class CanvasVideo {
     this.canvas = canvas;
     this.onShown = onShown;
     this.onBroken = onBroken;
+    /** @type {VideoDecoder | null} */
     this.decoder = null; // of the codec that comes now
+    /** @type {number | null} */
+    this.codec = null; // its format
+    /** @type {Map<number, Arrived>} */
     this.coded = new Map(); // number -> frame that is being decoded
     this.dropped = 0;
     this.decoding = false;
+    /** @type {Arrived | null} */
     this.waiting = null; // newest frame that arrived while another was being decoded
+    /** @type {Arrived & {picture: ImageBitmap | VideoFrame} | null} */
     this.ready = null; // decoded, to be drawn at the next animation frame
     this.closed = false;
+    this.request = 0; // the animation frame that is asked for
   }
 
-  /** A binary message arrived. @param {WireFrame} frame */
+  /** A binary message arrived. @param {WireFrame} frame @param {number} receivedMs */
   put(frame, receivedMs) {
     if (frame.format in CODECS) {
       this.decode(frame, receivedMs);
@@ -91,7 +100,7 @@ export class CanvasVideo {
     if (!this.decoding) this.decodeWaiting();
   }
 
-  /** One picture of a codec. */
+  /** One picture of a codec. @param {WireFrame} frame @param {number} receivedMs */
   decode(frame, receivedMs) {
     if (this.codec !== frame.format) {
       if (!frame.key) return;
@@ -102,6 +111,7 @@ export class CanvasVideo {
     this.decoder.decode(new EncodedVideoChunk({ type: frame.key ? 'key' : 'delta', timestamp: frame.index, data: frame.payload }));
   }
 
+  /** @param {number} format */
   openDecoder(format) {
     this.closeDecoder();
     this.codec = format;
@@ -150,6 +160,7 @@ export class CanvasVideo {
     }
   }
 
+  /** @param {Arrived & {picture: ImageBitmap | VideoFrame}} item */
   schedule(item) {
     if (this.ready) {
       this.dropped += 1;
@@ -161,12 +172,14 @@ export class CanvasVideo {
   }
 
   draw() {
+    if (!this.ready) return;
     const { frame, receivedMs, picture } = this.ready;
     this.ready = null;
     const scale = frame.width * frame.height < SMALL ? 2 : 1; // a codec's pictures come doubled already
     const [width, height] = [frame.width * scale, frame.height * scale];
     if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
     const context = this.canvas.getContext('2d', { alpha: false });
+    if (!context) throw new Error('expected a canvas that nobody else draws on');
     context.imageSmoothingEnabled = false;
     context.drawImage(picture, 0, 0, width, height);
     picture.close();
@@ -177,7 +190,7 @@ export class CanvasVideo {
   }
 }
 
-/** @returns {Promise<ImageBitmap>} */
+/** @param {WireFrame} frame @returns {Promise<ImageBitmap>} */
 function decodePicture(frame) {
   if (frame.format === JPEG) return createImageBitmap(new Blob([frame.payload], { type: 'image/jpeg' }));
   const rgba = new Uint8ClampedArray(frame.width * frame.height * 4).fill(255);

@@ -1,5 +1,5 @@
 /**
- * Keyboard, mouse and touch -> control messages, for one element of the page.
+ * Keyboard, mouse, touch and gamepad -> control messages, for one element of the page.
  *
  * Keys travel as `KeyboardEvent.code`, so a layout keeps its places and not its letters. Mouse movement becomes degrees,
  * summed over an animation frame and sent once. Whatever makes the page stop hearing keys (blur, a hidden tab, the end
@@ -7,6 +7,8 @@
  *
  * Knows nothing of video or sockets: it calls `key`, `look` and reads `info` of the world that it is given.
  */
+
+import { captureGamepad } from './gamepad.js';
 
 /** Degrees of view for one pixel of mouse movement. */
 const DEGREES_PER_PIXEL = 0.18;
@@ -23,11 +25,21 @@ const DEGREES_PER_TOUCH_PIXEL = 0.35;
  */
 
 /**
+ * @typedef {object} Options
+ * @property {(held: Set<string>) => void} [onHeld] keys went down or up
+ * @property {(captured: boolean) => void} [onCapture] the element has the keyboard, or lost it
+ * @property {boolean} [gamepad] listen to one too, as is done when absent
+ * @property {Partial<import('./sticks.js').Sticks>} [sticks] what its sticks do
+ */
+/** @typedef {(target: EventTarget, type: string, listener: (event: any) => unknown) => void} Listen */
+/** @typedef {{add: (right: number, down: number, degrees: number, atMs: number) => void, stop: () => void}} Turn */
+
+/**
  * Listens to `element` on behalf of a world.
  *
  * @param {import('./worldloom.js').World} world
  * @param {HTMLElement} element must be focusable; clicking it captures the keyboard and, where the world looks around, the mouse
- * @param {{onHeld?: (held: Set<string>) => void, onCapture?: (captured: boolean) => void}} [options]
+ * @param {Options} [options]
  * @returns {Capture}
  */
 export function captureInput(world, element, options = {}) {
@@ -35,16 +47,16 @@ export function captureInput(world, element, options = {}) {
   const looks = world.info.actions.look.some((axis) => axis !== null);
   const held = /** @type {Set<string>} */ (new Set());
   const listening = new AbortController();
-  const on = (target, type, listener, extra = {}) =>
-    target.addEventListener(type, listener, { signal: listening.signal, ...extra });
+  /** @type {Listen} */
+  const on = (target, type, listener) => target.addEventListener(type, listener, { signal: listening.signal });
 
-  const press = (code, atMs = performance.now()) => {
+  const press = (/** @type {string} */ code, atMs = performance.now()) => {
     if (held.has(code) || !bound.has(code)) return;
     held.add(code);
     world.key(code, true, atMs);
     options.onHeld?.(held);
   };
-  const release = (code, atMs = performance.now()) => {
+  const release = (/** @type {string} */ code, atMs = performance.now()) => {
     if (!held.delete(code)) return;
     world.key(code, false, atMs);
     options.onHeld?.(held);
@@ -78,12 +90,15 @@ export function captureInput(world, element, options = {}) {
     listenToDrags(element, on, turn);
   }
 
+  const pad = options.gamepad === false ? null : captureGamepad(world, { press, release }, options.sticks);
+
   return {
     press,
     release,
     releaseAll,
     held: () => new Set(held),
     stop() {
+      pad?.stop();
       releaseAll();
       turn.stop();
       listening.abort();
@@ -92,26 +107,33 @@ export function captureInput(world, element, options = {}) {
   };
 }
 
-/** Raw mouse movement where the browser has it, accelerated movement otherwise, dragging where locking is refused. */
+/**
+ * Raw mouse movement where the browser has it, accelerated movement otherwise, dragging where locking is refused.
+ * @param {HTMLElement} element
+ */
 async function lockPointer(element) {
   if (!element.requestPointerLock || document.pointerLockElement === element) return;
   try {
     await element.requestPointerLock({ unadjustedMovement: true });
   } catch (error) {
-    if (error.name !== 'NotSupportedError') return; // refused, or left again at once: dragging still looks around
+    if (/** @type {Error} */ (error).name !== 'NotSupportedError') return; // refused, or left again at once: dragging still looks around
     await Promise.resolve(element.requestPointerLock()).catch(() => {});
   }
 }
 
-/** Looking around with a finger, or with a pressed mouse button where the pointer is not locked. */
+/**
+ * Looking around with a finger, or with a pressed mouse button where the pointer is not locked.
+ * @param {HTMLElement} element @param {Listen} on @param {Turn} turn
+ */
 function listenToDrags(element, on, turn) {
+  /** @type {{id: number, x: number, y: number} | null} */
   let last = null;
   on(element, 'pointerdown', (event) => {
     if (!event.isPrimary || event.target.closest('button')) return;
     last = { id: event.pointerId, x: event.clientX, y: event.clientY };
   });
   on(window, 'pointermove', (event) => {
-    if (last?.id !== event.pointerId || document.pointerLockElement) return;
+    if (last === null || last.id !== event.pointerId || document.pointerLockElement) return;
     const scale = event.pointerType === 'mouse' ? DEGREES_PER_PIXEL : DEGREES_PER_TOUCH_PIXEL;
     turn.add(event.clientX - last.x, event.clientY - last.y, scale, event.timeStamp);
     last = { id: event.pointerId, x: event.clientX, y: event.clientY };
@@ -123,7 +145,10 @@ function listenToDrags(element, on, turn) {
   }
 }
 
-/** Sums movements and sends one `look` an animation frame; its time is that of the first movement in the sum. */
+/**
+ * Sums movements and sends one `look` an animation frame; its time is that of the first movement in the sum.
+ * @param {import('./worldloom.js').World} world @returns {Turn}
+ */
 function summedLook(world) {
   let yaw = 0;
   let pitch = 0;

@@ -5,7 +5,8 @@
  * Knows the WebSocket, `hello` and `welcome`; nothing of pictures or controls.
  */
 
-import { Refused, openSocket } from './socket.js';
+import { Refused } from './refused.js';
+import { openSocket } from './socket.js';
 
 /** How often the round trip is measured, ms. */
 const PING_EVERY = 1000;
@@ -23,29 +24,41 @@ const ATTEMPT = 2500;
 /** How long to try, ms: as long as servers keep an orphan. */
 const TRY_FOR = 60000;
 
+/** @typedef {import('./protocol.js').ClientMessage} ClientMessage */
+/** @typedef {import('./protocol.js').HelloMessage} Hello */
+/** @typedef {import('./protocol.js').WelcomeMessage} Welcome */
+/** @typedef {{code: string, message: string, retryable: boolean}} Why */
+
 export class Line {
   /**
    * @param {string | undefined} url of the server's WebSocket; this page's server when absent
    * @param {object} calls
-   * @param {(message: object) => void} calls.onMessage JSON from the server
+   * @param {(message: import('./protocol.js').ServerMessage) => void} calls.onMessage JSON from the server
    * @param {(data: ArrayBuffer) => void} calls.onPicture a binary message
-   * @param {() => object} calls.hello what to ask for when the session is opened again
-   * @param {(waiting: {position: number, estimate_s?: number}) => void} calls.onWaiting every place is taken
+   * @param {() => Hello} calls.hello what to ask for when the session is opened again
+   * @param {(waiting: import('./protocol.js').WaitingMessage) => void} calls.onWaiting every place is taken
    * @param {() => void} calls.onLost the line is gone; trying to come back
-   * @param {(welcome: object) => void} calls.onBack the same session goes on
-   * @param {(why: {code: string, message: string, retryable: boolean}) => void} calls.onEnd it is over
+   * @param {(welcome: Welcome) => void} calls.onBack the same session goes on
+   * @param {(why: Why) => void} calls.onEnd it is over
    */
   constructor(url, calls) {
     this.url = url;
     this.calls = calls;
     this.closed = false;
+    /** @type {WebSocket | null} */
     this.socket = null;
+    /** @type {string | null} */
     this.resume = null; // the token that opens this session again
+    /** @type {Why | null} */
     this.failure = null; // the server's latest error
+    /** @type {ReturnType<typeof setTimeout>[]} */
     this.following = []; // timers of the pings after the latest control
+    this.heardMs = 0;
+    /** @type {ReturnType<typeof setInterval> | undefined} */
+    this.pinging = undefined;
   }
 
-  /** Opens a session. @returns {Promise<object>} the `welcome` @throws {Refused} */
+  /** Opens a session. @param {Hello} hello @param {number} [patienceMs] @returns {Promise<Welcome>} @throws {Refused} */
   async open(hello, patienceMs) {
     const { socket, welcome } = await openSocket(this.url, hello, patienceMs, this.calls.onWaiting);
     if (this.closed) {
@@ -64,7 +77,7 @@ export class Line {
     return welcome;
   }
 
-  /** @returns {boolean} whether it left */
+  /** @param {ClientMessage} message @returns {boolean} whether it left */
   post(message) {
     if (this.socket?.readyState !== WebSocket.OPEN) return false;
     this.socket.send(JSON.stringify(message));
@@ -77,7 +90,7 @@ export class Line {
     this.following = FOLLOW_AFTER.map((ms) => setTimeout(() => this.post({ type: 'ping', t: performance.now() }), ms));
   }
 
-  /** Ends the session; nothing is called any more. */
+  /** Ends the session; nothing is called any more. @param {string} reason */
   close(reason) {
     if (this.closed) return;
     this.post({ type: 'bye', reason: reason.slice(0, 200) });
@@ -100,6 +113,7 @@ export class Line {
     socket.close(1000);
   }
 
+  /** @param {string | ArrayBuffer} data */
   hear(data) {
     this.heardMs = performance.now();
     if (typeof data !== 'string') return this.calls.onPicture(data);
@@ -109,7 +123,7 @@ export class Line {
   }
 
   ping() {
-    if (performance.now() - this.heardMs > SILENCE && !document.hidden) {
+    if (performance.now() - this.heardMs > SILENCE && !globalThis.document?.hidden) {
       this.drop();
       this.lost({ reason: '' });
       return;
@@ -117,13 +131,13 @@ export class Line {
     this.post({ type: 'ping', t: performance.now() });
   }
 
-  /** The connection is over, and not by our wish. */
+  /** The connection is over, and not by our wish. @param {{reason: string}} event */
   lost({ reason }) {
     clearInterval(this.pinging);
     if (this.closed) return;
-    const told = this.failure !== null && this.failure.code === reason; // a reason without an error is the transport's
+    const told = this.failure?.code === reason ? this.failure : null; // a reason without an error is the transport's
     if (told || !(this.resume || this.calls.hello().watch)) {
-      const { code, message, retryable } = told ? this.failure : { code: 'connection_lost', message: reason || 'the connection to the server was lost', retryable: true };
+      const { code, message, retryable } = told ?? { code: 'connection_lost', message: reason || 'the connection to the server was lost', retryable: true };
       this.end({ code, message, retryable });
       return;
     }
@@ -131,11 +145,13 @@ export class Line {
     this.comeBack(performance.now() + TRY_FOR, 0);
   }
 
+  /** @param {number} deadlineMs @param {number} attempt */
   async comeBack(deadlineMs, attempt) {
     if (this.closed) return;
     try {
       this.calls.onBack(await this.open({ ...this.calls.hello(), resume: this.resume ?? undefined }, ATTEMPT));
-    } catch (error) {
+    } catch (thrown) {
+      const error = /** @type {Refused} */ (thrown);
       const hopeless = !['unreachable', 'busy'].includes(error.code) || performance.now() > deadlineMs;
       if (this.closed) return;
       if (hopeless) this.end(error.code === 'unknown_session' ? { code: 'connection_lost', message: 'the session has ended meanwhile', retryable: true } : error);
@@ -143,6 +159,7 @@ export class Line {
     }
   }
 
+  /** @param {Why} why */
   end(why) {
     this.leave();
     this.calls.onEnd(why);

@@ -28,28 +28,36 @@ const ROUND_TRIPS = 9;
  * @property {number} [age] ms from sampling the controls to sending
  */
 
+/** @typedef {'total' | 'wait' | 'compute' | 'encode' | 'network' | 'display'} Part */
+/** @typedef {Record<Part, number>} Sample ms of one input's way to the screen */
+
+/** @type {Part[]} */
 const PARTS = ['wait', 'compute', 'encode', 'network', 'display'];
 
-/** Percentile of a list by rank, or null where there is none. */
+/** Percentile of a list by rank, or null where there is none. @param {number[]} values @param {number} q from 0 to 1 */
 export function percentile(values, q) {
   if (values.length === 0) return null;
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(q * sorted.length) - 1))];
 }
 
-/** Numbers with their time; forgets what is older than the window. */
+/** Numbers with their time; forgets what is older than the window. @template T */
 class Window {
+  /** @param {number} spanMs @param {number} capacity */
   constructor(spanMs, capacity) {
     this.spanMs = spanMs;
     this.capacity = capacity;
+    /** @type {{atMs: number, value: T}[]} */
     this.items = [];
   }
 
+  /** @param {number} atMs @param {T} value */
   add(atMs, value) {
     this.items.push({ atMs, value });
     if (this.items.length > this.capacity) this.items.shift();
   }
 
+  /** @param {number} nowMs */
   values(nowMs) {
     while (this.items.length && this.items[0].atMs < nowMs - this.spanMs) this.items.shift();
     return this.items.map((item) => item.value);
@@ -60,20 +68,23 @@ class Window {
   }
 }
 
-/** A map that keeps the newest `limit` entries. */
+/** A map that keeps the newest `limit` entries. @template K, V @extends {Map<K, V>} */
 export class Recent extends Map {
+  /** @param {number} limit */
   constructor(limit) {
     super();
     this.limit = limit;
   }
 
+  /** @override @param {K} key @param {V} value */
   set(key, value) {
     super.set(key, value);
-    if (this.size > this.limit) this.delete(this.keys().next().value);
+    const [oldest] = this.keys();
+    if (this.size > this.limit) this.delete(oldest);
     return this;
   }
 
-  /** The value of a key, which is removed. */
+  /** The value of a key, which is removed. @param {K} key */
   take(key) {
     const value = this.get(key);
     this.delete(key);
@@ -84,15 +95,28 @@ export class Recent extends Map {
 export class Meter {
   /** @param {{latencyMs?: number, rateMs?: number}} [windows] spans of the sliding windows */
   constructor({ latencyMs = 30000, rateMs = 5000 } = {}) {
+    /** @type {Recent<number, number>} */
     this.sent = new Recent(PENDING); // seq -> when the input happened
+    /** @type {Recent<number, {atMs: number, frame: number}>} */
     this.awaited = new Recent(PENDING); // seq -> {atMs, frame}: applied, its frame not presented yet
+    /** @type {(Shown & {index: number})[]} */
     this.log = []; // the latest Shown with a number, oldest first: a receipt may come after its picture
+    /** @type {Sample[]} */
     this.unreported = []; // samples that the server has not been told of
+    /** @type {number[]} */
     this.roundTrips = []; // ms, of the control connection, the latest
+    /** @type {Window<Sample>} */
     this.latency = new Window(latencyMs, 4096);
+    /** @type {Window<number>} */
     this.presented = new Window(rateMs, 1024);
+    /** @type {Window<number>} */
     this.received = new Window(rateMs, 4096);
     this.rateMs = rateMs;
+    this.sinceMs = 0; // when the counts began
+    /** @type {number | null} */
+    this.lastIndex = null; // of the frame that was presented last
+    this.framesShown = 0;
+    this.framesSkipped = 0;
     this.clear();
   }
 
@@ -121,12 +145,12 @@ export class Meter {
     this.clear();
   }
 
-  /** An input left for the server; `atMs` is when it happened. */
+  /** An input left for the server; `atMs` is when it happened. @param {number} seq @param {number} atMs */
   input(seq, atMs) {
     this.sent.set(seq, atMs);
   }
 
-  /** The server's answer to an input. */
+  /** The server's answer to an input. @param {import('./protocol.js').ReceiptMessage} receipt */
   receipt({ seq, status, frame }) {
     const atMs = this.sent.take(seq);
     if (atMs === undefined || status !== 'applied' || frame === undefined) return;
@@ -135,7 +159,7 @@ export class Meter {
     else this.awaited.set(seq, { atMs, frame });
   }
 
-  /** The control connection answered after so many ms. */
+  /** The control connection answered after so many ms. @param {number} ms */
   roundTrip(ms) {
     this.roundTrips.push(ms);
     if (this.roundTrips.length > ROUND_TRIPS) this.roundTrips.shift();
@@ -146,7 +170,7 @@ export class Meter {
     return percentile(this.roundTrips, 0.5);
   }
 
-  /** Payload bytes of video that arrived. */
+  /** Payload bytes of video that arrived. @param {number} bytes @param {number} atMs */
   arrived(bytes, atMs) {
     this.received.add(atMs, bytes);
   }
@@ -160,7 +184,7 @@ export class Meter {
     if (index === null) return;
     if (this.lastIndex !== null) this.framesSkipped += Math.max(0, index - this.lastIndex - count);
     this.lastIndex = index;
-    this.log.push(shown);
+    this.log.push({ ...shown, index });
     if (this.log.length > REMEMBERED) this.log.shift();
     for (const [seq, { atMs, frame }] of this.awaited) {
       if (frame > index) continue;
@@ -172,6 +196,7 @@ export class Meter {
   /**
    * One input-to-photon time and its parts. `network` has the control's way there, the picture's way back, the jitter
    * buffer and the decoder. What the others do not explain, the input spent waiting to be sampled.
+   * @param {number} total @param {Shown} shown @returns {Sample}
    */
   sample(total, { compute = 0, age = 0, receivedMs, drawnMs, shownMs }) {
     const display = Math.max(0, shownMs - (drawnMs ?? shownMs));
@@ -192,7 +217,7 @@ export class Meter {
   stats() {
     const nowMs = performance.now();
     const samples = this.latency.values(nowMs);
-    const part = (name) => percentile(samples.map((sample) => sample[name]), 0.5);
+    const part = (/** @type {Part} */ name) => percentile(samples.map((sample) => sample[name]), 0.5);
     const heardMs = Math.max(1, Math.min(this.rateMs, nowMs - this.sinceMs));
     const bits = this.received.values(nowMs).reduce((sum, bytes) => sum + bytes, 0) * 8;
     return {
@@ -202,7 +227,7 @@ export class Meter {
       measured_s: (nowMs - this.sinceMs) / 1000,
       bitrate_kbps: bits / heardMs,
       input_to_photon_ms: { p50: part('total'), p95: percentile(samples.map((s) => s.total), 0.95), count: samples.length },
-      parts_ms: Object.fromEntries(PARTS.map((name) => [name, part(name)])),
+      parts_ms: /** @type {Record<Part, number | null>} */ (Object.fromEntries(PARTS.map((name) => [name, part(name)]))),
     };
   }
 }

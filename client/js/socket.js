@@ -4,45 +4,17 @@
  * Knows nothing of what follows.
  */
 
+import { Refused } from './refused.js';
+
 /** How long the server may take to answer `hello`, ms: opening a world may load its weights. */
 const WELCOME_MS = 15000;
 
-/**
- * @typedef {object} AxisInfo
- * @property {string} name
- * @property {number} low lowest value of one frame, in `unit`
- * @property {number} high
- * @property {string} unit
- * @property {'level' | 'amount'} kind a level holds until changed; an amount is spent once
- */
+/** @typedef {import('./protocol.js').WorldInfo} WorldInfo */
+/** @typedef {import('./protocol.js').HelloMessage} Hello */
+/** @typedef {import('./protocol.js').WelcomeMessage} Welcome */
+/** @typedef {import('./protocol.js').WaitingMessage} Waiting */
 
-/**
- * @typedef {object} WorldInfo what the server says about a world
- * @property {string} name
- * @property {string} title
- * @property {string} help
- * @property {number} height pixels
- * @property {number} width pixels
- * @property {[number, number]} fps frames a second, as numerator and denominator
- * @property {number} chunk frames that one step makes
- * @property {{buttons: string[], axes: AxisInfo[], keys: Object<string, {column: string, value: number}>, look: (string | null)[]}} actions
- */
-
-/** The server said no, or did not answer. */
-export class Refused extends Error {
-  /**
-   * @param {string} code stable, for example `busy`
-   * @param {string} message for people
-   * @param {boolean} retryable the same request may succeed later
-   */
-  constructor(code, message, retryable) {
-    super(message);
-    this.code = code;
-    this.retryable = retryable;
-  }
-}
-
-/** A server's worlds. @returns {Promise<WorldInfo[]>} */
+/** A server's worlds. @param {string} [base] its address; this page's server when absent @returns {Promise<WorldInfo[]>} */
 export async function listWorlds(base = '') {
   const answer = await fetch(`${base}/v1/worlds`);
   if (!answer.ok) throw new Refused('unreachable', `the server answered ${answer.status} when asked for its worlds`, true);
@@ -50,7 +22,10 @@ export async function listWorlds(base = '') {
 }
 
 /**
- * Brings a picture to start from. @param {Blob} file PNG, JPEG or WebP @param {string} [bearer] where tokens are asked for
+ * Brings a picture to start from.
+ * @param {Blob} file PNG, JPEG or WebP
+ * @param {string | null} [bearer] where tokens are asked for
+ * @param {string} [base] the server's address; this page's server when absent
  * @returns {Promise<string>} its id, for `reset`
  * @throws {Refused}
  */
@@ -63,12 +38,13 @@ export async function uploadImage(file, bearer, base = '') {
 }
 
 /**
+ * Opens a session: `hello` and its answer.
  * @param {string | undefined} url this page's server when absent
- * @param {object} hello the first message
+ * @param {Hello} hello the first message
  * @param {number} [patienceMs] how long the server may take, unless it says that we wait for a place
- * @param {(waiting: {position: number, estimate_s?: number}) => void} [onWaiting]
+ * @param {(waiting: Waiting) => void} [onWaiting]
  * @param {() => void} [onOpen] the WebSocket is open, `hello` on its way
- * @returns {Promise<{socket: WebSocket, welcome: object}>}
+ * @returns {Promise<{socket: WebSocket, welcome: Welcome}>}
  * @throws {Refused}
  */
 export function openSocket(url, hello, patienceMs = WELCOME_MS, onWaiting = () => {}, onOpen = () => {}) {
@@ -86,6 +62,7 @@ export function openSocket(url, hello, patienceMs = WELCOME_MS, onWaiting = () =
       reject(refusal);
     };
     socket.onmessage = ({ data }) => {
+      /** @type {import('./protocol.js').ServerMessage} */
       const message = JSON.parse(data);
       if (message.type === 'error') refusal = new Refused(message.code, message.message, message.retryable);
       if (message.type === 'error') socket.close();

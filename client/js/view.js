@@ -20,32 +20,44 @@ const WATCH_EVERY = 250;
 /** Between two attempts to return to WebRTC, ms. */
 const RETURN_EVERY = 10000;
 
-/** @typedef {'webrtc' | 'websocket'} Transport */
+/** @typedef {'webrtc' | 'websocket' | 'none'} Transport */
+/** @typedef {import('./protocol.js').FrameMessage | import('./protocol.js').AnswerMessage | import('./protocol.js').CandidateMessage} Signal */
+/** @typedef {{video: HTMLVideoElement, canvas: HTMLCanvasElement}} Screens */
 
 export class View {
   /**
-   * @param {{video: HTMLVideoElement, canvas: HTMLCanvasElement, transport?: 'auto' | Transport}} options
+   * @param {{video?: HTMLVideoElement, canvas?: HTMLCanvasElement, transport?: 'auto' | Transport}} options
    * @param {import('./meter.js').Meter} meter is told of every frame
    * @param {object} calls
-   * @param {(message: object) => void} calls.post to the server
+   * @param {(message: import('./protocol.js').ClientMessage) => void} calls.post to the server
    * @param {(transport: Transport) => void} calls.onFlowing pictures come this way from now on
    * @param {(why: string) => void} calls.onDead no way is left that the page allows
    */
   constructor(options, meter, calls) {
-    this.video = options.video;
-    this.canvas = options.canvas;
     this.wish = options.transport ?? 'auto';
+    const { video, canvas } = /** @type {Screens} */ (options);
+    if (this.wish !== 'none' && !(this.wish === 'webrtc' || canvas)) throw new TypeError('expected a <canvas> to show pictures on');
+    if (['auto', 'webrtc'].includes(this.wish) && !video) throw new TypeError('expected a <video> to show WebRTC in');
+    this.video = video;
+    this.canvas = canvas;
     this.meter = meter;
     this.calls = calls;
     this.dropped = 0; // frames that transports given up had dropped
     /** @type {Transport} */
     this.transport = this.wish === 'websocket' || typeof RTCPeerConnection === 'undefined' ? 'websocket' : 'webrtc';
+    if (this.wish === 'none') this.transport = 'none';
+    /** @type {'jpeg' | 'h264' | undefined} */
     this.format = undefined; // of pictures over the WebSocket
     /** @type {RTCConfiguration} */
     this.ice = { iceServers: [] };
+    /** @type {CanvasVideo | WebRtcVideo | null} */
     this.picture = null; // the transport that shows
+    /** @type {WebRtcVideo | null} */
     this.trial = null; // WebRTC, while it is tried again
+    /** @type {Set<ReturnType<typeof setTimeout>>} */
     this.timers = new Set();
+    this.shownMs = 0; // when a picture was shown last
+    this.factMs = 0; // when the server said last that it sent one
   }
 
   /** The `view` that this page wants now. */
@@ -58,16 +70,16 @@ export class View {
   begin() {
     this.stop();
     if (this.transport === 'webrtc') this.startWebRtc();
-    else this.startWebSocket();
+    else if (this.transport === 'websocket') this.startWebSocket();
   }
 
-  /** Signalling, and facts about frames. */
+  /** Signalling, and facts about frames. @param {Signal} message */
   hear(message) {
     if (message.type === 'frame') this.factMs = performance.now();
     (this.trial ?? this.picture)?.hear(message);
   }
 
-  /** A binary message. */
+  /** A binary message. @param {import('./canvas.js').WireFrame} frame @param {number} nowMs */
   see(frame, nowMs) {
     if (this.picture instanceof CanvasVideo) this.picture.put(frame, nowMs);
   }
@@ -90,6 +102,7 @@ export class View {
     this.picture = this.trial = null;
   }
 
+  /** @param {number} ms @param {() => void} call */
   after(ms, call) {
     const timer = setTimeout(() => {
       this.timers.delete(timer);
@@ -120,7 +133,7 @@ export class View {
   startWebSocket() {
     this.reveal();
     let flowing = false;
-    const onShown = (shown) => {
+    const onShown = (/** @type {import('./meter.js').Shown} */ shown) => {
       this.meter.shown(shown);
       if (!flowing) this.flow('websocket');
       flowing = true;
@@ -133,6 +146,7 @@ export class View {
     if (this.wish === 'auto' && typeof RTCPeerConnection !== 'undefined') this.after(RETURN_EVERY, () => this.tryAgain());
   }
 
+  /** @param {() => void} onPicture @param {(why: string) => void} onFailed */
   openPeer(onPicture, onFailed) {
     const peer = new WebRtcVideo(this.video, this.ice, {
       send: (message) => this.calls.post(message),
@@ -148,6 +162,7 @@ export class View {
     return peer;
   }
 
+  /** @param {Transport} transport */
   flow(transport) {
     this.shownMs = performance.now();
     this.calls.onFlowing(transport);
@@ -157,14 +172,14 @@ export class View {
   watch() {
     this.after(WATCH_EVERY, () => {
       const nowMs = performance.now();
-      const sending = nowMs - (this.factMs ?? 0) < 1000;
+      const sending = nowMs - this.factMs < 1000;
       if (document.hidden || !sending) this.shownMs = Math.max(this.shownMs, nowMs - STALLED / 2);
       if (nowMs - this.shownMs > STALLED) this.fallBack('pictures stopped');
       else if (this.transport === 'webrtc') this.watch();
     });
   }
 
-  /** WebRTC does not work now: pictures over the WebSocket, of the same world. */
+  /** WebRTC does not work now: pictures over the WebSocket, of the same world. @param {string} why */
   async fallBack(why) {
     if (this.transport === 'websocket') return;
     if (this.wish === 'webrtc') {

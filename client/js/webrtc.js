@@ -14,12 +14,15 @@ const STATS_EVERY = 1000;
 /** Frames that wait for the other half of what is known about them; more are dropped, oldest first. */
 const UNJOINED = 128;
 
+/** @typedef {import('./protocol.js').CandidateMessage} Candidate */
+/** @typedef {Pick<import('./meter.js').Shown, 'count' | 'receivedMs' | 'drawnMs' | 'shownMs'>} Presented */
+
 export class WebRtcVideo {
   /**
    * @param {HTMLVideoElement} video
    * @param {RTCConfiguration} config STUN and TURN servers, as the server names them
    * @param {object} calls
-   * @param {(message: object) => void} calls.send signalling to the server
+   * @param {(message: import('./protocol.js').ClientMessage) => void} calls.send signalling to the server
    * @param {(shown: import('./meter.js').Shown) => void} calls.onShown
    * @param {(bytes: number) => void} calls.onBytes payload that arrived since the call before
    * @param {() => void} calls.onPicture the first picture is there
@@ -33,8 +36,15 @@ export class WebRtcVideo {
     this.bytes = 0;
     this.peer = new RTCPeerConnection(config);
     this.listening = new AbortController();
-    this.answered = new Promise((resolve) => (this.onAnswered = resolve));
+    this.onAnswered = () => {};
+    this.answered = new Promise((resolve) => (this.onAnswered = () => resolve(undefined)));
+    /** @type {ReturnType<typeof setInterval> | undefined} */
+    this.timer = undefined;
+    /** @type {number | undefined} */
+    this.callback = undefined;
+    /** @type {Recent<number, import('./protocol.js').FrameMessage>} */
     this.infos = new Recent(UNJOINED); // RTP timestamp -> the server's `frame` message
+    /** @type {Recent<number, Presented>} */
     this.presented = new Recent(UNJOINED); // RTP timestamp -> when it was shown
   }
 
@@ -50,21 +60,21 @@ export class WebRtcVideo {
     video.addEventListener('loadeddata', () => calls.onPicture(), { signal, once: true });
     const offer = await peer.createOffer();
     // Sent before it is applied: gathering, and with it the first candidate, begins only when it is applied.
-    calls.send({ type: 'offer', sdp: offer.sdp });
+    calls.send({ type: 'offer', sdp: offer.sdp ?? '' });
     peer.addEventListener('icecandidate', ({ candidate }) => candidate && calls.send(wireCandidate(candidate)), { signal });
     await peer.setLocalDescription(offer);
     this.watchFrames();
     this.timer = setInterval(() => this.readBytes(), STATS_EVERY);
   }
 
-  /** Signalling from the server, and what it says about frames. */
+  /** Signalling from the server, and what it says about frames. @param {import('./view.js').Signal} message */
   hear(message) {
     if (message.type === 'frame') this.frame(message);
     else if (message.type === 'answer') this.answer(message.sdp).catch(this.calls.onFailed);
     else this.candidate(message).catch(this.calls.onFailed);
   }
 
-  /** The server's answer. */
+  /** The server's answer. @param {string} sdp */
   async answer(sdp) {
     await this.peer.setRemoteDescription({ type: 'answer', sdp });
     this.onAnswered();
@@ -75,13 +85,13 @@ export class WebRtcVideo {
     return ['connected', 'completed'].includes(this.peer.iceConnectionState);
   }
 
-  /** One more address of the server; it may come before the answer that it belongs to. */
+  /** One more address of the server; it may come before the answer that it belongs to. @param {Candidate} told */
   async candidate({ candidate, sdp_mid: sdpMid, sdp_mline_index: sdpMLineIndex }) {
     await this.answered;
     await this.peer.addIceCandidate(candidate ? { candidate, sdpMid, sdpMLineIndex } : undefined);
   }
 
-  /** What the server says about a frame. */
+  /** What the server says about a frame. @param {import('./protocol.js').FrameMessage} info */
   frame(info) {
     const rtp = info.rtp_timestamp;
     if (rtp === undefined) return;
@@ -100,6 +110,7 @@ export class WebRtcVideo {
 
   watchFrames() {
     if (!this.video.requestVideoFrameCallback) return;
+    /** @type {VideoFrameRequestCallback} */
     const onFrame = (nowMs, metadata) => {
       this.callback = this.video.requestVideoFrameCallback(onFrame);
       const count = this.presentedFrames === 0 ? 1 : Math.max(1, metadata.presentedFrames - this.presentedFrames);
@@ -107,13 +118,14 @@ export class WebRtcVideo {
       const { presentationTime: drawnMs, expectedDisplayTime: shownMs } = metadata;
       const presented = { count, receivedMs: metadata.receiveTime ?? nowMs, drawnMs, shownMs };
       const rtp = metadata.rtpTimestamp; // absent in browsers that do not tell
-      const info = this.infos.take(rtp);
+      const info = rtp === undefined ? undefined : this.infos.take(rtp);
       if (info || rtp === undefined) this.report(info, presented);
       else this.presented.set(rtp, presented);
     };
     this.callback = this.video.requestVideoFrameCallback(onFrame);
   }
 
+  /** @param {import('./protocol.js').FrameMessage | undefined} info @param {Presented} presented */
   report(info, presented) {
     this.calls.onShown({ index: info?.index ?? null, compute: info?.compute_ms, age: info?.age_ms, ...presented });
   }
@@ -128,6 +140,7 @@ export class WebRtcVideo {
   }
 }
 
+/** @param {RTCIceCandidate} found @returns {Candidate} */
 function wireCandidate({ candidate, sdpMid, sdpMLineIndex }) {
-  return { type: 'candidate', candidate, sdp_mid: sdpMid, sdp_mline_index: sdpMLineIndex };
+  return { type: 'candidate', candidate, sdp_mid: sdpMid ?? undefined, sdp_mline_index: sdpMLineIndex ?? undefined };
 }

@@ -4,24 +4,29 @@
  *     import { connect, captureInput } from './worldloom.js';
  *     const world = await connect({ world: 'doom', video, canvas });
  *     captureInput(world, stage);
+ *     const { frame } = await world.press('KeyW');   // the first frame that the key shaped
  *
  * Pictures come over WebRTC, or over the WebSocket where WebRTC finds no path; controls always travel over the
  * WebSocket. Each carries a number, and the server says what became of it. A lost connection comes back by itself, to
- * the same world at the same frame. A spectator passes another session's watch token and cannot steer.
+ * the same world at the same frame; what was said and not answered meanwhile fails (`receipts.js`). A spectator passes another session's watch token and cannot steer.
  */
 
 import { HEADER_BYTES, unpackFrame } from './canvas.js';
 import { Controls } from './controls.js';
 import { Line } from './line.js';
-import { Meter, Recent } from './meter.js';
+import { Meter } from './meter.js';
+import { Receipts } from './receipts.js';
+import { Refused } from './refused.js';
 import { uploadImage } from './socket.js';
 import { View } from './view.js';
 
+export { captureGamepad } from './gamepad.js';
 export { captureInput } from './input.js';
-export { Refused, listWorlds } from './socket.js';
+export { listWorlds } from './socket.js';
+export { defaultSticks } from './sticks.js';
+export { captureTouchPad } from './touchpad.js';
+export { Refused };
 
-/** Controls whose receipt is awaited; a receipt for an older one is reported without its control. */
-const UNANSWERED = 512;
 /** How often the server is told how long inputs took, ms. */
 const REPORT_EVERY = 1000;
 
@@ -30,12 +35,13 @@ const REPORT_EVERY = 1000;
  * @property {string} [url] of the server's WebSocket; this page's server when absent
  * @property {string} [world] name; the server's first one when absent
  * @property {number} [seed] drawn by the server when absent
- * @property {HTMLVideoElement} video shows WebRTC
- * @property {HTMLCanvasElement} canvas shows WebSocket frames
- * @property {'auto' | 'webrtc' | 'websocket'} [transport] 'auto' falls back from the first to the second
+ * @property {HTMLVideoElement} [video] shows WebRTC
+ * @property {HTMLCanvasElement} [canvas] shows WebSocket frames
+ * @property {'auto' | 'webrtc' | 'websocket' | 'none'} [transport] 'auto' goes by WebRTC where that works, else by the
+ *   WebSocket, and needs both elements; 'none' asks for no pictures
  * @property {'realtime' | 'lockstep'} [mode]
  * @property {boolean} [wait] when every place is taken: wait for one
- * @property {(waiting: {position: number, estimate_s?: number}) => void} [onWaiting] told now and then meanwhile
+ * @property {(waiting: import('./protocol.js').WaitingMessage) => void} [onWaiting] told now and then meanwhile
  * @property {string} [token] signed by the server, where it serves strangers
  * @property {string} [resume] token of an earlier session, to go on with it
  * @property {string} [watch] token of somebody's session, to see it
@@ -72,19 +78,27 @@ export class World extends Controls {
     super();
     this.options = options;
     this.meter = new Meter();
-    this.controls = new Recent(UNANSWERED); // seq -> the control that was sent
+    this.receipts = new Receipts();
     this.lastSeq = 0;
-    /** @type {import('./socket.js').WorldInfo | null} */
-    this.info = null;
+    /** The world; there once `connect` has returned. */
+    this.info = /** @type {import('./protocol.js').WorldInfo} */ (/** @type {unknown} */ (null));
+    /** @type {string[]} */
+    this.worlds = []; // names that the server serves
+    /** @type {string | null} */
     this.session = null;
+    /** @type {number | null} */
     this.seed = options.seed ?? null;
-    this.transport = 'none';
+    /** @type {'webrtc' | 'websocket' | 'none'} */
+    this.transport = 'none'; // how pictures flow
+    /** @type {import('./protocol.js').StatsMessage | null} */
     this.server = null; // the server's latest `stats`
     this.paused = false;
     this.recording = false; // this session is being recorded
     this.canRecord = false; // the server takes `record`
     this.closed = false;
+    /** @type {'drive' | 'watch'} */
     this.role = 'drive';
+    /** @type {{resume: string | null, watch: string | null}} */
     this.tokens = { resume: null, watch: null };
     this.view = new View(options, this.meter, {
       post: (message) => this.post(message),
@@ -105,7 +119,7 @@ export class World extends Controls {
     });
     this.reporting = setInterval(() => this.report(), REPORT_EVERY);
     this.onVisible = () => document.hidden || this.meter.forget();
-    document.addEventListener('visibilitychange', this.onVisible);
+    globalThis.document?.addEventListener('visibilitychange', this.onVisible);
   }
 
   /** Name of the world. */
@@ -122,6 +136,7 @@ export class World extends Controls {
     this.view.begin();
   }
 
+  /** @param {import('./protocol.js').WelcomeMessage} welcome */
   settle(welcome) {
     this.info = welcome.world;
     this.worlds = welcome.worlds;
@@ -137,15 +152,16 @@ export class World extends Controls {
     this.lastSeq = Math.max(this.lastSeq, welcome.last_seq ?? 0);
   }
 
-  /** The connection was lost and is there again: the same session, wherever it was. */
+  /** The connection was lost and is there again: the same session. @param {import('./protocol.js').WelcomeMessage} welcome */
   back(welcome) {
     this.settle(welcome);
+    this.receipts.back(welcome.last_seq ?? 0);
     this.meter.forget();
     this.view.begin();
     this.emit('back', {});
   }
 
-  /** A JSON message arrived. */
+  /** A JSON message arrived. @param {import('./protocol.js').ServerMessage} message */
   hear(message) {
     switch (message.type) {
       case 'receipt': return this.hearReceipt(message);
@@ -157,15 +173,18 @@ export class World extends Controls {
         this.server = message;
         this.recording = message.recording ?? false;
         return this.emit('stats', message);
-      case 'error': return this.emit('fault', message);
+      case 'error':
+        this.receipts.refuse(message);
+        return this.emit('fault', message);
       case 'notice': return this.emit('notice', message);
       default:
         return undefined; // a later server may say more
     }
   }
 
+  /** @param {import('./protocol.js').ReceiptMessage} receipt */
   hearReceipt(receipt) {
-    const control = this.controls.take(receipt.seq) ?? null;
+    const control = this.receipts.put(receipt);
     this.meter.receipt(receipt);
     if (receipt.status === 'applied' && control?.type === 'reset' && control.seed !== undefined) this.seed = control.seed;
     if (receipt.status !== 'rejected' && (control?.type === 'pause' || control?.type === 'resume')) this.paused = control.type === 'pause';
@@ -173,7 +192,7 @@ export class World extends Controls {
     this.emit('receipt', { ...receipt, control });
   }
 
-  /** A binary message arrived: a picture. */
+  /** A binary message arrived: a picture. @param {ArrayBuffer} data */
   see(data) {
     const nowMs = performance.now();
     const frame = unpackFrame(data);
@@ -187,18 +206,23 @@ export class World extends Controls {
     return this.reset(undefined, await uploadImage(file, this.options.token ?? this.tokens.resume, base));
   }
 
-  /** Sends one control with the next number. Inputs by hand are timed from `atMs`, when they happened. */
+  /**
+   * Sends one control with the next number. Inputs by hand are timed from `atMs`, when they happened.
+   * @override @param {import('./controls.js').Said} message @param {number} [atMs] @returns {import('./receipts.js').Sent}
+   */
   control(message, atMs = performance.now()) {
     const seq = ++this.lastSeq;
-    if (this.post({ ...message, seq })) {
-      this.controls.set(seq, message);
-      this.line.follow();
-      if (['key', 'look', 'axes', 'action'].includes(message.type)) this.meter.input(seq, atMs);
+    const sent = this.receipts.say(seq, message);
+    if (!this.post({ ...message, seq })) {
+      this.receipts.fail([seq], 'connection_lost', 'there is no connection now');
+      return sent;
     }
-    return seq;
+    this.line.follow();
+    if (['key', 'look', 'axes', 'action'].includes(message.type)) this.meter.input(seq, atMs);
+    return sent;
   }
 
-  /** @returns {boolean} whether it left */
+  /** @param {import('./protocol.js').ClientMessage} message @returns {boolean} whether it left */
   post(message) {
     return this.line.post(message);
   }
@@ -245,17 +269,19 @@ export class World extends Controls {
   hangUp() {
     this.closed = true;
     clearInterval(this.reporting);
-    document.removeEventListener('visibilitychange', this.onVisible);
+    this.receipts.close('session_closed', 'the session has ended');
+    globalThis.document?.removeEventListener('visibilitychange', this.onVisible);
     this.view.close();
   }
 
-  /** The connection is over, and not by our wish. */
+  /** The connection is over, and not by our wish. @param {import('./line.js').Why} why */
   end({ code, message, retryable }) {
     if (this.closed) return;
     this.close();
     this.emit('closed', { code, message, retryable });
   }
 
+  /** @param {string} type @param {unknown} detail */
   emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }

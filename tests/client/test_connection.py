@@ -86,17 +86,18 @@ async def test_raw_pictures_are_the_worlds_own(url: str) -> None:
 async def test_every_control_gets_its_receipt(url: str) -> None:
     async with connect(url) as world:
         sent = [
-            await world.key("KeyW", True),
-            await world.look(yaw=2.0),
-            await world.axes({"lever": 0.5}),
-            await world.action([0, 0, 0, 0, 1.0, 0]),
-            await world.key("KeyW", False),
-            await world.reset(seed=8),
-            await world.pause(),
-            await world.resume(),
+            world.press("KeyW"),
+            world.look(yaw=2.0),
+            world.axes({"lever": 0.5}),
+            world.action([0, 0, 0, 0, 1.0, 0]),
+            world.release("KeyW"),
+            world.tap("KeyS"),
+            world.reset(seed=8),
+            world.pause(),
+            world.resume(),
         ]
-        receipts = [await world.receipt(seq) for seq in sent]
-        assert [receipt.seq for receipt in receipts] == sent
+        receipts = [await one for one in sent]
+        assert [receipt.seq for receipt in receipts] == [one.seq for one in sent] == [1, 2, 3, 4, 5, 6, 8, 9, 10]
         assert {receipt.status for receipt in receipts} <= {"applied", "superseded", "expired"}
         assert receipts[-1].status == "applied"
         assert world.seed == 8
@@ -104,11 +105,11 @@ async def test_every_control_gets_its_receipt(url: str) -> None:
 
 async def test_a_session_is_recorded_and_told_when_that_ends(tmp_path: Path) -> None:
     async with serving(recordings=tmp_path, recording_duration=0.3) as url, connect(url) as world:
-        assert (await world.receipt(await world.record())).status == "applied"
-        assert (await world.receipt(await world.record(False))).status == "applied"
+        assert (await world.record()).status == "applied"
+        assert (await world.record(False)).status == "applied"
         endings = sorted(path.suffix for path in tmp_path.iterdir())  # noqa: ASYNC240
         assert endings in ([".jsonl", ".mp4", ".state"], [".jsonl", ".state"])
-        await world.receipt(await world.record(True))
+        await world.record(True)
         async with asyncio.timeout(5):
             while world.notice is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
@@ -116,21 +117,50 @@ async def test_a_session_is_recorded_and_told_when_that_ends(tmp_path: Path) -> 
         await first(world.pictures(), 1)
 
 
-async def test_a_receipt_can_be_asked_for_later_and_in_any_order(url: str) -> None:
+async def test_a_receipt_can_be_asked_for_later_in_any_order_and_again(url: str) -> None:
     async with connect(url) as world:
-        first_seq, second_seq = await world.look(yaw=1.0), await world.look(yaw=1.0)
+        one, two = world.look(yaw=1.0), world.look(yaw=1.0)
         await asyncio.sleep(0.3)
-        assert (await world.receipt(second_seq)).status == "applied"
-        assert (await world.receipt(first_seq)).status == "applied"
+        assert (await two).status == "applied"
+        assert (await one).status == "applied"
+        assert await one is await one
+
+
+async def test_who_gives_up_waiting_can_wait_again(url: str) -> None:
+    async with connect(url, mode="lockstep") as world:
+        sent = world.look(yaw=1.0)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await sent
+        await world.step()
+        assert (await sent).status == "applied"
+
+
+async def test_a_tap_is_held_for_one_chunk(url: str) -> None:
+    async with connect(url, mode="lockstep", format="raw") as world:
+        shown = [(await world.step())[0].pixels]
+        tapped = world.tap("ArrowRight")
+        shown += [(await world.step())[0].pixels for _ in range(3)]
+        assert (await tapped).frame == 1
+    assert (shown[0] != shown[1]).any()
+    assert (shown[1] == shown[2]).all()
+    assert (shown[2] == shown[3]).all()
+
+
+async def test_the_newest_picture_is_there_for_whoever_draws_at_his_own_rate(url: str) -> None:
+    async with connect(url) as world:
+        before = world.newest
+        (picture,) = await first(world.pictures(), 1)
+    assert before is None
+    assert world.newest is not None
+    assert world.newest.index >= picture.index
 
 
 async def test_holding_a_key_turns_the_picture_and_letting_go_stops_it(url: str) -> None:
     async with connect(url, format="raw") as world:
-        async with world.hold("ArrowRight") as seq:
-            frame = (await world.receipt(seq)).frame
-            assert frame is not None
+        async with world.hold("ArrowRight") as pressed:
+            assert (await pressed).frame is not None
             turning = await first(world.pictures(), 3)
-        await world.press("KeyW", 0.05)
         await asyncio.sleep(0.3)
         still = await first(world.pictures(), 4)
     assert (turning[-1].pixels != turning[-2].pixels).any()
@@ -140,12 +170,11 @@ async def test_holding_a_key_turns_the_picture_and_letting_go_stops_it(url: str)
 @pytest.mark.parametrize(
     ("control", "kind"),
     [
-        (lambda world: world.key("KeyZ", True), errors.UnknownKey),
+        (lambda world: world.press("KeyZ"), errors.UnknownKey),
         (lambda world: world.action([1.0]), errors.BadAction),
         (lambda world: world.axes({"nose": 1.0}), errors.BadAction),
         (lambda world: world.prompt("a beach"), errors.Unsupported),
         (lambda world: world.record(), errors.RecordingOff),
-        (lambda world: world.step(), errors.Unsupported),
     ],
 )
 async def test_a_refused_control_raises_what_the_server_said(
@@ -153,8 +182,14 @@ async def test_a_refused_control_raises_what_the_server_said(
 ) -> None:
     async with connect(url) as world:
         with pytest.raises(kind):
-            await world.receipt(await control(world))
-        assert (await world.receipt(await world.look(yaw=1.0))).status == "applied"  # the session lives on
+            await control(world)
+        assert (await world.look(yaw=1.0)).status == "applied"  # the session lives on
+
+
+async def test_a_step_without_lockstep_is_refused(url: str) -> None:
+    async with connect(url) as world:
+        with pytest.raises(errors.Unsupported):
+            await world.step()
 
 
 async def test_a_slow_reader_misses_the_older_pictures(url: str) -> None:
@@ -167,17 +202,16 @@ async def test_a_slow_reader_misses_the_older_pictures(url: str) -> None:
 
 async def test_a_session_without_video_gets_receipts(url: str) -> None:
     async with connect(url, video="none") as world:
-        assert (await world.receipt(await world.key("KeyW", True))).status == "applied"
+        assert (await world.press("KeyW")).status == "applied"
 
 
 async def test_pictures_come_over_webrtc(url: str) -> None:
     async with connect(url, video="webrtc", seed=5) as world:
         pictures = await first(world.pictures(), 4)
-        seq = await world.key("ArrowRight", True)
-        receipt = await world.receipt(seq)
+        receipt = await world.press("ArrowRight")
         async with aclosing(world.pictures()) as coming:
             async for picture in coming:
-                if picture.applied_seq >= seq:
+                if picture.applied_seq >= receipt.seq:
                     break
     assert receipt.frame is not None
     assert picture.index >= receipt.frame
@@ -203,7 +237,8 @@ async def test_a_failing_world_ends_the_pictures_with_its_fault() -> None:
         with pytest.raises(errors.ModelFault):
             await first(world.pictures(), 100)
         with pytest.raises(errors.WorldloomError):
-            await world.key("KeyW", True)
+            world.press("KeyW")
+        assert isinstance(world.ended, errors.ModelFault)
 
 
 async def test_an_error_of_the_caller_leaves_as_itself(url: str) -> None:

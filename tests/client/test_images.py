@@ -67,11 +67,11 @@ async def test_a_session_starts_from_a_picture_and_is_reset_to_another(tmp_path:
     path.write_bytes(painted((0, 200, 0)))
     async with serving(Tinted) as url, connect(url, mode="lockstep", format="raw", image=painted((200, 0, 0))) as world:
         assert await colour(world) == [200, 0, 0]
-        await world.reset(image=path)
+        await world.start_from(path)
         assert await colour(world) == [0, 200, 0]
-        await world.reset(seed=3)
+        world.reset(seed=3)
         assert await colour(world) == [0, 200, 0], "the picture before"
-        await world.reset(image=b"")
+        world.reset(image="none")
         assert await colour(world) != [0, 200, 0], "the world's own"
 
 
@@ -81,11 +81,11 @@ async def test_refusals_are_errors_and_the_session_lives() -> None:
         connect(url, mode="lockstep", format="raw") as world,
     ):
         with pytest.raises(errors.TooManyPixels):
-            await world.reset(image=painted((0, 0, 200)))
+            await world.start_from(painted((0, 0, 200)))
         with pytest.raises(errors.BadImage):
-            await world.reset(image=painted((0, 0, 200))[:50])
+            await world.start_from(painted((0, 0, 200))[:50])
         with pytest.raises(errors.BadImage, match="expected the bytes of"):
-            await world.reset(image=b"<svg/>")
+            await world.start_from(b"<svg/>")
         assert len(await world.step()) == 1
         with pytest.raises(errors.TooManyPixels):
             async with connect(url, image=painted((0, 0, 200))):
@@ -102,7 +102,7 @@ async def test_a_token_opens_the_door_for_pictures_too() -> None:
             assert await colour(world) == [200, 0, 0]
             resume = world.resume_token
             async with connect(url, resume=resume, format="raw") as again:  # its own token is proof enough
-                await again.reset(image=painted((0, 0, 200)))
+                await again.start_from(painted((0, 0, 200)))
                 assert await colour(again) == [0, 0, 200]
 
 

@@ -30,7 +30,7 @@ def importing(module: str, *, absent: tuple[str, ...]) -> subprocess.CompletedPr
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("module", ["worldloom.client", "worldloom.client.connection", "worldloom.client.lockstep"])
+@pytest.mark.parametrize("module", ["worldloom.client", "worldloom.client.blocking", "worldloom.client.lockstep"])
 def test_the_client_imports_with_the_base_install(module: str) -> None:
     result = importing(module, absent=(*HEAVY, "gymnasium", "pydantic_settings", "starlette"))
     assert result.returncode == 0, result.stderr

@@ -8,11 +8,8 @@ import numpy as np
 import pytest
 
 from worldloom.client.pictures import Picture, PictureQueue, decode_pixels
-from worldloom.client.receipts import UNREAD, Receipts
 from worldloom.client.webrtc import TIMESTAMP_MAPPER, shrink
 from worldloom.models.toy import ToyState, ToyWorld
-from worldloom.streamer import errors
-from worldloom.streamer.server_messages import Receipt
 from worldloom.streamer.wire import FrameHeader
 
 
@@ -25,16 +22,6 @@ async def test_the_queue_of_pictures_drops_the_oldest() -> None:
     assert queue.dropped == 3
     taken = [await queue.get() for _ in range(3)]
     assert [picture and picture.index for picture in taken] == [3, 4, None]
-
-
-async def test_unread_receipts_are_bounded() -> None:
-    receipts = Receipts()
-    for seq in range(1, UNREAD + 10):
-        receipts.put(Receipt(seq=seq, status="applied", frame=0))
-    assert (await receipts.get(UNREAD + 9)).seq == UNREAD + 9
-    receipts.close(errors.SessionClosed("over"))
-    with pytest.raises(errors.SessionClosed):
-        await receipts.get(1)  # forgotten
 
 
 def test_a_jpeg_needs_a_decoder_and_says_which(monkeypatch: pytest.MonkeyPatch) -> None:

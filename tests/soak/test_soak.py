@@ -88,8 +88,8 @@ class Visitor:
         """A key for a while, then another."""
         while True:
             for code in ("KeyW", "ArrowRight", "KeyS", "ArrowLeft"):
-                async with self.world.hold(code) as seq:
-                    assert (await self.world.receipt(seq)).status == "applied"
+                async with self.world.hold(code) as pressed:
+                    assert (await pressed).status == "applied"
                     await asyncio.sleep(0.3)
                 self.controls += 1
 
@@ -97,7 +97,7 @@ class Visitor:
         """For the message of a failure."""
         world = self.world
         told = f"{self.name}: {len(self.indices)} pictures, the last is {self.indices[-1]}, {self.silent_s:.1f} s ago"
-        return f"{told}; reconnected {world.reconnected} times; {world.stats}; ended: {world._ended} {world._fault}"
+        return f"{told}; reconnected {world.reconnected} times; {world.stats}; ended: {world.ended}"
 
     @property
     def silent_s(self) -> float:

@@ -1,0 +1,97 @@
+// Sticks, gamepads: what they make of a world's controls.
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+
+import { WORLD } from './fake.mjs';
+import { captureGamepad } from '../../../client/js/gamepad.js';
+import { StickDriver, defaultSticks } from '../../../client/js/sticks.js';
+
+let said = [];
+const world = {
+  info: WORLD,
+  axes: (values) => said.push(values),
+  look: (yaw, pitch) => said.push([yaw, pitch]),
+  press: (code) => said.push(`+${code}`),
+  release: (code) => said.push(`-${code}`),
+};
+
+beforeEach(() => (said = []));
+
+test('the sticks of a world with keys and a view', () => {
+  const { left, right, pad, buttons } = defaultSticks(WORLD);
+  assert.deepEqual(left.keys, ['KeyD', 'KeyA', 'KeyS', 'KeyW']);
+  assert.ok(right.look > 0);
+  assert.deepEqual(pad.keys, left.keys);
+  assert.deepEqual(buttons, ['Space']);
+});
+
+test('the sticks of a world of axes', () => {
+  const axes = ['x', 'y', 'z'].map((name) => ({ name, low: -1, high: 1, unit: '1', kind: 'level' }));
+  const { left, right, buttons } = defaultSticks({ ...WORLD, actions: { buttons: [], axes, keys: {}, look: [null, null] } });
+  assert.deepEqual([left.axes, right.axes, buttons], [['x', 'y'], ['z'], []]);
+});
+
+test('a stick holds keys, with a gap between down and up', () => {
+  const driver = new StickDriver(world, world, { keys: ['KeyD', 'KeyA', 'KeyS', 'KeyW'] });
+  for (const y of [0.1, 0.9, 0.55, 0.52, 0.1, -0.9]) driver.move(0, y, 0.02);
+  driver.rest();
+  assert.deepEqual(said, ['+KeyW', '-KeyW', '+KeyS', '-KeyS']);
+});
+
+test('a stick sets axes within their range, and not for every tremble', () => {
+  const driver = new StickDriver(world, world, { axes: ['lever', null] });
+  for (const x of [0.05, 1, 1, 0.999, -1, 0]) driver.move(x, 0, 0.02);
+  assert.deepEqual(said.map(({ lever }) => lever), [2, -1, 0]);
+});
+
+test('a stick turns the view by its speed and the time', () => {
+  const driver = new StickDriver(world, world, { look: 100 });
+  driver.move(1, 0, 0.1);
+  driver.move(0, -1, 0.1);
+  driver.move(0.05, 0.05, 0.1);
+  assert.deepEqual(said, [[10, 0], [0, -10]].map(([yaw, pitch]) => [yaw, pitch]));
+});
+
+/** A page with a gamepad. */
+function page(pads) {
+  const frames = [];
+  globalThis.window = new EventTarget();
+  globalThis.document = Object.assign(new EventTarget(), { hidden: false });
+  Object.defineProperty(globalThis, 'navigator', { value: { getGamepads: () => pads }, configurable: true });
+  globalThis.requestAnimationFrame = (call) => frames.push(call);
+  globalThis.cancelAnimationFrame = () => (frames.length = 0);
+  return { frames, frame: (ms) => frames.shift()?.(ms) };
+}
+
+const pad = (pressed = [], axes = [0, 0, 0, 0]) => ({
+  connected: true, axes, buttons: Array.from({ length: 17 }, (_, number) => ({ pressed: pressed.includes(number) })),
+});
+
+test('a gamepad holds what is held, and lets go when it is unplugged', () => {
+  const pads = [pad()];
+  const { frame, frames } = page(pads);
+  captureGamepad(world, world);
+  frame(0);
+  pads[0] = pad([0, 12]);
+  frame(16);
+  pads[0] = pad([12], [0, -1, 1, 0]);
+  frame(32);
+  pads[0] = null;
+  frame(48);
+  assert.deepEqual(said.map((one) => (Array.isArray(one) ? 'look' : one)), ['+KeyW', '+Space', '+KeyW', 'look', '-Space', '-KeyW', '-KeyW']);
+  assert.equal(frames.length, 0, 'nothing is looked at without a pad');
+});
+
+test('a pad that comes later is noticed, and a capture that ends lets go', () => {
+  const pads = [null];
+  const { frame, frames } = page(pads);
+  const capture = captureGamepad(world, world);
+  assert.equal(frames.length, 0);
+  pads[0] = pad([0]);
+  window.dispatchEvent(new Event('gamepadconnected'));
+  frame(0);
+  capture.stop();
+  assert.deepEqual(said, ['+Space', '-Space']);
+  window.dispatchEvent(new Event('gamepadconnected'));
+  assert.equal(frames.length, 0);
+});
