@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,9 @@ from torch import Tensor, nn
 
 CELL = 16
 """Pixels that one latent cell spans, each way."""
+
+TAIL = tuple(f"decoder.{k}." for k in range(8, 20))
+"""Parameters of a decoder that a lean one has not."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class AutoencoderConfig:
     channels: int = 24  # numbers in a latent cell
     widths: tuple[int, int, int] = (48, 96, 160)  # features at 1/4, 1/8 and 1/16 of the picture
     position: bool = False  # learned maps in the decoder, for a camera that stands still
+    lean: bool = False  # a decoder without its finest features: for worlds that have detail from elsewhere (detail.py)
 
     def __post_init__(self) -> None:
         if self.height % CELL or self.width % CELL:
@@ -103,30 +107,7 @@ class Autoencoder(nn.Module):
             nn.SiLU(),
             nn.Conv2d(c, config.channels, 1),
         )
-        h, w = config.cells
-        places = ((c, 1), (b, 2), (a, 4), (48, 4))  # features, and how many times finer than the latent
-        where = [PositionMap(n, h * k, w * k) if config.position else nn.Identity() for n, k in places]
-        self.decoder = nn.Sequential(
-            nn.Conv2d(config.channels, c, 3, padding=1),
-            where[0],
-            ResBlock(c),
-            ResBlock(c),
-            nn.Conv2d(c, b * 4, 3, padding=1),
-            nn.PixelShuffle(2),
-            where[1],
-            ResBlock(b),
-            ResBlock(b),
-            nn.Conv2d(b, a * 4, 3, padding=1),
-            nn.PixelShuffle(2),
-            where[2],
-            ResBlock(a),
-            ResBlock(a),
-            SteadyNorm(8, a),
-            nn.SiLU(),
-            nn.Conv2d(a, 48, 3, padding=1),
-            where[3],
-            nn.PixelShuffle(4),
-        )
+        self.decoder = _lean_decoder(config) if config.lean else _decoder(config)
 
     def encode(self, pictures: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] -> (B, C, h, w), every cell of unit root-mean-square."""
@@ -146,8 +127,51 @@ class Autoencoder(nn.Module):
         """(B, C, h, w) -> (B, 3, H, W) as they are shown, in [-1, 1], in the arithmetic of the weights."""
         return self.decode(self._own(latents)).clamp(-1.0, 1.0)
 
+    def leaner(self) -> Autoencoder:
+        """The same with a lean decoder, as far as it is the same; the rest is to be learned."""
+        lean = Autoencoder(replace(self.config, lean=True))
+        kept = {name: part for name, part in self.state_dict().items() if not name.startswith(TAIL)}
+        lean.load_state_dict(lean.state_dict() | kept)
+        return lean
+
     def _own(self, x: Tensor) -> Tensor:
         return x.to(next(self.parameters()).dtype, memory_format=torch.channels_last)
+
+
+def _decoder(config: AutoencoderConfig) -> nn.Sequential:
+    (a, b, c), (h, w) = config.widths, config.cells
+    places = ((c, 1), (b, 2), (a, 4), (48, 4))  # features, and how many times finer than the latent
+    where = [PositionMap(n, h * k, w * k) if config.position else nn.Identity() for n, k in places]
+    return nn.Sequential(
+        nn.Conv2d(config.channels, c, 3, padding=1),
+        where[0],
+        ResBlock(c),
+        ResBlock(c),
+        nn.Conv2d(c, b * 4, 3, padding=1),
+        nn.PixelShuffle(2),
+        where[1],
+        ResBlock(b),
+        ResBlock(b),
+        nn.Conv2d(b, a * 4, 3, padding=1),
+        nn.PixelShuffle(2),
+        where[2],
+        ResBlock(a),
+        ResBlock(a),
+        SteadyNorm(8, a),
+        nn.SiLU(),
+        nn.Conv2d(a, 48, 3, padding=1),
+        where[3],
+        nn.PixelShuffle(4),
+    )
+
+
+def _lean_decoder(config: AutoencoderConfig) -> nn.Sequential:
+    """The same up to features at 1/8 of the picture, which become pixels at once."""
+    _, b, _ = config.widths
+    if config.position:
+        raise ValueError("expected no position maps in a lean decoder")
+    coarse = list(_decoder(config))[:8]
+    return nn.Sequential(*coarse, SteadyNorm(8, b), nn.SiLU(), nn.Conv2d(b, 192, 3, padding=1), nn.PixelShuffle(8))
 
 
 def unit_cells(latents: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ class DetailNet(nn.Module):
     def __init__(self, config: DetailConfig) -> None:
         super().__init__()
         self.config = config
-        self.enter = nn.Conv2d(12 * FOLD**2, config.width, 3, padding=1)
+        self.enter = nn.Conv2d(12, config.width, FOLD + 2, stride=FOLD, padding=1)
         self.body = nn.Sequential(*(Mixer(config.width) for _ in range(config.depth)))
         self.leave = nn.Conv2d(config.width, 6 * FOLD**2, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
@@ -70,8 +70,9 @@ class DetailNet(nn.Module):
         pictures = [picture.float() for picture in (dreamed, moved, recalled)]
         apart = [pictures[1] - pictures[0], pictures[2] - pictures[0]]
         doubt = doubt.clamp(max=MOST)
-        x = F.pixel_unshuffle(torch.cat([pictures[0], *apart, seen.float(), known.float(), doubt], 1), FOLD)
-        x = x.to(self.enter.weight.dtype, memory_format=torch.channels_last)
+        dtype = self.enter.weight.dtype
+        parts = [part.to(dtype) for part in (pictures[0], *apart, seen, known, doubt)]
+        x = torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
         y = F.pixel_shuffle(self.leave(F.silu(self.body(self.enter(x)))), FOLD).float()
         logits = y[:, 3:] + y.new_tensor(SEEN)[:, None, None]
         logits = logits - torch.cat([torch.zeros_like(doubt), torch.zeros_like(doubt), doubt], 1)

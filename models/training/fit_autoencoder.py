@@ -80,6 +80,7 @@ def load_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> Auto
     model.load_state_dict(state["model"])
     again = folder / "decoder.pt"
     if again.exists() and again.stat().st_mtime > (folder / "autoencoder.pt").stat().st_mtime:
+        model = model.leaner() if recipe.decoder.lean else model
         model.decoder.load_state_dict(torch.load(again, map_location="cpu", weights_only=True)["model"])
     return model.to(device).eval()
 

@@ -29,7 +29,9 @@ def fit_decoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
     r = recipe.decoder
     clips = Clips.open(folder / "data" / "train")
     torch.manual_seed(recipe.data.seed)
-    model = load_autoencoder(recipe, folder, device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = load_autoencoder(recipe, folder, device)
+    model = model.leaner().to(device) if r.lean and not model.config.lean else model
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.encoder.requires_grad_(False)
     optimiser = torch.optim.AdamW(model.decoder.parameters(), r.lr, betas=(0.9, 0.98), weight_decay=0.01)
     budget = Budget(r.minutes, r.steps)

@@ -24,7 +24,7 @@ from .walks import Walks, motion_config
 MOVING_SHARE = 0.8  # share of the frames of a batch whose camera took a step
 SOFT_SHARE = 0.35  # share of the batches that are shown blurred or noisy
 EMA = 0.998  # decay of the averaged weights
-STEP_WEIGHT, SMOOTH_WEIGHT = 4.0, 0.01
+STEP_WEIGHT, SMOOTH_WEIGHT = 4.0, 0.1
 MOMENTUM_NOISE = 0.004  # units of depth: dreams do not keep their momentum as exactly as the engine
 
 
@@ -106,13 +106,16 @@ def likeness(moved: Tensor, truth: Tensor, seen: Tensor) -> Tensor:
 
 
 def roughness(near: Tensor, picture: Tensor) -> Tensor:
-    """How unsteady the inverse depth is where the picture is steady."""
+    """How far from flat things are where the picture is steady: the inverse depth of a plane is linear in a picture."""
     near, picture = F.avg_pool2d(near, 2), F.avg_pool2d(picture, 2)
     near = near / near.mean((1, 2, 3), keepdim=True).clamp(min=0.05)
     total = near.new_zeros(())
     for dim in (-1, -2):
-        edge = picture.diff(dim=dim).abs().mean(1, keepdim=True)
-        total = total + (near.diff(dim=dim).abs() * torch.exp(-8.0 * edge)).mean()
+        slope, edge = near.diff(dim=dim), picture.diff(dim=dim).abs().mean(1, keepdim=True)
+        steady = torch.exp(
+            -8.0 * torch.maximum(edge.narrow(dim, 0, edge.shape[dim] - 1), edge.narrow(dim, 1, edge.shape[dim] - 1))
+        )
+        total = total + (slope.diff(dim=dim).abs() * steady).mean()
     return total
 
 

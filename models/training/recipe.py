@@ -67,6 +67,7 @@ class DecoderRecipe(PictureRecipe):
     """The second training of the decoder, with the encoder and so the latents left as they are."""
 
     texture: float  # weight of the difference in local sharpness: costs PSNR, gives back the grain of surfaces
+    lean: bool = False  # without the finest features, for worlds with `[detail]`: a third of the work
 
 
 @dataclass(frozen=True, kw_only=True)
