@@ -34,6 +34,16 @@ class Album:
     thumbnails: Tensor  # (K, 3, H / 32, W / 32) uint8
     poses: Tensor  # (K, 3) float64, see poses.py
 
+    def __post_init__(self) -> None:
+        count = len(self.ends)
+        if self.poses.shape != (count, 3) or len(self.thumbnails) != count or self.thumbnails.ndim != 4:
+            raise ValueError(
+                f"expected as many poses (K, 3) and thumbnails (K, 3, h, w) as pictures, {count}, "
+                f"got {tuple(self.poses.shape)} and {tuple(self.thumbnails.shape)}"
+            )
+        if not count or (self.ends.diff() <= 0).any() or int(self.ends[-1]) != len(self.jpegs):
+            raise ValueError(f"expected ends that rise to the length of the files, {len(self.jpegs)}")
+
     @classmethod
     def of(cls, pictures: Iterable[NDArray[np.uint8]], poses: Tensor) -> Album:
         """An album of pictures (H, W, 3) and the poses (K, 3) at which they were taken."""

@@ -1,9 +1,9 @@
 """DetailNet: what was seen before of the next picture need not be dreamed again.
 
 An autoencoder keeps a few numbers of every cell, and a small network paints what it is not sure of as the mean of all
-that it may be. Most of the next picture was there in the last one, grain and all, and most of the rest in a keyframe:
-both, moved to where they are now (motion.py, atlas.py), are sharper than what is dreamed, but wrong wherever their
-motion is. This network is given the three, says for every pixel how far each can be trusted, and mends the sum:
+that it may be. Most of the next picture was there in the last one, grain and all, and most of the rest in a picture of
+the album: both, moved to where they are now (motion.py, album.py), are sharper than what is dreamed, but wrong wherever
+their motion is. This network is given the three, says for every pixel how far each can be trusted, and mends the sum:
 temporal accumulation, as renderers do it with known motion (Xiao et al., "Neural Supersampling for Real-time
 Rendering", SIGGRAPH 2020).
 
@@ -63,7 +63,7 @@ class DetailNet(nn.Module):
             dreamed: (B, 3, H, W) decoded from latents.
             moved: (B, 3, H, W) the last picture, moved.
             seen: (B, 1, H, W) True where `moved` was in sight.
-            recalled: (B, 3, H, W) a keyframe, moved.
+            recalled: (B, 3, H, W) a picture of the album, moved.
             known: (B, 1, H, W) True where `recalled` was in sight.
             doubt: (B, 1, H, W) how far `recalled` was moved for being elsewhere, over the depth: there depth counts.
         """

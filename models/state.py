@@ -62,6 +62,11 @@ class DiTState:
     frame: int = 0  # frames finished so far, context included
     released: bool = False
 
+    def followed(self, chunk: Tensor) -> Tensor:
+        """`past` after a chunk (F, C, h, w); the first frame of a stream counts as its own past."""
+        before = chunk[-2] if len(chunk) > 1 else self.past[0] if self.frame else chunk[-1]
+        return torch.stack([chunk[-1], before])
+
 
 @dataclass(frozen=True)
 class StartScene:

@@ -101,14 +101,14 @@ def _scene(parts: Mapping[str, Tensor]) -> StartScene:
 
 
 def _outlook(table: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> Outlook:
-    motion = MotionNet(MotionConfig(**(table["motion"] | {"widths": tuple(table["motion"]["widths"])})))
-    detail = DetailNet(DetailConfig(**table["detail"]))
+    try:
+        motion = MotionNet(MotionConfig(**(table["motion"] | {"widths": tuple(table["motion"]["widths"])})))
+        detail = DetailNet(DetailConfig(**table["detail"]))
+        album = Album(**_under(tensors, "album."))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: what moves its pictures is not whole: {error}") from error
     fill(motion, _under(tensors, "motion."), f"{path}: motion")
     fill(detail, _under(tensors, "detail."), f"{path}: detail")
-    try:
-        album = Album(**_under(tensors, "album."))
-    except TypeError as error:
-        raise ValueError(f"{path}: album: {error}") from error
     return Outlook(motion, album, detail)
 
 

@@ -242,7 +242,7 @@ class DiTWorld:
         for b, state in enumerate(states):
             state.pending = Pending(kept[b], given.shown[b], given.told[b], given.yaws[b])
             state.yaw = float(given.yaws[b, -1])
-            state.past, state.recent = self._followed(state, kept[b]), given.told[b, -1]
+            state.past, state.recent = state.followed(kept[b]), given.told[b, -1]
             state.frame += self.spec.chunk
 
     def _pictures(self, latents: Tensor, glimpse: Glimpse | None) -> Tensor:
@@ -273,12 +273,6 @@ class DiTWorld:
         start = torch.tensor([s.yaw for s in states], dtype=torch.float64)[:, None]
         turns = rows[..., self._turn] if self._turn is not None else torch.zeros(rows.shape[:2])
         return start + turns.double().cumsum(1)
-
-    @staticmethod
-    def _followed(state: DiTState, chunk: Tensor) -> Tensor:
-        """`state.past` after a chunk (F, C, h, w); the first frame of a stream counts as its own past."""
-        before = chunk[-2] if len(chunk) > 1 else state.past[0] if state.frame else chunk[-1]
-        return torch.stack([chunk[-1], before])
 
     def _told(self, states: Sequence[DiTState], rows: Tensor) -> Tensor:
         """(B, F, history, A) what each frame is told of actions: newest first, every column about [-1, 1]."""

@@ -125,7 +125,7 @@ class Dreamers:
         (scene,) = scenes_at(self.world, self.mover.walks.clips, np.array([start]), window)
         if self.rng.random() < DECODED_SHARE:
             scene = replace(scene, picture=None)
-        still, left = bool(self.rng.random() < STILL_SHARE), int(self.rng.integers(1, self.longest))
+        still, left = bool(self.rng.random() < STILL_SHARE), int(self.rng.integers(1, self.longest + 1))
         return Dreamer(self.world.begin(scene, int(start)), int(start) + window - still, left, still)
 
 

@@ -7,9 +7,12 @@ elsewhere, and the mean of all such places is a blur. Knows recordings, the moti
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,8 +26,8 @@ from .clips import Clips
 from .fit_autoencoder import load_autoencoder
 from .fit_motion import load_motion
 from .recipe import Recipe
-from .survey import survey
-from .walks import Index, Walks
+from .survey import Index, survey
+from .walks import Walks
 
 BATCH = 32  # frames moved at once
 
@@ -86,17 +89,23 @@ class Mover:
 def move_recordings(recipe: Recipe, folder: Path, device: torch.device) -> None:
     """Every training frame but the first of an episode, as moved from the one before it: `moved-train.npy` (float16).
 
-    Skips what is newer than the motion network, the decoder and the latents.
+    Skips what was moved by this motion network, with this album, and encoded by this autoencoder.
     """
-    source, path = folder / "latents-train.npy", folder / "moved-train.npy"
-    parts = [folder / "motion.pt", source, *(p for p in (folder / "decoder.pt",) if p.exists())]
-    if path.exists() and path.stat().st_mtime > max(part.stat().st_mtime for part in parts):
+    path, note = folder / "moved-train.npy", folder / "moved-train.json"
+    made_from: dict[str, Any] = {name: _digest(folder / f"{name}.pt") for name in ("autoencoder", "motion")}
+    made_from["album"] = recipe.motion.album if recipe.motion else 0
+    if path.exists() and note.exists() and json.loads(note.read_text()) == made_from:
         return
     mover = Mover(recipe, folder, "train", device)
-    moved = np.zeros(np.load(source, mmap_mode="r").shape, np.float16)
+    moved = np.zeros(np.load(folder / "latents-train.npy", mmap_mode="r").shape, np.float16)
     for k in range(0, len(mover.walks.followers), BATCH):
         at = mover.walks.followers[k : k + BATCH]
         moved[at] = mover.towards(at, mover.walks.pictures(at - 1)).numpy()
     partial = path.with_suffix(".partial.npy")
     np.save(partial, moved)
     partial.rename(path)
+    note.write_text(json.dumps(made_from) + "\n")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

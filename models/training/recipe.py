@@ -162,6 +162,8 @@ def load_recipe(name: str) -> Recipe:
         raise ValueError(f"no recipe {name!r}; known: {known}, or a path to a .toml file")
     text = path.read_bytes()
     table = tomllib.loads(text.decode())
+    if ("motion" in table) != ("detail" in table):
+        raise ValueError(f"{path}: expected both [motion] and [detail], or neither")
     try:
         autoencoder = table["autoencoder"] | {"widths": tuple(table["autoencoder"]["widths"])}
         data, dynamics = _with_tuples(table["data"]), _with_tuples(table["dynamics"])

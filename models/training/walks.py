@@ -17,9 +17,7 @@ from torch import Tensor
 from ..motion import MotionConfig, turned
 from .clips import Clips
 from .recipe import Recipe, normal_actions
-from .survey import recorded_poses
-
-Index = NDArray[np.int64]
+from .survey import Index, recorded_poses
 
 
 def motion_config(recipe: Recipe) -> MotionConfig:

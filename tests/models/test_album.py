@@ -40,3 +40,10 @@ def test_pictures_are_found_by_where_they_were_taken(turns: float) -> None:
     where = pose(0.8, 0.1, 80.0 + turns)
     assert album.taken_near(where).tolist() == [1]
     assert album.taken_near(where, torch.tensor([[False, True, False, False]])).tolist() == [0]
+
+
+def test_an_album_that_does_not_fit_is_refused() -> None:
+    parts = tiny_album(4).tensors()
+    for name, wrong in (("poses", parts["poses"][:3]), ("ends", parts["ends"].flip(0)), ("jpegs", parts["jpegs"][:-1])):
+        with pytest.raises(ValueError, match="expected"):
+            Album(**(parts | {name: wrong}))

@@ -95,7 +95,7 @@ def test_dreamers_follow_their_episodes_and_begin_anew_in_time(recipe: Recipe, f
         assert torch.equal(truth, want)
         dreamers.show(dreamed, glimpse)
         for (at, left, still), now in zip(before, dreamers._dreamers, strict=True):
-            assert now.left < (recipe.detail.frames if recipe.detail else 0)
+            assert 1 <= now.left <= (recipe.detail.frames if recipe.detail else 0)
             if still and left > 1:
                 assert (now.at, now.left) == (at, left - 1)
             elif left > 1 and episodes[min(at + 1, len(episodes) - 1)] == episodes[at] and at + 1 < len(episodes):
