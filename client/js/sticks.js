@@ -30,7 +30,7 @@ const ARROWS = ['ArrowRight', 'ArrowLeft', 'ArrowDown', 'ArrowUp'];
  * @property {(values: {[name: string]: number}, atMs?: number) => unknown} axes
  * @property {(yaw: number, pitch: number, atMs?: number) => unknown} look
  */
-/** @typedef {{press: (code: string, atMs?: number) => void, release: (code: string, atMs?: number) => void}} Keys */
+/** @typedef {import('./hands.js').Keys} Keys */
 
 /**
  * What the sticks of a gamepad do in a world: the left one walks, the right one looks around; where a world has no keys
@@ -54,10 +54,10 @@ export function defaultSticks(info) {
 
 /** One stick that drives a world. */
 export class StickDriver {
-  /** @param {Driven} world @param {Keys} keys who holds keys, so that other hands on them are known @param {Stick} stick */
+  /** @param {Driven} world @param {Keys} keys where hands are told apart, it is one of its own @param {Stick} stick */
   constructor(world, keys, stick) {
     this.world = world;
-    this.keys = keys;
+    this.keys = keys.hand?.() ?? keys;
     this.stick = stick;
     /** @type {Set<string>} */
     this.held = new Set();

@@ -78,8 +78,32 @@ test('a gamepad holds what is held, and lets go when it is unplugged', () => {
   frame(32);
   pads[0] = null;
   frame(48);
-  assert.deepEqual(said.map((one) => (Array.isArray(one) ? 'look' : one)), ['+KeyW', '+Space', '+KeyW', 'look', '-Space', '-KeyW', '-KeyW']);
+  assert.deepEqual(said.map((one) => (Array.isArray(one) ? 'look' : one)), ['+KeyW', '+Space', 'look', '-Space', '-KeyW']);
   assert.equal(frames.length, 0, 'nothing is looked at without a pad');
+});
+
+test('the cross lets go of a key that the stick still holds', () => {
+  const pads = [pad([12], [0, -1, 0, 0])];
+  const { frame } = page(pads);
+  captureGamepad(world, world);
+  frame(0);
+  pads[0] = pad([], [0, -1, 0, 0]);
+  frame(16);
+  assert.deepEqual(said, ['+KeyW']);
+  pads[0] = pad();
+  frame(32);
+  assert.deepEqual(said, ['+KeyW', '-KeyW']);
+});
+
+test('two buttons of a pad may be the same key', () => {
+  const pads = [pad([0])];
+  const { frame } = page(pads);
+  captureGamepad(world, world, { buttons: ['Space', 'Space'] });
+  [pad([0]), pad([0, 1]), pad([1]), pad()].forEach((held, number) => {
+    pads[0] = held;
+    frame(16 * number);
+  });
+  assert.deepEqual(said, ['+Space', '-Space']);
 });
 
 test('a pad that comes later is noticed, and a capture that ends lets go', () => {
