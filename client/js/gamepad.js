@@ -6,14 +6,12 @@
  */
 
 import { shared } from './hands.js';
-import { StickDriver, defaultSticks } from './sticks.js';
+import { StickDriver, between, defaultSticks } from './sticks.js';
 
 /** The cross in the standard layout: right, left, down, up. */
 const CROSS = [15, 14, 13, 12];
 /** The buttons that keys are given to, in order: the four of the right hand, then the shoulders. */
 const BUTTONS = [0, 1, 2, 3, 4, 5, 6, 7];
-/** A pause between two looks that counts for no more, s: the page may have been hidden. */
-const LONGEST = 0.1;
 
 /**
  * Listens to gamepads on behalf of a world.
@@ -40,7 +38,7 @@ export function captureGamepad(world, keys, sticks = {}) {
     request = 0;
     const found = plugged();
     if (!found) return letGo();
-    const seconds = Math.min(LONGEST, Math.max(0, (nowMs - lastMs) / 1000));
+    const seconds = between(lastMs, nowMs);
     lastMs = nowMs;
     const [x = 0, y = 0, u = 0, v = 0] = found.axes;
     const [east, west, south, north] = CROSS.map((number) => Number(found.buttons[number]?.pressed ?? false));

@@ -5,7 +5,7 @@
  * summed over an animation frame and sent once. Whatever makes the page stop hearing keys (blur, a hidden tab, the end
  * of a capture) releases every key first, because a key that is never released would walk for ever.
  *
- * Knows nothing of video or sockets: it calls `key`, `look` and reads `info` of the world that it is given.
+ * Knows nothing of video or sockets: it calls `key`, `look` and `axes`, and reads `info`, of the world that it is given.
  */
 
 import { captureGamepad } from './gamepad.js';

@@ -12,6 +12,8 @@ const [DOWN, UP] = [0.5, 0.4];
 const STEP = 0.02;
 /** How fast a stick at its end turns the view, degrees a second. */
 const LOOK = 150;
+/** A pause between two looks at a stick that counts for no more, s: the page may have been hidden, or busy. */
+const LONGEST = 0.1;
 
 const WASD = ['KeyD', 'KeyA', 'KeyS', 'KeyW'];
 const ARROWS = ['ArrowRight', 'ArrowLeft', 'ArrowDown', 'ArrowUp'];
@@ -50,6 +52,11 @@ export function defaultSticks(info) {
   const buttons = Object.keys(keys).filter((code) => !WASD.includes(code) && !ARROWS.includes(code));
   buttons.sort((a, b) => Number(b === 'Space') - Number(a === 'Space'));
   return { left, right, pad: { keys: bound(ARROWS) ? ARROWS : walk }, buttons };
+}
+
+/** Between two looks at a stick, s. @param {number} lastMs @param {number} nowMs */
+export function between(lastMs, nowMs) {
+  return Math.min(LONGEST, Math.max(0, (nowMs - lastMs) / 1000));
 }
 
 /** One stick that drives a world. */
