@@ -39,6 +39,11 @@ def test_the_file_is_written_where_one_says(path: str, tmp_path: Path) -> None:
     assert target.read_text(encoding="utf-8") == FILES[path]()
 
 
+@pytest.mark.parametrize("made", [typescript.text, csharp.text])
+def test_the_head_names_the_version_that_is_spoken(made: Callable[[], str]) -> None:
+    assert f"The protocol, version {protocol.PROTOCOL}: " in made()
+
+
 def test_every_message_is_in_an_operation() -> None:
     """Each that a client says is received by one; each that a server says is an answer or news."""
     received = [name for _, names, _ in asyncapi.ASKED.values() for name in names]
