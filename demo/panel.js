@@ -91,23 +91,24 @@ export function drawKeys(room, world, capture) {
 
 /** Holding the cap with a pointer, or with Enter or Space, holds the key. */
 function pressable(button, code, capture) {
+  const hand = capture.hand();
   button.addEventListener('pointerdown', (event) => {
     event.preventDefault(); // the picture keeps the keyboard
     button.setPointerCapture(event.pointerId);
-    capture.press(code, event.timeStamp);
+    hand.press(code, event.timeStamp);
   });
   for (const type of ['pointerup', 'pointercancel', 'lostpointercapture']) {
-    button.addEventListener(type, (event) => capture.release(code, event.timeStamp));
+    button.addEventListener(type, (event) => hand.release(code, event.timeStamp));
   }
   button.addEventListener('contextmenu', (event) => event.preventDefault());
   const activates = (event) => event.code === 'Enter' || event.code === 'Space';
   button.addEventListener('keydown', (event) => {
     if (!activates(event) || event.repeat) return;
     event.preventDefault();
-    capture.press(code, event.timeStamp);
+    hand.press(code, event.timeStamp);
   });
-  button.addEventListener('keyup', (event) => activates(event) && capture.release(code, event.timeStamp));
-  button.addEventListener('blur', () => capture.release(code));
+  button.addEventListener('keyup', (event) => activates(event) && hand.release(code, event.timeStamp));
+  button.addEventListener('blur', () => hand.release(code));
 }
 
 function light(caps, { status, control }) {

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,10 +61,10 @@ class Door:
             except Gone:
                 pass
             except WorldloomError as error:
-                server.metrics.error(error.code)
-                code, reason = close_code(error.code), error.code
-                with suppress(Gone):
-                    await peer.send_bytes(pack(_refusal(0, error)))
+                code, reason = await self._refuse(peer, error)
+            except Exception:
+                log.exception("a connection of a batch failed")
+                code, reason = await self._refuse(peer, WorldloomError("the server failed"))
             finally:
                 with suppress(Gone):
                     await peer.close(code, reason)
@@ -81,6 +81,13 @@ class Door:
         for batch in self.batches.expired(all=True):
             await self._on_thread(batch.close)
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _refuse(self, peer: Peer, error: WorldloomError) -> tuple[int, str]:
+        """Say why it ends; returns the code and the reason to close with."""
+        self._server.metrics.error(error.code)
+        with suppress(Gone):
+            await peer.send_bytes(pack(_refusal(0, error)))
+        return close_code(error.code), error.code
 
     async def _live(self, peer: Peer) -> None:
         batch = await self._admit(await self._hear(peer, self._server.settings.hello_timeout))
@@ -113,7 +120,7 @@ class Door:
         if claims.world not in (None, world.name) or claims.session is not None:
             raise Unauthorized(f"expected a token for the world {world.name!r}")
         size = hello.get("size", 1)
-        if not isinstance(size, int) or not 1 <= size <= MOST:
+        if not _whole(size) or not 1 <= size <= MOST:
             raise BadMessage(f"expected a size of 1 to {MOST}, got {size!r}")
         await world.entrance()
         return Batch(lambda: world.engine, size, self.batches.saved)
@@ -133,7 +140,7 @@ class Door:
 def answer(batch: Batch, request: Mapping[str, Any]) -> bytes:
     """The answer to a request; the one before, if it is that again. On a worker's thread."""
     number = request.get("id")
-    if not isinstance(number, int) or number < 1:
+    if not _whole(number) or number < 1:
         return pack(_refusal(0, BadMessage(f"expected a positive id, got {number!r}")))
     if number == batch.last[0]:
         return batch.last[1]
@@ -152,7 +159,7 @@ def _done(batch: Batch, request: Mapping[str, Any]) -> dict[str, Any]:
     which = request.get("which")
     if which is None:
         which = list(range(len(batch)))
-    if not isinstance(which, list) or not all(isinstance(k, int) and 0 <= k < len(batch) for k in which):
+    if not isinstance(which, list) or not all(_whole(k) and 0 <= k < len(batch) for k in which):
         raise BadMessage(f"expected numbers of streams below {len(batch)}, got {which!r}"[:256])
     if len(set(which)) != len(which):
         raise BadMessage("expected every stream once")
@@ -173,7 +180,7 @@ def _done(batch: Batch, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _start(told: Any) -> Start:
-    if not isinstance(told, dict) or not isinstance(told.get("seed"), int) or not 0 <= told["seed"] < 2**63:
+    if not isinstance(told, dict) or not _whole(told.get("seed")) or not 0 <= told["seed"] < 2**63:
         raise BadMessage("expected a start with a seed")
     state = told.get("state")
     if state is not None and not isinstance(state, bytes):
@@ -186,6 +193,11 @@ def _start(told: Any) -> Start:
         actions=None if told.get("actions") is None else _array(told, "actions", np.float32, 2),
         state=state,
     )
+
+
+def _whole(value: Any) -> TypeGuard[int]:
+    """Whether it is a whole number; Python takes true for one."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _array(told: Mapping[str, Any], name: str, dtype: type[T], axes: int) -> NDArray[T]:

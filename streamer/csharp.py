@@ -32,15 +32,15 @@ from .schemas import (
     without_null,
 )
 
-HEAD = """\
-// The protocol, version 1: what each side says over the WebSocket. See docs/protocol.md for how it is meant.
+HEAD = f"""\
+// The protocol, version {PROTOCOL}: what each side says over the WebSocket. See docs/protocol.md for how it is meant.
 // Generated: python -m worldloom.streamer.csharp client/csharp/Protocol.cs
 using System;
 using System.Collections.Generic;
 using System.Runtime.Serialization;
 
 namespace Worldloom.Protocol
-{"""
+{{"""
 
 READ = {"u8": "message[{}]", "u16": "BitConverter.ToUInt16(message, {})", "u32": "BitConverter.ToUInt32(message, {})"}
 READ |= {"u64": "BitConverter.ToUInt64(message, {})", "i64": "BitConverter.ToInt64(message, {})"}

@@ -135,9 +135,14 @@ class Room:
 
         Raises:
             Busy: the engine has no place; a snapshot is kept.
+            SessionClosed: the room was closed meanwhile.
             WorldloomError: the world refused or failed.
         """
-        self.session = await self.engine.open_async(self, start, self.mode, entry=entry)
+        session = await self.engine.open_async(self, start, self.mode, entry=entry)
+        if self.closed:
+            session.close()
+            raise SessionClosed("the session has ended")
+        self.session = session
         self.snapshot, self.kept = None, start if isinstance(start, Snapshot) else None
         if self._showing is None:
             self._showing = asyncio.create_task(self._show())

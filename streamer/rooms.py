@@ -214,11 +214,17 @@ class Rooms:
 
     async def _resume(self, token: str) -> Room:
         room = self._find(token, "resume")
-        # Waited for outside of the room's lock: an engine that starts anew lets nobody in before this room is back.
-        await self._go_on(room, await self._worlds.named(room.spec.name).entrance(), "returning")
-        timer = self._orphans.pop(room, None)
+        timer = self._orphans.get(room)
         if timer is not None:
-            timer.cancel()
+            timer.cancel()  # who is back in time is in time, however long an engine takes to start
+        try:
+            # Waited for outside of the room's lock: an engine that starts anew lets nobody in before this room is back.
+            await self._go_on(room, await self._worlds.named(room.spec.name).entrance(), "returning")
+        except BaseException:
+            if timer is not None and self._orphans.get(room) is timer:
+                self._orphans[room] = asyncio.get_running_loop().call_at(timer.when(), self._expire, room)
+            raise
+        self._unkeep(room)
         return room
 
     def _find(self, token: str, kind: str) -> Room:
@@ -250,10 +256,14 @@ class Rooms:
         self._rooms.discard(room)
         room.close(SessionClosed("the session has ended: its driver did not come back"))
 
-    async def _forget(self, room: Room) -> None:
+    def _unkeep(self, room: Room) -> None:
+        """An orphan no more, if it was one."""
         timer = self._orphans.pop(room, None)
         if timer is not None:
             timer.cancel()
+
+    async def _forget(self, room: Room) -> None:
+        self._unkeep(room)
         try:
             await room.freed()
         finally:

@@ -98,11 +98,11 @@ def meaning(field: dict[str, Any]) -> str:
 
 
 def error_codes() -> dict[str, type[errors.WorldloomError]]:
-    """Every code that crosses the wire, in order, and the error that says it most generally."""
+    """Every code that crosses the wire, in order, and the error that says it most exactly: the last class with it."""
     kinds: dict[str, type[errors.WorldloomError]] = {"internal_error": errors.WorldloomError}
     for value in vars(errors).values():
         if isinstance(value, type) and issubclass(value, errors.WorldloomError) and "code" in vars(value):
-            kinds[value.code] = value  # subclasses come after their base and say it more exactly
+            kinds[value.code] = value  # a subclass comes after its base
     return dict(sorted(kinds.items()))
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from .client_messages import Photon
 from .fields import Message
+from .protocol import PROTOCOL
 from .schemas import (
     PARTS,
     client_messages,
@@ -29,9 +30,9 @@ from .schemas import (
     without_null,
 )
 
-HEAD = """\
+HEAD = f"""\
 /**
- * The protocol, version 1: what each side says over the WebSocket. See docs/protocol.md for how it is meant.
+ * The protocol, version {PROTOCOL}: what each side says over the WebSocket. See docs/protocol.md for how it is meant.
  *
  * Generated: python -m worldloom.streamer.typescript client/js/protocol.d.ts
  */

@@ -5,14 +5,13 @@
  * Knows buttons and sticks by their numbers in the standard layout; what they do is in `sticks.js`.
  */
 
-import { StickDriver, defaultSticks } from './sticks.js';
+import { shared } from './hands.js';
+import { StickDriver, between, defaultSticks } from './sticks.js';
 
 /** The cross in the standard layout: right, left, down, up. */
 const CROSS = [15, 14, 13, 12];
 /** The buttons that keys are given to, in order: the four of the right hand, then the shoulders. */
 const BUTTONS = [0, 1, 2, 3, 4, 5, 6, 7];
-/** A pause between two looks that counts for no more, s: the page may have been hidden. */
-const LONGEST = 0.1;
 
 /**
  * Listens to gamepads on behalf of a world.
@@ -24,38 +23,33 @@ const LONGEST = 0.1;
  */
 export function captureGamepad(world, keys, sticks = {}) {
   const { left, right, pad, buttons } = { ...defaultSticks(world.info), ...sticks };
-  const drivers = [left, right, pad].map((stick) => new StickDriver(world, keys, stick));
+  const hands = shared(keys); // the stick and the cross may hold the same key
+  const drivers = [left, right, pad].map((stick) => new StickDriver(world, hands, stick));
+  const fingers = buttons.map(() => hands.hand());
   const listening = new AbortController();
-  /** @type {Set<string>} */
-  const held = new Set();
   let request = 0;
   let lastMs = 0;
 
   const letGo = () => {
     drivers.forEach((driver) => driver.rest());
-    held.forEach((code) => keys.release(code));
-    held.clear();
+    hands.releaseAll();
   };
   const look = (/** @type {number} */ nowMs) => {
     request = 0;
     const found = plugged();
     if (!found) return letGo();
-    const seconds = Math.min(LONGEST, Math.max(0, (nowMs - lastMs) / 1000));
+    const seconds = between(lastMs, nowMs);
     lastMs = nowMs;
     const [x = 0, y = 0, u = 0, v = 0] = found.axes;
     const [east, west, south, north] = CROSS.map((number) => Number(found.buttons[number]?.pressed ?? false));
     drivers[0].move(x, -y, seconds, nowMs);
     drivers[1].move(u, -v, seconds, nowMs);
     drivers[2].move(east - west, north - south, seconds, nowMs);
-    BUTTONS.forEach((number, place) => press(buttons[place], found.buttons[number]?.pressed ?? false, nowMs));
+    BUTTONS.slice(0, buttons.length).forEach((number, place) => {
+      if (found.buttons[number]?.pressed) fingers[place].press(buttons[place], nowMs);
+      else fingers[place].release(buttons[place], nowMs);
+    });
     return wake();
-  };
-  const press = (/** @type {string | undefined} */ code, /** @type {boolean} */ down, /** @type {number} */ atMs) => {
-    if (code === undefined || down === held.has(code)) return;
-    if (down) held.add(code);
-    else held.delete(code);
-    if (down) keys.press(code, atMs);
-    else keys.release(code, atMs);
   };
   const wake = () => {
     if (request === 0 && !listening.signal.aborted) request = requestAnimationFrame(look);

@@ -5,10 +5,11 @@
  * summed over an animation frame and sent once. Whatever makes the page stop hearing keys (blur, a hidden tab, the end
  * of a capture) releases every key first, because a key that is never released would walk for ever.
  *
- * Knows nothing of video or sockets: it calls `key`, `look` and reads `info` of the world that it is given.
+ * Knows nothing of video or sockets: it calls `key`, `look` and `axes`, and reads `info`, of the world that it is given.
  */
 
 import { captureGamepad } from './gamepad.js';
+import { shared } from './hands.js';
 
 /** Degrees of view for one pixel of mouse movement. */
 const DEGREES_PER_PIXEL = 0.18;
@@ -18,7 +19,8 @@ const DEGREES_PER_TOUCH_PIXEL = 0.35;
 /**
  * @typedef {object} Capture
  * @property {(code: string, atMs?: number) => void} press hold a key, as if it went down on the keyboard
- * @property {(code: string, atMs?: number) => void} release
+ * @property {(code: string, atMs?: number) => void} release the key comes up once no other hand holds it
+ * @property {() => import('./hands.js').Keys} hand another hand on the same keys
  * @property {() => void} releaseAll
  * @property {() => Set<string>} held codes that are down now
  * @property {() => void} stop let go of everything and stop listening
@@ -45,31 +47,28 @@ const DEGREES_PER_TOUCH_PIXEL = 0.35;
 export function captureInput(world, element, options = {}) {
   const bound = new Set(Object.keys(world.info.actions.keys));
   const looks = world.info.actions.look.some((axis) => axis !== null);
-  const held = /** @type {Set<string>} */ (new Set());
   const listening = new AbortController();
   /** @type {Listen} */
   const on = (target, type, listener) => target.addEventListener(type, listener, { signal: listening.signal });
 
-  const press = (/** @type {string} */ code, atMs = performance.now()) => {
-    if (held.has(code) || !bound.has(code)) return;
-    held.add(code);
-    world.key(code, true, atMs);
-    options.onHeld?.(held);
+  const tell = (/** @type {string} */ code, /** @type {boolean} */ down, /** @type {number | undefined} */ atMs) => {
+    world.key(code, down, atMs);
+    options.onHeld?.(hands.held());
   };
-  const release = (/** @type {string} */ code, atMs = performance.now()) => {
-    if (!held.delete(code)) return;
-    world.key(code, false, atMs);
-    options.onHeld?.(held);
-  };
-  const releaseAll = () => [...held].forEach((code) => release(code));
+  const hands = shared({
+    press: (code, atMs) => tell(code, true, atMs),
+    release: (code, atMs) => tell(code, false, atMs),
+  }, (code) => bound.has(code));
+  const { releaseAll } = hands;
+  const keyboard = hands.hand();
 
   on(element, 'keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !bound.has(event.code)) return;
     event.preventDefault();
-    if (!event.repeat) press(event.code, event.timeStamp);
+    if (!event.repeat) keyboard.press(event.code, event.timeStamp);
   });
   // Released anywhere, because the key may come up after the focus has moved on.
-  on(window, 'keyup', (event) => release(event.code, event.timeStamp));
+  on(window, 'keyup', (event) => keyboard.release(event.code, event.timeStamp));
   on(window, 'blur', releaseAll);
   on(document, 'visibilitychange', () => document.hidden && releaseAll());
   on(element, 'focus', () => options.onCapture?.(true));
@@ -90,13 +89,10 @@ export function captureInput(world, element, options = {}) {
     listenToDrags(element, on, turn);
   }
 
-  const pad = options.gamepad === false ? null : captureGamepad(world, { press, release }, options.sticks);
+  const pad = options.gamepad === false ? null : captureGamepad(world, hands, options.sticks);
 
   return {
-    press,
-    release,
-    releaseAll,
-    held: () => new Set(held),
+    ...hands,
     stop() {
       pad?.stop();
       releaseAll();

@@ -12,6 +12,8 @@ const [DOWN, UP] = [0.5, 0.4];
 const STEP = 0.02;
 /** How fast a stick at its end turns the view, degrees a second. */
 const LOOK = 150;
+/** A pause between two looks at a stick that counts for no more, s: the page may have been hidden, or busy. */
+const LONGEST = 0.1;
 
 const WASD = ['KeyD', 'KeyA', 'KeyS', 'KeyW'];
 const ARROWS = ['ArrowRight', 'ArrowLeft', 'ArrowDown', 'ArrowUp'];
@@ -30,7 +32,7 @@ const ARROWS = ['ArrowRight', 'ArrowLeft', 'ArrowDown', 'ArrowUp'];
  * @property {(values: {[name: string]: number}, atMs?: number) => unknown} axes
  * @property {(yaw: number, pitch: number, atMs?: number) => unknown} look
  */
-/** @typedef {{press: (code: string, atMs?: number) => void, release: (code: string, atMs?: number) => void}} Keys */
+/** @typedef {import('./hands.js').Keys} Keys */
 
 /**
  * What the sticks of a gamepad do in a world: the left one walks, the right one looks around; where a world has no keys
@@ -52,12 +54,17 @@ export function defaultSticks(info) {
   return { left, right, pad: { keys: bound(ARROWS) ? ARROWS : walk }, buttons };
 }
 
+/** Between two looks at a stick, s. @param {number} lastMs @param {number} nowMs */
+export function between(lastMs, nowMs) {
+  return Math.min(LONGEST, Math.max(0, (nowMs - lastMs) / 1000));
+}
+
 /** One stick that drives a world. */
 export class StickDriver {
-  /** @param {Driven} world @param {Keys} keys who holds keys, so that other hands on them are known @param {Stick} stick */
+  /** @param {Driven} world @param {Keys} keys where hands are told apart, it is one of its own @param {Stick} stick */
   constructor(world, keys, stick) {
     this.world = world;
-    this.keys = keys;
+    this.keys = keys.hand?.() ?? keys;
     this.stick = stick;
     /** @type {Set<string>} */
     this.held = new Set();

@@ -6,7 +6,7 @@
  * Knows pointers; what a stick does is in `sticks.js`. Give the element `touch-action: none`, or the page scrolls.
  */
 
-import { StickDriver, defaultSticks } from './sticks.js';
+import { StickDriver, between, defaultSticks } from './sticks.js';
 
 /**
  * Listens to one element on behalf of a world.
@@ -33,7 +33,7 @@ export function captureTouchPad(world, element, stick = defaultSticks(world.info
   };
   const drive = (/** @type {number} */ nowMs) => {
     if (!finger) return;
-    driver.move(finger.x, finger.y, Math.max(0, (nowMs - lastMs) / 1000), nowMs);
+    driver.move(finger.x, finger.y, between(lastMs, nowMs), nowMs);
     lastMs = nowMs;
     request = requestAnimationFrame(drive);
   };

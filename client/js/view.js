@@ -127,7 +127,10 @@ export class View {
     }, (why) => this.fallBack(why));
     this.picture = peer;
     this.after(FIRST_FRAME, () => flowing || this.fallBack('no picture'));
-    if (this.wish === 'auto') peer.answered.then(() => this.after(PATH, () => this.picture === peer && !peer.reaches && this.fallBack('no path')));
+    if (this.wish !== 'auto') return;
+    // Where pictures flow there is a path, though it may be broken for a moment just now.
+    const look = () => this.picture === peer && !flowing && !peer.reaches && this.fallBack('no path');
+    peer.answered.then(() => this.after(PATH, look));
   }
 
   startWebSocket() {

@@ -46,7 +46,7 @@ def test_the_types_hold(packages: Path) -> None:
     run("node", compiler, "--project", CLIENT)
 
 
-@pytest.mark.parametrize("name", ["client", "sticks"])
+@pytest.mark.parametrize("name", ["client", "input", "sticks", "view"])
 def test_its_logic_in_node(name: str) -> None:
     run("node", "--test", HERE / "javascript" / f"{name}.test.mjs")
 

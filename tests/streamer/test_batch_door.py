@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from worldloom.streamer.batches import Batches
 from worldloom.streamer.codec import pack, unpack
 
 from .conftest import Running, Serve
@@ -16,8 +17,8 @@ def door(server: Running) -> connect:
     return connect(server.url.replace("http", "ws") + "/v1/batch", compression=None, proxy=None, close_timeout=2)
 
 
-async def hello(socket: ClientConnection) -> dict[str, Any]:
-    await socket.send(pack({"type": "hello", "protocol": 1, "size": 1}))
+async def hello(socket: ClientConnection, size: Any = 1) -> dict[str, Any]:
+    await socket.send(pack({"type": "hello", "protocol": 1, "size": size}))
     return await told(socket)
 
 
@@ -66,3 +67,39 @@ async def test_a_server_that_stops_says_so(serve: Serve) -> None:
         await server.state.drain()
         for socket in (silent, one):
             assert (await told(socket))["error"]["code"] == "draining"
+
+
+async def test_a_connection_that_fails_is_told_and_closed_as_failed(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Batches, "enter", broken)
+    async with serve() as server, door(server) as socket:
+        assert (await hello(socket))["error"]["code"] == "internal_error"
+        await socket.wait_closed()
+        assert (socket.close_code, socket.close_reason) == (1011, "internal_error")
+        assert 'worldloom_errors_total{code="internal_error"} 1.0' in (await server.get("/metrics")).text
+    assert "a connection of a batch failed" in caplog.text
+
+
+@pytest.mark.parametrize("size", [True, 0, 257, 1.0, "1"])
+async def test_a_size_is_a_whole_number(serve: Serve, size: Any) -> None:
+    async with serve() as server, door(server) as socket:
+        assert (await hello(socket, size))["error"]["code"] == "bad_message"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"id": True, "verb": "save"},
+        {"id": 1, "verb": "save", "which": [False]},
+        {"id": 1, "verb": "start", "starts": [{"seed": True}]},
+    ],
+)
+async def test_a_number_is_no_truth(serve: Serve, asked: dict[str, Any]) -> None:
+    async with serve() as server, door(server) as socket:
+        await hello(socket)
+        await socket.send(pack(asked))
+        assert (await told(socket))["error"]["code"] == "bad_message"

@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from worldloom.streamer import asyncapi, csharp, protocol, schemas, typescript
+from worldloom.streamer import asyncapi, csharp, errors, protocol, schemas, typescript
 from worldloom.streamer.protocol import encode
 
 from .test_protocol import CLIENT, SERVER
@@ -39,12 +39,24 @@ def test_the_file_is_written_where_one_says(path: str, tmp_path: Path) -> None:
     assert target.read_text(encoding="utf-8") == FILES[path]()
 
 
+@pytest.mark.parametrize("made", [typescript.text, csharp.text])
+def test_the_head_names_the_version_that_is_spoken(made: Callable[[], str]) -> None:
+    assert f"The protocol, version {protocol.PROTOCOL}: " in made()
+
+
 def test_every_message_is_in_an_operation() -> None:
     """Each that a client says is received by one; each that a server says is an answer or news."""
     received = [name for _, names, _ in asyncapi.ASKED.values() for name in names]
     assert sorted(received) == sorted(schemas.kind_of(model) for model in schemas.client_messages())
     sent = {name for _, _, answers in asyncapi.ASKED.values() for name in answers} | set(asyncapi.NEWS)
     assert sent == {schemas.kind_of(model) for model in schemas.server_messages()} | {asyncapi.PICTURE}
+
+
+def test_a_code_is_told_by_the_error_that_says_it_most_exactly() -> None:
+    codes = schemas.error_codes()
+    assert list(codes) == sorted(codes)
+    assert (codes["bad_message"], codes["bad_action"]) == (errors.BadMessage, errors.BadAction)
+    assert codes["internal_error"] is errors.WorldloomError, "no subclass says it more exactly"
 
 
 def test_every_reference_leads_somewhere() -> None:

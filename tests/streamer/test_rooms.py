@@ -1,25 +1,15 @@
-"""A session outlives its connections: resumed, taken over, watched, shown another way; and given up in the end."""
+"""A session outlives its connections: resumed, taken over, watched, shown another way."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.session import Phase
 from worldloom.streamer.wire import unpack_frame
 
 from .conftest import Client, Running, Serve
-
-
-class Unsavable(ToyWorld):
-    """A world that cannot save."""
-
-    def save(self, state: ToyState) -> bytes:
-        raise NotImplementedError
 
 
 async def pictured(client: Client, count: int = 1) -> int:
@@ -87,30 +77,6 @@ async def test_who_leaves_on_purpose_is_not_waited_for(serve: Serve, leave: str)
         async with server.client() as late:
             await late.send("hello", protocol=1, resume=welcome["resume"])
             assert (await late.expect("error"))["code"] == "unknown_session"
-
-
-async def test_an_orphan_is_given_up_after_its_time(serve: Serve) -> None:
-    async with serve(orphan_timeout=0.3) as server:
-        async with server.client() as client:
-            await client.hello(video="websocket")
-            await pictured(client)
-            await lost(server, client)
-        await server.until(lambda: not phases(server))
-
-
-async def test_orphans_are_bounded_and_the_oldest_gives_way(serve: Serve) -> None:
-    async with serve(max_orphans=2) as server:
-        tokens = []
-        for seed in range(3):
-            async with server.client() as client:
-                tokens.append((await client.hello(seed=seed))["resume"])
-                await lost(server, client)
-        await server.until(lambda: phases(server) == [Phase.ORPHANED] * 2)
-        async with server.client() as client:
-            await client.send("hello", protocol=1, resume=tokens[0])
-            assert (await client.expect("error"))["code"] == "unknown_session"
-        async with server.client() as client:
-            assert (await client.hello(resume=tokens[2]))["seed"] == 2
 
 
 async def test_a_second_tab_takes_over_and_the_first_is_told(serve: Serve) -> None:
@@ -218,33 +184,6 @@ async def test_a_token_opens_only_what_it_is_for(serve: Serve, field: str) -> No
             async with server.client() as client:
                 await client.send("hello", protocol=1, **{field: token})
                 assert (await client.expect("error"))["code"] == "unknown_session"
-
-
-async def test_a_world_that_cannot_save_keeps_no_orphan(serve: Serve) -> None:
-    make: Callable[[str], Any] = lambda _: Unsavable()  # noqa: E731
-    async with serve(load=make) as server:
-        async with server.client() as client:
-            await client.hello(video="websocket")
-            await lost(server, client)
-        await server.until(lambda: not phases(server))
-        await server.freed()
-
-
-async def test_when_no_place_is_free_the_orphan_stays(serve: Serve) -> None:
-    async with serve(max_sessions=1) as server:
-        async with server.client() as client:
-            welcome = await client.hello()
-            await lost(server, client)
-        await server.until(lambda: phases(server) == [Phase.ORPHANED])
-        async with server.client() as other:
-            await other.hello()
-            async with server.client() as client:
-                await client.send("hello", protocol=1, resume=welcome["resume"])
-                assert (await client.expect("error"))["code"] == "busy"
-            await other.send("bye")
-        await server.until(lambda: server.sessions() == 0)
-        async with server.client() as client:
-            await client.hello(resume=welcome["resume"])
 
 
 async def test_phases_are_in_the_metrics(serve: Serve) -> None:

@@ -1,10 +1,11 @@
-// Sticks, gamepads: what they make of a world's controls.
+// Sticks, gamepads, touch pads: what they make of a world's controls.
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 
 import { WORLD } from './fake.mjs';
 import { captureGamepad } from '../../../client/js/gamepad.js';
 import { StickDriver, defaultSticks } from '../../../client/js/sticks.js';
+import { captureTouchPad } from '../../../client/js/touchpad.js';
 
 let said = [];
 const world = {
@@ -78,8 +79,32 @@ test('a gamepad holds what is held, and lets go when it is unplugged', () => {
   frame(32);
   pads[0] = null;
   frame(48);
-  assert.deepEqual(said.map((one) => (Array.isArray(one) ? 'look' : one)), ['+KeyW', '+Space', '+KeyW', 'look', '-Space', '-KeyW', '-KeyW']);
+  assert.deepEqual(said.map((one) => (Array.isArray(one) ? 'look' : one)), ['+KeyW', '+Space', 'look', '-Space', '-KeyW']);
   assert.equal(frames.length, 0, 'nothing is looked at without a pad');
+});
+
+test('the cross lets go of a key that the stick still holds', () => {
+  const pads = [pad([12], [0, -1, 0, 0])];
+  const { frame } = page(pads);
+  captureGamepad(world, world);
+  frame(0);
+  pads[0] = pad([], [0, -1, 0, 0]);
+  frame(16);
+  assert.deepEqual(said, ['+KeyW']);
+  pads[0] = pad();
+  frame(32);
+  assert.deepEqual(said, ['+KeyW', '-KeyW']);
+});
+
+test('two buttons of a pad may be the same key', () => {
+  const pads = [pad([0])];
+  const { frame } = page(pads);
+  captureGamepad(world, world, { buttons: ['Space', 'Space'] });
+  [pad([0]), pad([0, 1]), pad([1]), pad()].forEach((held, number) => {
+    pads[0] = held;
+    frame(16 * number);
+  });
+  assert.deepEqual(said, ['+Space', '-Space']);
 });
 
 test('a pad that comes later is noticed, and a capture that ends lets go', () => {
@@ -94,4 +119,28 @@ test('a pad that comes later is noticed, and a capture that ends lets go', () =>
   assert.deepEqual(said, ['+Space', '-Space']);
   window.dispatchEvent(new Event('gamepadconnected'));
   assert.equal(frames.length, 0);
+});
+
+/** A touch pad of 200 pixels with its right edge held. */
+function touched() {
+  const { frame } = page([]);
+  const element = Object.assign(new EventTarget(), {
+    getBoundingClientRect: () => ({ left: 0, top: 0, width: 200, height: 200 }),
+    setPointerCapture: () => {},
+  });
+  const capture = captureTouchPad(world, element, { look: 100 });
+  element.dispatchEvent(Object.assign(new Event('pointerdown'), { pointerId: 1, clientX: 200, clientY: 100 }));
+  return { frame, capture };
+}
+
+test('a view turns no further for a page that was busy: by pad or by finger', () => {
+  const { frame } = page([pad([], [0, 0, 1, 0])]);
+  captureGamepad(world, world, { right: { look: 100 } });
+  frame(performance.now());
+  said = [];
+  frame(performance.now() + 60000);
+  const finger = touched();
+  finger.frame(performance.now() + 60000);
+  finger.capture.stop();
+  assert.deepEqual(said.map(([yaw]) => yaw), [10, 10]);
 });
