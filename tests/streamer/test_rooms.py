@@ -44,7 +44,7 @@ async def test_a_lost_driver_comes_back_to_the_same_frame(serve: Serve) -> None:
             assert again["session"] == welcome["session"]
             assert (again["seed"], again["last_seq"], again["role"]) == (4, 7, "drive")
             assert again["frame"] >= seen
-            assert await pictured(client) == again["frame"]
+            assert again["frame"] - await pictured(client) in (0, 1), "one may be made while the welcome is written"
             await client.send("bye")
         await server.freed()
         assert not phases(server)
