@@ -25,9 +25,10 @@ from worldloom.streamer.fields import Mode
 from worldloom.streamer.server_messages import Notice, Receipt, Stats
 from worldloom.streamer.world_info import WorldInfo
 
-from .connection import RemoteWorld, Rows, connect
+from .connection import connect
 from .pictures import Picture
 from .receipts import Sent
+from .session import RemoteWorld, Rows
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from worldloom.client import connection, line
-from worldloom.client.connection import RemoteWorld, connect
+from worldloom.client import line, session
+from worldloom.client.connection import connect
 from worldloom.client.failures import ConnectionLost
+from worldloom.client.session import RemoteWorld
 from worldloom.models.toy import ToyWorld
 from worldloom.streamer import errors
 from worldloom.streamer.protocol import encode
@@ -110,7 +111,7 @@ async def test_nothing_is_done_late_in_a_world_with_a_clock() -> None:
 
 
 async def test_an_answer_that_was_lost_with_the_line_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "ANSWER_S", 0.2)
+    monkeypatch.setattr(session, "ANSWER_S", 0.2)
     async with serving() as url, connect(url) as world:
         await first(world.pictures(), 1)
         monkeypatch.setattr(world._receipts, "put", lambda receipt: cut(world))  # the receipt is on its way, and lost
