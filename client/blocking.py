@@ -34,7 +34,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Answer: TypeAlias = Future[Receipt]
-"""`result()` waits for the receipt, and raises why the control was rejected. Nobody has to ask for it."""
+"""`result()` waits for the receipt, and raises why the control was rejected. Nobody has to ask; `cancel` is refused."""
 
 
 class SyncWorld:
@@ -238,6 +238,7 @@ class SyncWorld:
     def _ask(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Have something done on the thread."""
         future: Future[T] = Future()
+        future.set_running_or_notify_cancel()  # what was said is said: nobody takes it back
         with self._lock:
             if self._loop is None:
                 work.close()

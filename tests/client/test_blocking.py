@@ -125,6 +125,20 @@ def test_nobody_waits_for_ever_for_a_world_that_is_closed(url: str) -> None:
     world.close()
 
 
+def test_what_was_said_is_not_taken_back(url: str) -> None:
+    with connect_sync(url, mode="lockstep") as world:
+        answered = world.look(yaw=1.0)
+        assert not answered.cancel()
+        world.step()
+        assert answered.result(5).status == "applied"
+        unanswered = world.look(yaw=1.0)
+        assert not unanswered.cancel()
+        later = world.look(yaw=1.0)
+    for one in (unanswered, later):
+        with pytest.raises(errors.SessionClosed):
+            one.result(5)
+
+
 def test_a_lost_connection_is_found_again(url: str) -> None:
     with connect_sync(url) as world:
         before = next(world.pictures()).index
