@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -158,3 +159,40 @@ def test_a_world_that_was_not_entered_says_so() -> None:
     world = SyncWorld(connect("ws://127.0.0.1:9"))
     with pytest.raises(errors.SessionClosed, match="not open"):
         world.press("KeyW")
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_a_world_is_closed_while_it_opens(early: bool) -> None:
+    """`early`: before its thread has a loop."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
+        world = SyncWorld(connect(f"ws://127.0.0.1:{silent.getsockname()[1]}"))
+        told: list[BaseException] = []
+
+        def enter() -> None:
+            try:
+                world.__enter__()
+            except errors.SessionClosed as error:
+                told.append(error)
+
+        entering = threading.Thread(target=enter)
+        if early:
+            closing = threading.Thread(target=world.close)
+            closing.start()
+            closing.join(5)
+            assert not closing.is_alive()
+            entering.start()
+        else:
+            entering.start()
+            silent.settimeout(5)
+            waiting, _ = silent.accept()  # for the handshake
+            with waiting:
+                begun = time.monotonic()
+                world.close()
+                assert time.monotonic() - begun < 3.0
+        entering.join(5)
+    assert [str(error) for error in told] == ["closed before it was open"]
+    assert threads() == []
+
+
+def test_a_world_that_was_never_entered_is_closed() -> None:
+    SyncWorld(connect("ws://127.0.0.1:9")).close()
