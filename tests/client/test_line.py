@@ -8,6 +8,7 @@ import contextlib
 import numpy as np
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request
 
 from worldloom.client import line, session
 from worldloom.client.connection import connect
@@ -195,6 +196,35 @@ async def test_a_server_that_was_killed_is_sought_for_as_long_as_asked() -> None
                 async for _ in world.pictures():
                     pass
             assert isinstance(world.ended, ConnectionLost)
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+async def test_patience_ends_in_the_middle_of_an_attempt(accepts: bool) -> None:
+    """A server that comes back and does not answer the handshake, or not the hello."""
+    visits = 0
+
+    async def welcome_once(socket: ServerConnection) -> None:
+        nonlocal visits
+        visits += 1
+        await socket.recv()
+        if visits == 1:
+            await socket.send(encode(WELCOME))
+            await asyncio.sleep(0.1)
+            socket.transport.abort()
+        else:
+            await socket.wait_closed()
+
+    async def stall(socket: ServerConnection, request: Request) -> None:
+        if visits and not accepts:
+            await asyncio.sleep(3)
+
+    async with serve(welcome_once, "127.0.0.1", 0, process_request=stall) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        async with connect(f"ws://127.0.0.1:{port}", patience=0.5) as world:
+            async with asyncio.timeout(2):
+                with pytest.raises(ConnectionLost, match="not found again within 0.5 s"):
+                    async for _ in world.pictures():
+                        pass
 
 
 async def test_a_server_that_says_nothing_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
