@@ -65,9 +65,12 @@ async def connect(
         patience: seconds to seek a lost connection; 0: not at all.
 
     Raises:
+        ValueError: an address that is none, or a buffer without room.
         WorldloomError: what the server answered, for example `Busy` or `UnknownWorld`.
         ConnectionError: there is no server, or it went away.
     """
+    if buffer is not None and buffer < 1:
+        raise ValueError(f"expected a buffer of at least 1 picture, got {buffer}")
     hello = Hello(
         protocol=PROTOCOL,
         world=world,
@@ -84,17 +87,20 @@ async def connect(
     failure: Exception | None = None
     line = Line(endpoint(url), hello, patience)
     remote = RemoteWorld(line, await line.open(), buffer)
-    async with asyncio.TaskGroup() as tasks:
-        background = [tasks.create_task(remote._read()), tasks.create_task(remote._write())]
-        try:
-            if video == "webrtc":
-                await remote._start_webrtc()
-            yield remote
-        except Exception as error:  # leaves as itself and not inside a group
-            failure = error
-        finally:
-            await remote._leave()
-            for task in background:
-                task.cancel()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            background = [tasks.create_task(remote._read()), tasks.create_task(remote._write())]
+            try:
+                if video == "webrtc":
+                    await remote._start_webrtc()
+                yield remote
+            except Exception as error:  # leaves as itself and not inside a group
+                failure = error
+            finally:
+                await remote._leave()
+                for task in background:
+                    task.cancel()
+    finally:
+        await remote._let_go()  # of what came back meanwhile
     if failure is not None:
         raise failure

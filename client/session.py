@@ -208,9 +208,13 @@ class RemoteWorld(Controls):
         self._receipts.close(self._why())
 
     async def _leave(self) -> None:
-        """Say goodbye and let go of the video."""
+        """Say goodbye, and close what is open."""
         if not self._finished:
             with suppress(ConnectionClosed):
                 await self._line.send(Bye(reason="closed by the client"))
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Close what is open. Harmless twice."""
         await self._stop_webrtc()
         await self._line.close()

@@ -99,6 +99,21 @@ async def test_an_address_that_is_none_is_explained(url: str) -> None:
             pass
 
 
+async def test_a_buffer_without_room_is_refused_before_anything_is_opened() -> None:
+    async def count(socket: ServerConnection) -> None:
+        visits.append(socket)
+        await socket.wait_closed()
+
+    visits: list[ServerConnection] = []
+    async with serve(count, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        for buffer in (0, -1):
+            with pytest.raises(ValueError, match="at least 1 picture"):
+                async with asyncio.timeout(5), connect(f"ws://127.0.0.1:{port}", buffer=buffer):
+                    pass
+    assert visits == []
+
+
 async def test_a_server_that_talks_nonsense_is_an_error_and_no_hang() -> None:
     async def nonsense(socket: ServerConnection) -> None:
         await socket.recv()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request
+from websockets.protocol import State
 
 from worldloom.client import line, session
 from worldloom.client.connection import connect
@@ -246,6 +247,22 @@ async def test_a_server_that_says_nothing_is_away(monkeypatch: pytest.MonkeyPatc
                     await world.look(yaw=1.0)
         for socket in server.connections:
             socket.transport.abort()
+
+
+async def test_a_connection_that_is_found_while_leaving_is_closed() -> None:
+    async with serving() as url:
+        async with connect(url) as world:
+            cut(world)
+            close = world._line.close
+
+            async def close_slowly() -> None:
+                await close()
+                await back(world)
+
+            world._line.close = close_slowly  # type: ignore[method-assign]
+        assert world.reconnected == 1
+        assert world._line._socket is not None
+        assert world._line._socket.state is State.CLOSED
 
 
 async def test_without_patience_a_lost_connection_is_the_end() -> None:
