@@ -58,7 +58,7 @@ async def connect(
         format: of pictures over the WebSocket; "raw" is exact.
         prompt: a text to start from, where the world takes one.
         image: a PNG, JPEG or WebP file to start from, or its bytes, where the world takes one.
-        buffer: pictures that may wait to be read, the oldest dropped first; one chunk when absent.
+        buffer: pictures that may wait to be read, the oldest dropped first; one chunk when absent, or in lockstep less.
         token: signed by the server (`worldloom token`), where it serves strangers.
         resume: `RemoteWorld.resume_token` of an earlier connection: go on with that session.
         watch: `RemoteWorld.watch_token` of somebody's session: see it, without control.

@@ -46,7 +46,8 @@ class RemoteWorld(Controls):
         self.notice: Notice | None = None  # the server's latest: what ends soon, or has ended, unasked
         self.newest: Picture | None = None  # the latest picture that came, whoever has read it
         self._line = line
-        self._pictures = PictureQueue(depth or welcome.world.chunk)
+        chunk = welcome.world.chunk
+        self._pictures = PictureQueue(chunk if depth is None else max(depth, chunk if self.mode == "lockstep" else 1))
         self._receipts = Receipts()
         self._welcome = welcome  # of the connection that there is, or was last
         self._away = False  # there is none; it is being sought

@@ -73,6 +73,19 @@ async def test_raw_pictures_are_the_worlds_own(url: str) -> None:
         assert (picture.pixels == toy.step([state], np.array([[row]], np.float32))[0, 0]).all()
 
 
+async def test_a_step_gets_its_whole_chunk_through_a_smaller_buffer() -> None:
+    async with serving(lambda: ToyWorld(chunk=4)) as url, connect(url, mode="lockstep", buffer=1) as world:
+        sent = world.action([0, 0, 0, 0, 1.0, 0])
+        for begin in (0, 4):
+            async with asyncio.timeout(5):
+                assert [picture.index for picture in await world.step()] == [begin + k for k in range(4)]
+        assert (await sent).frame == 0
+    async with serving(lambda: ToyWorld(chunk=4)) as url, connect(url, buffer=1) as world:
+        await asyncio.sleep(0.5)
+        async with aclosing(world.pictures()) as coming:
+            assert await anext(coming) is world.newest, "by the clock, one is one"
+
+
 async def test_every_control_gets_its_receipt(url: str) -> None:
     async with connect(url) as world:
         sent = [
