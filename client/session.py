@@ -157,8 +157,10 @@ class RemoteWorld(Controls):
                     return
                 except ConnectionClosed as error:
                     await self._come_back(error)
-        except (WorldloomError, ImportError) as error:
-            self._fault = self._fault or (error if isinstance(error, WorldloomError) else BadMessage(str(error)))
+        except WorldloomError as error:
+            self._fault = self._fault or error
+        except Exception as error:  # of a decoder, or of WebRTC: whatever came cannot be used
+            self._fault = self._fault or BadMessage(str(error) or type(error).__name__)
         finally:
             self._finish()
 

@@ -19,8 +19,23 @@ from worldloom.streamer import errors
 from worldloom.streamer.config import ServerSettings
 from worldloom.streamer.listen import make_server, open_socket
 from worldloom.streamer.server import create_app
+from worldloom.streamer.server_messages import Limits, Welcome
+from worldloom.streamer.world_info import WorldInfo
 
 pytestmark = pytest.mark.timeout(60)
+
+
+WELCOME = Welcome(
+    protocol=1,
+    session="s",
+    world=WorldInfo.of(ToyWorld().spec),
+    limits=Limits(message_bytes=1000, inbox=10),
+    seed=0,
+    video="websocket",
+    mode="realtime",
+    format="jpeg",
+    resume="a token of the session",
+)
 
 
 @asynccontextmanager

@@ -12,8 +12,12 @@ from websockets.asyncio.server import ServerConnection, serve
 from worldloom.client.connection import connect
 from worldloom.models.toy import ToyWorld
 from worldloom.streamer import errors
+from worldloom.streamer.fields import Video
+from worldloom.streamer.protocol import encode
+from worldloom.streamer.server_messages import Answer
+from worldloom.streamer.wire import FrameHeader, pack_frame
 
-from .test_connection import first, serving
+from .test_connection import WELCOME, first, serving
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -112,6 +116,31 @@ async def test_a_buffer_without_room_is_refused_before_anything_is_opened() -> N
                 async with asyncio.timeout(5), connect(f"ws://127.0.0.1:{port}", buffer=buffer):
                     pass
     assert visits == []
+
+
+JPEG = pack_frame(FrameHeader(0, 0, 0, 128, 96, "jpeg"), b"\xff\xd8\xff damaged")
+SMALL = pack_frame(FrameHeader(0, 0, 0, 128, 96, "raw"), bytes(100))
+ANSWER = encode(Answer(sdp="v=nonsense"))
+
+
+@pytest.mark.parametrize(
+    ("video", "said"), [("websocket", JPEG), ("websocket", SMALL), ("webrtc", ANSWER)], ids=["jpeg", "raw", "answer"]
+)
+async def test_what_cannot_be_used_ends_the_session_with_a_word(video: Video, said: str | bytes) -> None:
+    async def damage(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send(encode(WELCOME))
+        await socket.send(said)
+        await socket.wait_closed()
+
+    async with serve(damage, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        async with connect(f"ws://127.0.0.1:{port}", video=video) as world:
+            async with asyncio.timeout(5):
+                with pytest.raises(errors.BadMessage):
+                    async for _ in world.pictures():
+                        pass
+            assert isinstance(world.ended, errors.BadMessage)
 
 
 async def test_a_server_that_talks_nonsense_is_an_error_and_no_hang() -> None:

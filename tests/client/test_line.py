@@ -18,10 +18,9 @@ from worldloom.client.session import RemoteWorld
 from worldloom.models.toy import ToyWorld
 from worldloom.streamer import errors
 from worldloom.streamer.protocol import encode
-from worldloom.streamer.server_messages import Limits, Receipt, Welcome
-from worldloom.streamer.world_info import WorldInfo
+from worldloom.streamer.server_messages import Receipt
 
-from .test_connection import first, serving
+from .test_connection import WELCOME, first, serving
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -36,19 +35,6 @@ async def back(world: RemoteWorld) -> None:
     async with asyncio.timeout(8):
         while not world.reconnected:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-
-
-WELCOME = Welcome(
-    protocol=1,
-    session="s",
-    world=WorldInfo.of(ToyWorld().spec),
-    limits=Limits(message_bytes=1000, inbox=10),
-    seed=0,
-    video="websocket",
-    mode="realtime",
-    format="jpeg",
-    resume="a token of the session",
-)
 
 
 @pytest.mark.parametrize("video", ["websocket", "webrtc"])
