@@ -41,6 +41,11 @@ class Sent:
         """The receipt, or the error in its place, once it is there. Not to be cancelled."""
         return self._answer
 
+    @property
+    def failed(self) -> bool:
+        """It has come to nothing: it was not sent, or was refused, or its answer was lost."""
+        return self._answer.done() and not self._answer.cancelled() and self._answer.exception() is not None
+
     def __await__(self) -> Generator[object, None, Receipt]:
         return asyncio.shield(self._answer).__await__()
 

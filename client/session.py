@@ -171,7 +171,7 @@ class RemoteWorld(Controls):
         self._away = True
         self._welcome = welcome = await self._line.reopen()
         self._away = False
-        self._seq = max(self._seq, welcome.last_seq)
+        self._welcomed(welcome)
         self.reconnected += 1
         seen = self._receipts.back(welcome.last_seq)
         why = ConnectionLost("the server has seen this; its answer was lost with the connection")

@@ -72,20 +72,6 @@ async def test_what_the_server_never_saw_is_said_again() -> None:
         assert world.reconnected == 1
 
 
-async def test_what_is_held_is_held_again() -> None:
-    async with serving() as url, connect(url, format="raw") as world:
-        await world.press("ArrowRight")
-        await world.axes({"lever": 0.5})
-        cut(world)
-        await back(world)
-        await world.look()  # the latest row has what was said on the way back
-        turning = await first(world.pictures(), 3)
-        assert (turning[-1].pixels != turning[-2].pixels).any()
-        await world.release("ArrowRight")
-        still = await first(world.pictures(), 4)
-        assert (still[-1].pixels == still[-2].pixels).all()
-
-
 async def test_nothing_is_done_late_in_a_world_with_a_clock() -> None:
     async with serving() as url, connect(url) as world:
         await first(world.pictures(), 1)
