@@ -29,7 +29,8 @@ class Controls(ABC):
         self.seed = welcome.seed  # of the latest beginning
         self._seq = welcome.last_seq
         self._keys: dict[str, None] = {}  # held now, in order
-        self._levels: dict[str, float] = {}  # what `axes` said last
+        self._row: tuple[float, ...] | None = None  # what `action` said last, without amounts
+        self._levels: dict[str, float] = {}  # what `axes` said since
         self._lasting = {axis.name for axis in welcome.world.actions.axes if axis.kind == "level"}
 
     def press(self, code: str) -> Sent:
@@ -76,7 +77,14 @@ class Controls(ABC):
 
     def action(self, values: Sequence[float]) -> Sent:
         """A whole action row, columns as in `info.actions.columns`."""
-        return self._send(Action(seq=self._next(), values=tuple(map(float, values))))
+        row = tuple(map(float, values))
+        sent = self._send(Action(seq=self._next(), values=row))
+        columns = self.info.actions.columns
+        if len(row) == len(columns) and not sent.failed:
+            kept = {*self.info.actions.buttons, *self._lasting}
+            self._row = tuple(value if name in kept else 0.0 for name, value in zip(columns, row, strict=True))
+            self._levels.clear()
+        return sent
 
     def prompt(self, text: str) -> Sent:
         """Begin the world anew from a text."""
@@ -136,6 +144,8 @@ class Controls(ABC):
         """The server has let go of everything, and the program has not."""
         for code in self._keys:
             self._send(Key(seq=self._next(), code=code, down=True))
+        if self._row is not None:
+            self._send(Action(seq=self._next(), values=self._row))
         if self._levels:
             self._send(Axes(seq=self._next(), values=dict(self._levels)))
 

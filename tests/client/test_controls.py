@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from worldloom.client import receipts
 from worldloom.client.connection import connect
 from worldloom.client.failures import ConnectionLost
+from worldloom.models.toy import ToyWorld
 from worldloom.streamer import errors
 
 from .test_connection import first, serving
@@ -29,6 +31,28 @@ async def test_what_is_held_is_held_again() -> None:
         await world.release("ArrowRight")
         still = await first(world.pictures(), 4)
         assert (still[-1].pixels == still[-2].pixels).all()
+
+
+@pytest.mark.parametrize("axes_again", [False, True])
+async def test_the_newest_of_action_and_axes_is_held_again(axes_again: bool) -> None:
+    """The lever tints the floor, a button walks; the turn is an amount and spent once."""
+    async with serving() as url, connect(url, mode="lockstep", format="raw", seed=5) as world:
+        world.axes({"lever": 1.0})
+        await world.step()
+        world.action([1.0, 0, 0, 0, 5.0, -1.0])
+        if axes_again:
+            world.axes({"lever": 0.5})
+        before = (await world.step())[0].pixels
+        cut(world)
+        await back(world)
+        after = (await world.step())[0].pixels
+    toy = ToyWorld()
+    state = toy.start(seed=5)
+    lever = 0.5 if axes_again else -1.0
+    rows = [[0, 0, 0, 0, 0, 1.0], [1.0, 0, 0, 0, 5.0, lever], [1.0, 0, 0, 0, 0, lever]]
+    want = [toy.step([state], np.array([[row]], np.float32))[0, 0] for row in rows]
+    assert (before == want[1]).all()
+    assert (after == want[2]).all()
 
 
 async def test_what_is_refused_at_once_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
