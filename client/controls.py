@@ -140,14 +140,14 @@ class Controls(ABC):
         self._seq = max(self._seq, welcome.last_seq)
         self.seed = welcome.seed
 
-    def _hold_again(self) -> None:
-        """The server has let go of everything, and the program has not."""
-        for code in self._keys:
-            self._send(Key(seq=self._next(), code=code, down=True))
+    def _held(self) -> list[Said]:
+        """What the server has let go of and the program has not, as controls to be said again."""
+        held: list[Said] = [Key(seq=self._next(), code=code, down=True) for code in self._keys]
         if self._row is not None:
-            self._send(Action(seq=self._next(), values=self._row))
+            held.append(Action(seq=self._next(), values=self._row))
         if self._levels:
-            self._send(Axes(seq=self._next(), values=dict(self._levels)))
+            held.append(Axes(seq=self._next(), values=dict(self._levels)))
+        return held
 
     def _next(self) -> int:
         self._seq += 1

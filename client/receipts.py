@@ -72,6 +72,11 @@ class Receipts:
         self._more.set()
         return sent
 
+    def repeat(self, held: Iterable[Said]) -> None:
+        """Queue what is held for a new connection, however much waits. Nobody waits for these: lost, they are gone."""
+        self._unsent.extend(held)
+        self._more.set()
+
     async def next(self) -> Said:
         """The next control for the line."""
         while not self._unsent:

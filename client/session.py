@@ -176,7 +176,7 @@ class RemoteWorld(Controls):
         seen = self._receipts.back(welcome.last_seq)
         why = ConnectionLost("the server has seen this; its answer was lost with the connection")
         asyncio.get_running_loop().call_later(ANSWER_S, self._receipts.lose, seen, why)
-        self._hold_again()
+        self._receipts.repeat(self._held())
         self._pictures.look_again()
         if self._receiver is not None:
             await self._start_webrtc()

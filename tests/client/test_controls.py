@@ -33,6 +33,20 @@ async def test_what_is_held_is_held_again() -> None:
         assert (still[-1].pixels == still[-2].pixels).all()
 
 
+async def test_holding_again_needs_no_place_among_the_unanswered(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving() as url, connect(url, format="raw") as world:
+        await world.press("ArrowRight")
+        await world.axes({"lever": 0.5})
+        monkeypatch.setattr(receipts, "UNANSWERED", 0)
+        cut(world)
+        await back(world)
+        monkeypatch.undo()
+        await world.look()
+        turning = await first(world.pictures(), 3)
+        assert (turning[-1].pixels != turning[-2].pixels).any()
+        assert world.ended is None
+
+
 @pytest.mark.parametrize("axes_again", [False, True])
 async def test_the_newest_of_action_and_axes_is_held_again(axes_again: bool) -> None:
     """The lever tints the floor, a button walks; the turn is an amount and spent once."""
