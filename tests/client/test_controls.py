@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from worldloom.client import receipts
 from worldloom.client.connection import connect
 from worldloom.client.failures import ConnectionLost
+from worldloom.client.receipts import Sent
 from worldloom.models.toy import ToyWorld
 from worldloom.streamer import errors
 
@@ -73,15 +75,17 @@ async def test_what_is_refused_at_once_is_not_held(monkeypatch: pytest.MonkeyPat
     async with serving() as url, connect(url, seed=5) as world:
         await world.press("KeyW")
         monkeypatch.setattr(receipts, "UNANSWERED", 0)
-        for say in (
+        says: list[Callable[[], Sent]] = [
             lambda: world.press("KeyD"),
             lambda: world.release("KeyW"),
             lambda: world.axes({"lever": 0.5}),
+            lambda: world.action([0, 0, 0, 0, 0, 0.5]),
             lambda: world.reset(seed=8),
-        ):
+        ]
+        for say in says:
             with pytest.raises(errors.RateLimited):
                 say()
-        assert (list(world._keys), world._levels, world.seed) == (["KeyW"], {}, 5)
+        assert (list(world._keys), world._levels, world._row, world.seed) == (["KeyW"], {}, None, 5)
 
 
 async def test_what_was_not_sent_is_not_held_later() -> None:
