@@ -25,15 +25,16 @@ from worldloom.streamer.fields import Mode
 from worldloom.streamer.server_messages import Notice, Receipt, Stats
 from worldloom.streamer.world_info import WorldInfo
 
-from .connection import RemoteWorld, Rows, connect
+from .connection import connect
 from .pictures import Picture
 from .receipts import Sent
+from .session import RemoteWorld, Rows
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 Answer: TypeAlias = Future[Receipt]
-"""`result()` waits for the receipt, and raises why the control was rejected. Nobody has to ask for it."""
+"""`result()` waits for the receipt, and raises why the control was rejected. Nobody has to ask; `cancel` is refused."""
 
 
 class SyncWorld:
@@ -46,6 +47,8 @@ class SyncWorld:
         self._leave = asyncio.Event()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None  # while the thread takes work
+        self._living: asyncio.Task[None] | None = None  # the thread's work
+        self._closing = False
         self._asked: set[Future[Any]] = set()  # what somebody may be waiting for
 
     def __enter__(self) -> Self:
@@ -61,11 +64,13 @@ class SyncWorld:
         self.close()
 
     def close(self) -> None:
-        """End the session; nothing of it is left. Harmless twice."""
+        """End the session, or its opening; nothing of it is left. Harmless twice, and before it was entered."""
         with self._lock:
+            self._closing = True
             if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._leave.set)
-        self._thread.join()
+                self._loop.call_soon_threadsafe(self._end)
+        if self._thread.ident is not None:  # else it was never started
+            self._thread.join()
 
     # What there is ----------------------------------------------------------------------------------------------------
 
@@ -209,18 +214,29 @@ class SyncWorld:
             asyncio.run(self._live())
         except BaseException as error:
             if not self._opened.done():
-                self._opened.set_exception(error)
+                closed = isinstance(error, asyncio.CancelledError)
+                self._opened.set_exception(SessionClosed("closed before it was open") if closed else error)
         with self._lock:
             self._loop = None
         for future in list(self._asked):
             future.set_exception(SessionClosed("the session was closed first"))
 
     async def _live(self) -> None:
+        self._living = asyncio.current_task()
         with self._lock:
+            if self._closing:  # before there was a loop to tell
+                raise asyncio.CancelledError
             self._loop = asyncio.get_running_loop()
         async with self._opening as world:
             self._opened.set_result(world)
             await self._leave.wait()
+
+    def _end(self) -> None:
+        """On the thread: `close` was called."""
+        if self._opened.done():
+            self._leave.set()
+        elif self._living is not None:
+            self._living.cancel()
 
     def _say(self, control: Callable[[RemoteWorld], Sent]) -> Answer:
         """Say something on the thread, in the order in which it was asked for."""
@@ -237,6 +253,7 @@ class SyncWorld:
     def _ask(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Have something done on the thread."""
         future: Future[T] = Future()
+        future.set_running_or_notify_cancel()  # what was said is said: nobody takes it back
         with self._lock:
             if self._loop is None:
                 work.close()

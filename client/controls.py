@@ -8,6 +8,7 @@ Knows messages, how they are numbered and what is held; no socket, no answers.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -28,19 +29,22 @@ class Controls(ABC):
         self.seed = welcome.seed  # of the latest beginning
         self._seq = welcome.last_seq
         self._keys: dict[str, None] = {}  # held now, in order
-        self._levels: dict[str, float] = {}  # what `axes` said last
+        self._row: tuple[float, ...] | None = None  # what `action` said last, without amounts
+        self._levels: dict[str, float] = {}  # what `axes` said since
         self._lasting = {axis.name for axis in welcome.world.actions.axes if axis.kind == "level"}
 
     def press(self, code: str) -> Sent:
         """A key goes down and stays; `code` as in `info.actions.keys`."""
-        if code in self.info.actions.keys:
+        sent = self._send(Key(seq=self._next(), code=code, down=True))
+        if code in self.info.actions.keys and not sent.failed:
             self._keys[code] = None
-        return self._send(Key(seq=self._next(), code=code, down=True))
+        return sent
 
     def release(self, code: str) -> Sent:
         """A key comes up."""
-        self._keys.pop(code, None)
-        return self._send(Key(seq=self._next(), code=code, down=False))
+        sent = self._send(Key(seq=self._next(), code=code, down=False))
+        self._keys.pop(code, None)  # also without a line: the server has let go of it then
+        return sent
 
     def tap(self, code: str) -> Sent:
         """A key goes down and up again: held for one chunk. Returns the press."""
@@ -65,12 +69,22 @@ class Controls(ABC):
 
     def axes(self, values: Mapping[str, float]) -> Sent:
         """New values for some axes, by name."""
-        self._levels |= {name: float(value) for name, value in values.items() if name in self._lasting}
-        return self._send(Axes(seq=self._next(), values={name: float(value) for name, value in values.items()}))
+        said = {name: float(value) for name, value in values.items()}
+        sent = self._send(Axes(seq=self._next(), values=said))
+        if not sent.failed:
+            self._levels |= {name: value for name, value in said.items() if name in self._lasting}
+        return sent
 
     def action(self, values: Sequence[float]) -> Sent:
         """A whole action row, columns as in `info.actions.columns`."""
-        return self._send(Action(seq=self._next(), values=tuple(map(float, values))))
+        row = tuple(map(float, values))
+        sent = self._send(Action(seq=self._next(), values=row))
+        columns = self.info.actions.columns
+        if len(row) == len(columns) and not sent.failed:
+            kept = {*self.info.actions.buttons, *self._lasting}
+            self._row = tuple(value if name in kept else 0.0 for name, value in zip(columns, row, strict=True))
+            self._levels.clear()
+        return sent
 
     def prompt(self, text: str) -> Sent:
         """Begin the world anew from a text."""
@@ -83,9 +97,10 @@ class Controls(ABC):
             seed: of the world's random numbers.
             image: what `upload` returned; "none": what the world has to begin with.
         """
+        sent = self._send(Reset(seq=self._next(), seed=seed, image=image))
         if seed is not None:
-            self.seed = seed
-        return self._send(Reset(seq=self._next(), seed=seed, image=image))
+            sent.answer.add_done_callback(lambda answer: self._begun(seed, answer))
+        return sent
 
     async def start_from(self, image: bytes | Path, seed: int | None = None) -> Receipt:
         """Begin the world anew from a PNG, JPEG or WebP file, or its bytes.
@@ -116,12 +131,23 @@ class Controls(ABC):
     async def upload(self, image: bytes | Path) -> str:
         """Bring a picture to the server; returns what it is called there, for about a minute."""
 
-    def _hold_again(self) -> None:
-        """The server has let go of everything, and the program has not."""
-        for code in self._keys:
-            self._send(Key(seq=self._next(), code=code, down=True))
+    def _begun(self, seed: int, answer: asyncio.Future[Receipt]) -> None:
+        if not answer.cancelled() and answer.exception() is None and answer.result().status == "applied":
+            self.seed = seed
+
+    def _welcomed(self, welcome: Welcome) -> None:
+        """The same session on another connection."""
+        self._seq = max(self._seq, welcome.last_seq)
+        self.seed = welcome.seed
+
+    def _held(self) -> list[Said]:
+        """What the server has let go of and the program has not, as controls to be said again."""
+        held: list[Said] = [Key(seq=self._next(), code=code, down=True) for code in self._keys]
+        if self._row is not None:
+            held.append(Action(seq=self._next(), values=self._row))
         if self._levels:
-            self._send(Axes(seq=self._next(), values=dict(self._levels)))
+            held.append(Axes(seq=self._next(), values=dict(self._levels)))
+        return held
 
     def _next(self) -> int:
         self._seq += 1

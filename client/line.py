@@ -6,8 +6,8 @@ Knows the WebSocket and the first messages on it; nothing of what follows.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +24,8 @@ from worldloom.streamer.wire import NORMAL_CLOSE
 from .failures import ConnectionLost, raised
 from .images import upload
 
+OPEN_S = 10.0  # seconds that the server may take to accept a connection
+REOPEN_S = 2.5  # the same where a lost one is sought: a fresh attempt does more than a long one
 WELCOME_S = 30.0  # seconds that the server may take to open a world
 MAX_PICTURE_BYTES = 64 * 1024 * 1024
 PING_S = 1.0  # seconds between two pings
@@ -42,8 +44,8 @@ class Line:
         self._socket: ClientConnection | None = None
         self._resume: str | None = None
 
-    async def open(self) -> Welcome:
-        """Open the session.
+    async def open(self, accept_s: float = OPEN_S) -> Welcome:
+        """Open the session; the server may take so many seconds to accept the connection.
 
         Raises:
             WorldloomError: the server's refusal.
@@ -55,6 +57,7 @@ class Line:
             max_size=MAX_PICTURE_BYTES,
             compression=None,
             proxy=None,
+            open_timeout=accept_s,
             ping_interval=PING_S,
             ping_timeout=SILENCE_S,
             close_timeout=CLOSE_S,
@@ -79,16 +82,18 @@ class Line:
             ConnectionLost: the server was not found in time.
             WorldloomError: the session has ended, or is driven by somebody else.
         """
-        deadline, attempt = time.monotonic() + self._patience, 0
+        clock = asyncio.get_running_loop().time
+        deadline, waits = clock() + self._patience, chain(WAITS, repeat(WAITS[-1]))
         while True:
             try:
-                return await self.open()
+                async with asyncio.timeout_at(deadline):
+                    return await self.open(REOPEN_S)
             except (OSError, InvalidHandshake, TimeoutError, Busy) as error:
-                if time.monotonic() > deadline:
-                    told = f"the connection was lost, and the server not found again within {self._patience:g} s"
-                    raise ConnectionLost(f"{told}: {error or type(error).__name__}") from error
-            await asyncio.sleep(WAITS[min(attempt, len(WAITS) - 1)])
-            attempt += 1
+                why = error
+            await asyncio.sleep(max(0.0, min(next(waits), deadline - clock())))
+            if clock() >= deadline:
+                told = f"the connection was lost, and the server not found again within {self._patience:g} s"
+                raise ConnectionLost(f"{told}: {str(why) or type(why).__name__}") from why
 
     async def send(self, message: ClientMessage) -> None:
         """Send a message. Raises `ConnectionClosed`."""

@@ -50,7 +50,7 @@ def pose(place: Sequence[float], turn: Sequence[float]) -> Pose:
 
 
 def from_opengl(matrix: ArrayLike) -> Pose:
-    """A pose of OpenGL, Blender's cameras, three.js or glTF."""
+    """A pose of OpenGL, three.js or glTF."""
     return _taken(matrix, _OPENGL)
 
 

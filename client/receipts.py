@@ -41,6 +41,11 @@ class Sent:
         """The receipt, or the error in its place, once it is there. Not to be cancelled."""
         return self._answer
 
+    @property
+    def failed(self) -> bool:
+        """It has come to nothing: it was not sent, or was refused, or its answer was lost."""
+        return self._answer.done() and not self._answer.cancelled() and self._answer.exception() is not None
+
     def __await__(self) -> Generator[object, None, Receipt]:
         return asyncio.shield(self._answer).__await__()
 
@@ -66,6 +71,11 @@ class Receipts:
         self._unsent.append(message)
         self._more.set()
         return sent
+
+    def repeat(self, held: Iterable[Said]) -> None:
+        """Queue what is held for a new connection, however much waits. Nobody waits for these: lost, they are gone."""
+        self._unsent.extend(held)
+        self._more.set()
 
     async def next(self) -> Said:
         """The next control for the line."""

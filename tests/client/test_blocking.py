@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -125,6 +126,20 @@ def test_nobody_waits_for_ever_for_a_world_that_is_closed(url: str) -> None:
     world.close()
 
 
+def test_what_was_said_is_not_taken_back(url: str) -> None:
+    with connect_sync(url, mode="lockstep") as world:
+        answered = world.look(yaw=1.0)
+        assert not answered.cancel()
+        world.step()
+        assert answered.result(5).status == "applied"
+        unanswered = world.look(yaw=1.0)
+        assert not unanswered.cancel()
+        later = world.look(yaw=1.0)
+    for one in (unanswered, later):
+        with pytest.raises(errors.SessionClosed):
+            one.result(5)
+
+
 def test_a_lost_connection_is_found_again(url: str) -> None:
     with connect_sync(url) as world:
         before = next(world.pictures()).index
@@ -144,3 +159,40 @@ def test_a_world_that_was_not_entered_says_so() -> None:
     world = SyncWorld(connect("ws://127.0.0.1:9"))
     with pytest.raises(errors.SessionClosed, match="not open"):
         world.press("KeyW")
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_a_world_is_closed_while_it_opens(early: bool) -> None:
+    """`early`: before its thread has a loop."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
+        world = SyncWorld(connect(f"ws://127.0.0.1:{silent.getsockname()[1]}"))
+        told: list[BaseException] = []
+
+        def enter() -> None:
+            try:
+                world.__enter__()
+            except errors.SessionClosed as error:
+                told.append(error)
+
+        entering = threading.Thread(target=enter)
+        if early:
+            closing = threading.Thread(target=world.close)
+            closing.start()
+            closing.join(5)
+            assert not closing.is_alive()
+            entering.start()
+        else:
+            entering.start()
+            silent.settimeout(5)
+            waiting, _ = silent.accept()  # for the handshake
+            with waiting:
+                begun = time.monotonic()
+                world.close()
+                assert time.monotonic() - begun < 3.0
+        entering.join(5)
+    assert [str(error) for error in told] == ["closed before it was open"]
+    assert threads() == []
+
+
+def test_a_world_that_was_never_entered_is_closed() -> None:
+    SyncWorld(connect("ws://127.0.0.1:9")).close()

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
 
 from worldloom.client.connection import connect
 from worldloom.client.env import WorldEnv
@@ -20,17 +19,23 @@ from worldloom.streamer import errors
 from worldloom.streamer.config import ServerSettings
 from worldloom.streamer.listen import make_server, open_socket
 from worldloom.streamer.server import create_app
+from worldloom.streamer.server_messages import Limits, Welcome
+from worldloom.streamer.world_info import WorldInfo
 
 pytestmark = pytest.mark.timeout(60)
 
 
-class ShortWorld(ToyWorld):
-    """Fails at its tenth frame."""
-
-    def step(self, states: Any, actions: Any) -> Any:
-        if any(state.frame >= 10 for state in states):
-            raise RuntimeError("out of ideas")
-        return super().step(states, actions)
+WELCOME = Welcome(
+    protocol=1,
+    session="s",
+    world=WorldInfo.of(ToyWorld().spec),
+    limits=Limits(message_bytes=1000, inbox=10),
+    seed=0,
+    video="websocket",
+    mode="realtime",
+    format="jpeg",
+    resume="a token of the session",
+)
 
 
 @asynccontextmanager
@@ -81,6 +86,19 @@ async def test_raw_pictures_are_the_worlds_own(url: str) -> None:
     state = toy.start(seed=5)
     for row, picture in zip(rows, pictures, strict=True):
         assert (picture.pixels == toy.step([state], np.array([[row]], np.float32))[0, 0]).all()
+
+
+async def test_a_step_gets_its_whole_chunk_through_a_smaller_buffer() -> None:
+    async with serving(lambda: ToyWorld(chunk=4)) as url, connect(url, mode="lockstep", buffer=1) as world:
+        sent = world.action([0, 0, 0, 0, 1.0, 0])
+        for begin in (0, 4):
+            async with asyncio.timeout(5):
+                assert [picture.index for picture in await world.step()] == [begin + k for k in range(4)]
+        assert (await sent).frame == 0
+    async with serving(lambda: ToyWorld(chunk=4)) as url, connect(url, buffer=1) as world:
+        await asyncio.sleep(0.5)
+        async with aclosing(world.pictures()) as coming:
+            assert await anext(coming) is world.newest, "by the clock, one is one"
 
 
 async def test_every_control_gets_its_receipt(url: str) -> None:
@@ -167,31 +185,6 @@ async def test_holding_a_key_turns_the_picture_and_letting_go_stops_it(url: str)
     assert (still[-1].pixels == still[-2].pixels).all()
 
 
-@pytest.mark.parametrize(
-    ("control", "kind"),
-    [
-        (lambda world: world.press("KeyZ"), errors.UnknownKey),
-        (lambda world: world.action([1.0]), errors.BadAction),
-        (lambda world: world.axes({"nose": 1.0}), errors.BadAction),
-        (lambda world: world.prompt("a beach"), errors.Unsupported),
-        (lambda world: world.record(), errors.RecordingOff),
-    ],
-)
-async def test_a_refused_control_raises_what_the_server_said(
-    url: str, control: Callable[[Any], Any], kind: type[errors.WorldloomError]
-) -> None:
-    async with connect(url) as world:
-        with pytest.raises(kind):
-            await control(world)
-        assert (await world.look(yaw=1.0)).status == "applied"  # the session lives on
-
-
-async def test_a_step_without_lockstep_is_refused(url: str) -> None:
-    async with connect(url) as world:
-        with pytest.raises(errors.Unsupported):
-            await world.step()
-
-
 async def test_a_slow_reader_misses_the_older_pictures(url: str) -> None:
     async with connect(url) as world:
         await asyncio.sleep(0.6)
@@ -219,60 +212,6 @@ async def test_pictures_come_over_webrtc(url: str) -> None:
     toy = ToyWorld()
     want = toy.step([toy.start(seed=5)], np.zeros((1, 1, 6), np.float32))[0, 0]
     assert np.abs(pictures[-1].pixels.astype(int) - want).mean() < 6.0
-
-
-async def test_refusals_of_the_server_are_raised() -> None:
-    async with serving(max_sessions=1) as url, connect(url):
-        with pytest.raises(errors.UnknownWorld):
-            async with connect(url, world="atlantis"):
-                pass
-        with pytest.raises(errors.Busy) as busy:
-            async with connect(url):
-                pass
-        assert busy.value.retryable
-
-
-async def test_a_failing_world_ends_the_pictures_with_its_fault() -> None:
-    async with serving(ShortWorld) as url, connect(url) as world:
-        with pytest.raises(errors.ModelFault):
-            await first(world.pictures(), 100)
-        with pytest.raises(errors.WorldloomError):
-            world.press("KeyW")
-        assert isinstance(world.ended, errors.ModelFault)
-
-
-async def test_an_error_of_the_caller_leaves_as_itself(url: str) -> None:
-    with pytest.raises(ZeroDivisionError):
-        async with connect(url):
-            raise ZeroDivisionError
-    async with asyncio.timeout(5), connect(url) as world:  # and the place is free again
-        assert world.session
-
-
-async def test_nobody_there_is_a_connection_error() -> None:
-    with pytest.raises(OSError, match="Connect call failed|Multiple exceptions"):
-        async with connect("ws://127.0.0.1:9"):
-            pass
-
-
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://127.0.0.1"])
-async def test_an_address_that_is_none_is_explained(url: str) -> None:
-    with pytest.raises(ValueError, match="expected an address like"):
-        async with connect(url):
-            pass
-
-
-async def test_a_server_that_talks_nonsense_is_an_error_and_no_hang() -> None:
-    async def nonsense(socket: ServerConnection) -> None:
-        await socket.recv()
-        await socket.send("what?")
-        await socket.wait_closed()
-
-    async with serve(nonsense, "127.0.0.1", 0) as server:
-        port = next(iter(server.sockets)).getsockname()[1]
-        with pytest.raises(errors.BadMessage):
-            async with connect(f"ws://127.0.0.1:{port}"):
-                pass
 
 
 async def test_the_remote_environment_gives_the_same_bytes_as_the_one_in_process(url: str) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from worldloom.client.connection import RemoteWorld, connect
+from worldloom.client.connection import connect
 from worldloom.client.images import media_type
+from worldloom.client.session import RemoteWorld
 from worldloom.models.spec import Actions, Frames, Image
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer import errors

@@ -8,17 +8,19 @@ import contextlib
 import numpy as np
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request
+from websockets.protocol import State
 
-from worldloom.client import connection, line
-from worldloom.client.connection import RemoteWorld, connect
+from worldloom.client import line, session
+from worldloom.client.connection import connect
 from worldloom.client.failures import ConnectionLost
+from worldloom.client.session import RemoteWorld
 from worldloom.models.toy import ToyWorld
 from worldloom.streamer import errors
 from worldloom.streamer.protocol import encode
-from worldloom.streamer.server_messages import Limits, Receipt, Welcome
-from worldloom.streamer.world_info import WorldInfo
+from worldloom.streamer.server_messages import Receipt
 
-from .test_connection import first, serving
+from .test_connection import WELCOME, first, serving
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -33,19 +35,6 @@ async def back(world: RemoteWorld) -> None:
     async with asyncio.timeout(8):
         while not world.reconnected:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-
-
-WELCOME = Welcome(
-    protocol=1,
-    session="s",
-    world=WorldInfo.of(ToyWorld().spec),
-    limits=Limits(message_bytes=1000, inbox=10),
-    seed=0,
-    video="websocket",
-    mode="realtime",
-    format="jpeg",
-    resume="a token of the session",
-)
 
 
 @pytest.mark.parametrize("video", ["websocket", "webrtc"])
@@ -83,20 +72,6 @@ async def test_what_the_server_never_saw_is_said_again() -> None:
         assert world.reconnected == 1
 
 
-async def test_what_is_held_is_held_again() -> None:
-    async with serving() as url, connect(url, format="raw") as world:
-        await world.press("ArrowRight")
-        await world.axes({"lever": 0.5})
-        cut(world)
-        await back(world)
-        await world.look()  # the latest row has what was said on the way back
-        turning = await first(world.pictures(), 3)
-        assert (turning[-1].pixels != turning[-2].pixels).any()
-        await world.release("ArrowRight")
-        still = await first(world.pictures(), 4)
-        assert (still[-1].pixels == still[-2].pixels).all()
-
-
 async def test_nothing_is_done_late_in_a_world_with_a_clock() -> None:
     async with serving() as url, connect(url) as world:
         await first(world.pictures(), 1)
@@ -110,7 +85,7 @@ async def test_nothing_is_done_late_in_a_world_with_a_clock() -> None:
 
 
 async def test_an_answer_that_was_lost_with_the_line_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "ANSWER_S", 0.2)
+    monkeypatch.setattr(session, "ANSWER_S", 0.2)
     async with serving() as url, connect(url) as world:
         await first(world.pictures(), 1)
         monkeypatch.setattr(world._receipts, "put", lambda receipt: cut(world))  # the receipt is on its way, and lost
@@ -196,6 +171,35 @@ async def test_a_server_that_was_killed_is_sought_for_as_long_as_asked() -> None
             assert isinstance(world.ended, ConnectionLost)
 
 
+@pytest.mark.parametrize("accepts", [False, True])
+async def test_patience_ends_in_the_middle_of_an_attempt(accepts: bool) -> None:
+    """A server that comes back and does not answer the handshake, or not the hello."""
+    visits = 0
+
+    async def welcome_once(socket: ServerConnection) -> None:
+        nonlocal visits
+        visits += 1
+        await socket.recv()
+        if visits == 1:
+            await socket.send(encode(WELCOME))
+            await asyncio.sleep(0.1)
+            socket.transport.abort()
+        else:
+            await socket.wait_closed()
+
+    async def stall(socket: ServerConnection, request: Request) -> None:
+        if visits and not accepts:
+            await asyncio.sleep(3)
+
+    async with serve(welcome_once, "127.0.0.1", 0, process_request=stall) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        async with connect(f"ws://127.0.0.1:{port}", patience=0.5) as world:
+            async with asyncio.timeout(2):
+                with pytest.raises(ConnectionLost, match="not found again within 0.5 s"):
+                    async for _ in world.pictures():
+                        pass
+
+
 async def test_a_server_that_says_nothing_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line, "PING_S", 0.1)
     monkeypatch.setattr(line, "SILENCE_S", 0.3)
@@ -215,6 +219,22 @@ async def test_a_server_that_says_nothing_is_away(monkeypatch: pytest.MonkeyPatc
                     await world.look(yaw=1.0)
         for socket in server.connections:
             socket.transport.abort()
+
+
+async def test_a_connection_that_is_found_while_leaving_is_closed() -> None:
+    async with serving() as url:
+        async with connect(url) as world:
+            cut(world)
+            close = world._line.close
+
+            async def close_slowly() -> None:
+                await close()
+                await back(world)
+
+            world._line.close = close_slowly  # type: ignore[method-assign]
+        assert world.reconnected == 1
+        assert world._line._socket is not None
+        assert world._line._socket.state is State.CLOSED
 
 
 async def test_without_patience_a_lost_connection_is_the_end() -> None:

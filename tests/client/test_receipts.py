@@ -6,7 +6,7 @@ import pytest
 
 from worldloom.client.receipts import UNANSWERED, Receipts
 from worldloom.streamer import errors
-from worldloom.streamer.client_messages import Look
+from worldloom.streamer.client_messages import Key, Look
 from worldloom.streamer.server_messages import Receipt
 
 
@@ -34,3 +34,16 @@ async def test_what_the_server_has_not_seen_is_said_again_in_order() -> None:
     assert (await sent[2]).frame == 4, "answered in time"
     with pytest.raises(errors.SessionClosed):
         await sent[0]
+
+
+async def test_what_is_held_goes_last_and_waits_for_no_place_and_no_answer() -> None:
+    receipts = Receipts()
+    for seq in range(1, UNANSWERED + 1):
+        receipts.say(Look(seq=seq))
+    for connection in range(1, 4):  # each is lost before it has taken anything
+        receipts.back(0)
+        receipts.repeat([Key(seq=UNANSWERED + connection, code="KeyW", down=True)])
+    numbers = [(await receipts.next()).seq for _ in range(UNANSWERED + 1)]
+    assert numbers == [*range(1, UNANSWERED + 1), UNANSWERED + 3], "one of them, and the newest"
+    receipts.put(Receipt(seq=UNANSWERED + 3, status="applied", frame=0))
+    assert not receipts._unsent

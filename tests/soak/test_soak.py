@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 from tests.serving import ServerProcess
-from worldloom.client.connection import RemoteWorld, connect
+from worldloom.client.connection import connect
 from worldloom.client.pictures import PictureQueue
+from worldloom.client.session import RemoteWorld
 from worldloom.client.webrtc import Receiver
 from worldloom.streamer.fields import Video
 from worldloom.streamer.server_messages import FrameInfo
