@@ -27,7 +27,6 @@ from worldloom.models.training.fit_dynamics import (
 from worldloom.models.training.latents import Batch
 from worldloom.models.training.muon import Muon, orthogonal
 from worldloom.models.training.recipe import Recipe, load_recipe
-from worldloom.models.world import DiTWorld
 
 from ..tiny import tiny_dit
 
@@ -113,7 +112,7 @@ def test_what_is_trained_is_what_streams(begins: bool, recalls: bool, moves: boo
                 dit.commit(z[:, k : k + 1], streamed_past, torch.zeros(2, 1), actions, memory)
                 for b, state in enumerate(states):
                     state.cache.advance(yaw[b].tolist())
-                    state.past = DiTWorld._followed(state, z[b, k : k + 1])
+                    state.past = state.followed(z[b, k : k + 1])
                     state.frame += 1
 
 
