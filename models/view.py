@@ -49,6 +49,7 @@ class Glimpse:
     recalled: Tensor  # (B, 3, H, W) float32, pictures of the album as seen from there
     known: Tensor  # (B, 1, H, W) True where these were in sight
     doubt: Tensor  # (B, 1, H, W) how far they are from there, over the depth
+    still: Tensor  # (B,) True for a camera that stays where it is
     ways: list[Way]
 
     @property
@@ -117,17 +118,23 @@ class Outlook:
         way = motion_between(self.album.poses[chosen].to(device), poses, motion.near)
         there = places_of(config, way.turn, way.step, way.near)
         points = obstacles(motion.near, config.fov)
+        still = (motion.turn == 0.0) & (motion.step == 0.0).all(1)
+        pictures = torch.stack([v.picture for v in views]).float()
         return Glimpse(
-            moved_to(torch.stack([v.picture for v in views]), places),
+            torch.where(still[:, None, None, None], pictures, moved_to(pictures, places)),
             inside(places),
             moved_to(recalled, there),
             inside(there),
             way.step.norm(dim=1)[:, None, None, None] * way.near,
+            still,
             [Way(*parts) for parts in zip(motion.momentum, points, poses, strict=True)],
         )
 
     def picture(self, dreamed: Tensor, glimpse: Glimpse) -> Tensor:
-        """(B, 3, H, W) dreamed pictures as they are shown: in [-1, 1]."""
+        """(B, 3, H, W) dreamed pictures as they are shown: in [-1, 1].
+
+        Who stays where he is goes on seeing what he saw: whatever else were mixed in would add up, frame by frame.
+        """
         g = glimpse
         shown: Tensor = self.detail(dreamed, g.moved, g.seen, g.recalled, g.known, g.doubt)
-        return shown.clamp(-1.0, 1.0).to(dreamed.dtype)
+        return torch.where(g.still[:, None, None, None], g.moved, shown.clamp(-1.0, 1.0)).to(dreamed.dtype)

@@ -43,6 +43,15 @@ def test_who_stands_still_knows_the_whole_picture(outlook: Outlook) -> None:
     torch.testing.assert_close(glimpse.filled[0], view.picture)
 
 
+def test_who_stands_still_goes_on_seeing_what_he_saw(outlook: Outlook) -> None:
+    view = standing(outlook, 0.0)
+    glimpse = outlook.glimpse([view], turning(0.0), view.way.pose[None])
+    dreamed = picture(1)[None]
+    assert torch.equal(outlook.picture(dreamed, glimpse)[0], view.picture)
+    moving = outlook.glimpse([view], turning(1.0), view.way.pose[None])
+    assert not torch.equal(outlook.picture(dreamed, moving)[0], moving.moved[0])
+
+
 def test_what_comes_into_sight_is_filled_from_the_album(outlook: Outlook) -> None:
     view = standing(outlook, 0.0)
     after = view.way.pose[None] + torch.tensor([0.0, 0.0, 20.0])
