@@ -40,7 +40,7 @@ serve: .venv/.server ## Run the server and open a world in the browser (WORLD=na
 test: test-fast test-slow test-browser test-interop ## The fast suite, what takes longer, the one that drives Chromium, then other people's players
 
 test-fast: .venv/.dev
-	$(BIN)/pytest -q -n 3 --dist worksteal
+	$(BIN)/pytest -q -n 4 --dist worksteal
 
 test-slow: .venv/.dev
 	$(BIN)/pytest -q -n 2 --dist worksteal -m 'slow and not soak' tests

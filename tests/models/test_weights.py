@@ -68,6 +68,7 @@ def test_catalog_opens_by_path_and_by_class(saved: Path) -> None:
         open_world("nowhere")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shipped_worlds())
 def test_shipped_worlds_keep_their_promises(name: str) -> None:
     world = open_world(name, device="cpu", dtype=torch.float32)

@@ -99,7 +99,8 @@ class Vandal:
 @pytest.mark.parametrize(
     ("rounds", "share"),
     [
-        (2_000, 0.02),
+        pytest.param(2_000, 0.02, marks=pytest.mark.slow),
+        (200, 0.02),
         pytest.param(100_000, 0.02, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
         pytest.param(3_000, 1.0, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
     ],

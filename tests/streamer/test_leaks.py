@@ -19,6 +19,8 @@ from worldloom.streamer.session import Phase
 
 from .conftest import Client, Running, Serve
 
+pytestmark = pytest.mark.slow  # connections killed again and again, in every phase
+
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 

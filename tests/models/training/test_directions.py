@@ -135,6 +135,7 @@ def hand_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_probe_reads_where_the_hand_went(hand_folder: Path) -> None:
     clips = Clips.open(hand_folder / "data" / "train")
     reader = HandReader(open_probe(hand_folder / "probe.pt", clips, QUICK_PROBE))
@@ -148,6 +149,7 @@ def test_a_probe_reads_where_the_hand_went(hand_folder: Path) -> None:
         np.testing.assert_allclose(plus, -minus)
 
 
+@pytest.mark.slow
 def test_a_probe_is_kept_and_retrained_only_when_its_configuration_changes(
     hand_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +169,7 @@ def test_a_probe_is_kept_and_retrained_only_when_its_configuration_changes(
     assert [config.seed for config in fitted] == [7]
 
 
+@pytest.mark.slow
 def test_fitting_a_probe_leaves_the_global_randomness_alone(hand_folder: Path) -> None:
     torch.manual_seed(3)
     expected = torch.rand(4)
@@ -175,6 +178,7 @@ def test_fitting_a_probe_leaves_the_global_randomness_alone(hand_folder: Path) -
     assert torch.equal(torch.rand(4), expected)
 
 
+@pytest.mark.slow
 def test_the_reader_fits_the_directions(toy_recipe: Recipe, hand_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(open_reader(toy_recipe, hand_folder), FlowReader)
     named = replace(toy_recipe, data=replace(toy_recipe.data, directions={"x+": {}, "x-": {}}))

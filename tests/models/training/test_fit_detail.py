@@ -26,6 +26,8 @@ from worldloom.models.weights import load_world, save_world
 
 CPU = torch.device("cpu")
 
+pytestmark = pytest.mark.slow  # every stage of a moving world
+
 
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
