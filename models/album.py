@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from functools import cached_property
 
 import av
 import numpy as np
@@ -70,10 +71,14 @@ class Album:
             poses: what to look for.
             barred: (n, K) True where a picture may not be chosen.
         """
-        distance = (signature(poses)[:, None] - signature(self.poses)).square().sum(-1)
+        distance = (signature(poses)[:, None] - self._signature).square().sum(-1)
         if barred is not None:
             distance = distance.masked_fill(barred, torch.inf)
         return distance.argmin(1)
+
+    @cached_property
+    def _signature(self) -> Tensor:
+        return signature(self.poses)
 
     def most_like(self, picture: Tensor) -> int:
         """Which picture looks most like another one, (3, H, W) in [-1, 1]."""

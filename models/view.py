@@ -92,7 +92,7 @@ class Outlook:
         clocks = torch.tensor([v.clock for v in views], dtype=torch.float64, device=pictures.device)
         motion = self.motion(pictures, momenta, actions, clocks).settled
         motion, after = self._possible(motion, solid, poses)
-        return self.glimpse(views, motion, after)
+        return self.glimpse(pictures, motion, poses, after)
 
     def _possible(self, motion: Motion, solid: Tensor, poses: Tensor) -> tuple[Motion, Tensor]:
         """The motion as far as a body can make it, and the poses (B, 3) to which it leads.
@@ -108,26 +108,34 @@ class Outlook:
         flat = motion_between(poses, after, motion.near).step
         return replace(motion, step=torch.stack([flat[:, 0], motion.step[:, 1], flat[:, 2]], 1)), after
 
-    def glimpse(self, views: Sequence[View], motion: Motion, poses: Tensor, barred: Tensor | None = None) -> Glimpse:
-        """The same along a motion that is known, to poses (B, 3); `barred` as in `Album.taken_near`."""
-        config, device = self.motion.config, poses.device
+    def glimpse(
+        self, pictures: Tensor, motion: Motion, before: Tensor, after: Tensor, barred: Tensor | None = None
+    ) -> Glimpse:
+        """What pictures (B, 3, H, W) and the album say of the next ones, along a motion that is known.
+
+        Args:
+            pictures: the last ones.
+            motion: of the cameras.
+            before: (B, 3) poses at which these were seen.
+            after: (B, 3) poses to which the motion leads.
+            barred: as in `Album.taken_near`.
+        """
+        config, device = self.motion.config, after.device
         places = places_of(config, motion.turn, motion.step, motion.near)
-        before = torch.stack([v.way.pose for v in views])
-        chosen = self.album.taken_near(further(before, poses).cpu(), barred)
+        chosen = self.album.taken_near(further(before, after).cpu(), barred)
         recalled = to_signed(torch.stack([self.album.picture(index) for index in chosen.tolist()]).to(device))
-        way = motion_between(self.album.poses[chosen].to(device), poses, motion.near)
+        way = motion_between(self.album.poses[chosen].to(device), after, motion.near)
         there = places_of(config, way.turn, way.step, way.near)
         points = obstacles(motion.near, config.fov)
         still = (motion.turn == 0.0) & (motion.step == 0.0).all(1)
-        pictures = torch.stack([v.picture for v in views]).float()
         return Glimpse(
-            torch.where(still[:, None, None, None], pictures, moved_to(pictures, places)),
+            torch.where(still[:, None, None, None], pictures.float(), moved_to(pictures, places)),
             inside(places),
             moved_to(recalled, there),
             inside(there),
             way.step.norm(dim=1)[:, None, None, None] * way.near,
             still,
-            [Way(*parts) for parts in zip(motion.momentum, points, poses, strict=True)],
+            [Way(*parts) for parts in zip(motion.momentum, points, after, strict=True)],
         )
 
     def picture(self, dreamed: Tensor, glimpse: Glimpse) -> Tensor:

@@ -101,7 +101,8 @@ class Dreamers:
         at, still = np.array([d.at for d in self._dreamers]), np.array([d.still for d in self._dreamers])
         states = [d.state for d in self._dreamers]
         with torch.inference_mode():
-            glimpse = self.mover.glimpse(at, [s.view for s in states if s.view], still)
+            pictures = torch.stack([s.view.picture for s in states if s.view])
+            glimpse = self.mover.glimpse(at, pictures, still)
             rows = torch.from_numpy(self.mover.walks.clips.leading[at] * ~still[:, None])[:, None]
             latents, _ = self.world.dream(states, rows, self.world.config.sigmas, glimpse)
             dreamed = self.world.autoencoder.pictures(latents[:, 0])

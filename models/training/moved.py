@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from torch import Tensor
 
 from ..detail import DetailConfig, DetailNet
 from ..precision import native_dtype
-from ..view import Glimpse, Outlook, View, Way
+from ..view import Glimpse, Outlook
 from .clips import Clips
 from .fit_autoencoder import load_autoencoder
 from .fit_motion import load_motion
@@ -50,35 +49,30 @@ class Mover:
         self._episodes = torch.from_numpy(episodes.astype(np.int64))
 
     @torch.inference_mode()
-    def glimpse(self, at: Index, views: Sequence[View], still: NDArray[np.bool_] | None = None) -> Glimpse:
+    def glimpse(self, at: Index, pictures: Tensor, still: NDArray[np.bool_] | None = None) -> Glimpse:
         """What is known of recorded frames before they are dreamed.
 
         Args:
             at: (n,) recorded frames that follow.
-            views: n, of the frames before them; where the camera is and how it moves is taken from the recordings.
+            pictures: (n, 3, H, W) of the frames before them.
             still: (n,) True where the camera stays where it is.
         """
         walks, device = self.walks, self.device
         goes = torch.from_numpy(np.ones(len(at), bool) if still is None else ~still)[:, None]
         told, momenta = walks.told(at) * goes[:, None], walks.momenta[np.maximum(at - 1, 0)] * goes
-        pictures = torch.stack([v.picture for v in views])
         motion = self.outlook.motion(pictures, momenta.to(device), told.to(device), walks.clock(at).to(device))
         step = motion.step.clone()
         step[:, ::2] = walks.steps[at].to(device)
         motion = replace(motion, turn=motion.turn * goes[:, 0].to(device), step=step * goes.to(device))
         after = walks.poses[at]
-        before = torch.where(goes, walks.poses[np.maximum(at - 1, 0)], after).to(device)
-        views = [replace(v, way=replace(v.way, pose=pose)) for v, pose in zip(views, before, strict=True)]
+        before = torch.where(goes, walks.poses[np.maximum(at - 1, 0)], after)
         own = torch.from_numpy(walks.clips.episodes[at].astype(np.int64))[:, None] == self._episodes
-        return self.outlook.glimpse(views, motion, after.to(device), own)
+        return self.outlook.glimpse(pictures, motion, before.to(device), after.to(device), own)
 
     @torch.inference_mode()
     def towards(self, at: Index, pictures: Tensor, still: NDArray[np.bool_] | None = None) -> Tensor:
         """(n, C, h, w) float32 latents, on the CPU, of pictures (n, 3, H, W) moved towards the frames `at` (n,)."""
-        pose = torch.zeros(3, dtype=torch.float64, device=self.device)
-        way = Way(torch.zeros(2), torch.zeros(0, 2), pose)
-        views = [View(picture, way, 0) for picture in pictures.to(self.device)]
-        return self.autoencoder.latents(self.glimpse(at, views, still).filled).cpu().clone()
+        return self.autoencoder.latents(self.glimpse(at, pictures.to(self.device), still).filled).cpu().clone()
 
     @torch.inference_mode()
     def pictures(self, latents: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from worldloom.models.autoencoder import to_pictures, to_signed
 from worldloom.models.detail import DetailConfig, DetailNet
 from worldloom.models.motion import Motion
-from worldloom.models.view import Outlook, View
+from worldloom.models.view import Glimpse, Outlook, View
 
 from .tiny import tiny_outlook
 
@@ -32,30 +32,34 @@ def standing(outlook: Outlook, heading: float, seed: int = 0) -> View:
     return View(picture(seed), replace(way, pose=torch.tensor([0.0, 0.0, heading], dtype=torch.float64)), 0)
 
 
+def seen_next(outlook: Outlook, view: View, motion: Motion, after: Tensor, barred: Tensor | None = None) -> Glimpse:
+    return outlook.glimpse(view.picture[None], motion, view.way.pose[None], after, barred)
+
+
 def turning(degrees: float) -> Motion:
     return Motion(torch.tensor([degrees]), torch.zeros(1, 3), torch.full((1, 1, 32, 48), 0.01))
 
 
 def test_who_stands_still_knows_the_whole_picture(outlook: Outlook) -> None:
     view = standing(outlook, 0.0)
-    glimpse = outlook.glimpse([view], turning(0.0), view.way.pose[None])
+    glimpse = seen_next(outlook, view, turning(0.0), view.way.pose[None])
     assert bool(glimpse.seen.all())
     torch.testing.assert_close(glimpse.filled[0], view.picture)
 
 
 def test_who_stands_still_goes_on_seeing_what_he_saw(outlook: Outlook) -> None:
     view = standing(outlook, 0.0)
-    glimpse = outlook.glimpse([view], turning(0.0), view.way.pose[None])
+    glimpse = seen_next(outlook, view, turning(0.0), view.way.pose[None])
     dreamed = picture(1)[None]
     assert torch.equal(outlook.picture(dreamed, glimpse)[0], view.picture)
-    moving = outlook.glimpse([view], turning(1.0), view.way.pose[None])
+    moving = seen_next(outlook, view, turning(1.0), view.way.pose[None])
     assert not torch.equal(outlook.picture(dreamed, moving)[0], moving.moved[0])
 
 
 def test_what_comes_into_sight_is_filled_from_the_album(outlook: Outlook) -> None:
     view = standing(outlook, 0.0)
     after = view.way.pose[None] + torch.tensor([0.0, 0.0, 20.0])
-    glimpse = outlook.glimpse([view], turning(20.0), after)
+    glimpse = seen_next(outlook, view, turning(20.0), after)
     new = ~glimpse.seen & glimpse.known
     assert new[..., 40:].any(), "to the right"
     assert not new[..., :24].any()
@@ -67,7 +71,7 @@ def test_what_comes_into_sight_is_filled_from_the_album(outlook: Outlook) -> Non
 def test_a_picture_taken_from_here_is_recalled_as_it_is(outlook: Outlook) -> None:
     pose = outlook.album.poses[5]
     view = replace(standing(outlook, 0.0), way=replace(standing(outlook, 0.0).way, pose=pose))
-    glimpse = outlook.glimpse([view], turning(0.0), pose[None])
+    glimpse = seen_next(outlook, view, turning(0.0), pose[None])
     torch.testing.assert_close(to_pictures(glimpse.recalled)[0], outlook.album.picture(5))
     assert bool(glimpse.known.all())
 
@@ -75,9 +79,9 @@ def test_a_picture_taken_from_here_is_recalled_as_it_is(outlook: Outlook) -> Non
 def test_what_may_not_be_recalled_is_not(outlook: Outlook) -> None:
     view = standing(outlook, 0.0)
     barred = torch.zeros(1, len(outlook.album), dtype=torch.bool)
-    first = outlook.glimpse([view], turning(0.0), view.way.pose[None], barred)
+    first = seen_next(outlook, view, turning(0.0), view.way.pose[None], barred)
     barred[0, outlook.album.taken_near(view.way.pose[None])] = True
-    second = outlook.glimpse([view], turning(0.0), view.way.pose[None], barred)
+    second = seen_next(outlook, view, turning(0.0), view.way.pose[None], barred)
     assert not torch.equal(first.recalled, second.recalled)
 
 

@@ -71,7 +71,7 @@ def test_nothing_is_recalled_from_an_episodes_own_frames(recipe: Recipe, folder:
     mover = Mover(recipe, folder, "train", CPU)
     album, frames = survey(recipe, mover.walks.clips)
     at = np.array([10, 50, 90])
-    views = [d.state.view for d in Dreamers(recipe, folder, CPU, np.random.default_rng(0))._dreamers if d.state.view]
+    pictures = mover.walks.pictures(at - 1)
     chosen: list[int] = []
     taken_near = mover.outlook.album.taken_near
 
@@ -82,7 +82,7 @@ def test_nothing_is_recalled_from_an_episodes_own_frames(recipe: Recipe, folder:
             return torch.tensor(chosen)
 
     mover.outlook.album = Watched(**album.tensors())
-    mover.glimpse(at, views)
+    mover.glimpse(at, pictures)
     assert (mover.walks.clips.episodes[frames[chosen]] != mover.walks.clips.episodes[at]).all()
 
 
