@@ -128,8 +128,10 @@ class Outlook:
         there = places_of(config, way.turn, way.step, way.near)
         points = obstacles(motion.near, config.fov)
         still = (motion.turn == 0.0) & (motion.step == 0.0).all(1)
+        moved = moved_to(pictures, places)
+        moved[still] = pictures[still].float()
         return Glimpse(
-            torch.where(still[:, None, None, None], pictures.float(), moved_to(pictures, places)),
+            moved,
             inside(places),
             moved_to(recalled, there),
             inside(there),
@@ -145,4 +147,6 @@ class Outlook:
         """
         g = glimpse
         shown: Tensor = self.detail(dreamed, g.moved, g.seen, g.recalled, g.known, g.doubt)
-        return torch.where(g.still[:, None, None, None], g.moved, shown.clamp(-1.0, 1.0)).to(dreamed.dtype)
+        shown = shown.clamp(-1.0, 1.0).to(dreamed.dtype)
+        shown[g.still] = g.moved[g.still].to(dreamed.dtype)
+        return shown
