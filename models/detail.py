@@ -75,7 +75,7 @@ class DetailNet(nn.Module):
         x = torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
         y = F.pixel_shuffle(self.leave(F.silu(self.body(self.enter(x)))), FOLD).float()
         logits = y[:, 3:] + y.new_tensor(SEEN)[:, None, None]
-        dream, last, album = logits.split(1, 1)
+        dream, last, album = torch.split(logits, 1, 1)
         last, album = last.masked_fill(~seen, NEVER), (album - doubt).masked_fill(~known, NEVER)
         shares = torch.cat([dream, last, album], 1).softmax(1)
         return pictures[0] + shares[:, 1:2] * apart[0] + shares[:, 2:] * apart[1] + y[:, :3]
