@@ -7,6 +7,7 @@ of engine_child.py; no world and no device.
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import logging
 import multiprocessing
@@ -88,6 +89,8 @@ class EngineProcess(EngineHome):
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=main, args=(theirs, self._job), name="worldloom-engine", daemon=True)
         self._process.start()
+        # Whoever ends without stopping us: the child ignores the signal that Python would send it, and be waited for.
+        atexit.register(self._process.kill)
         theirs.close()
         try:
             spec = self._pipe.recv()
@@ -261,6 +264,7 @@ class EngineProcess(EngineHome):
         if not self._stopping and self._process.exitcode:
             log.error("the engine's process ended with %s", self._process.exitcode)
         self._pipe.close()
+        atexit.unregister(self._process.kill)
         self._process.close()
 
 

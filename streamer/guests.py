@@ -36,6 +36,11 @@ class Guests:
         self._driver: Guest | None = None
         self._unheard: deque[Receipt] = deque(maxlen=UNHEARD)
 
+    @property
+    def driven(self) -> bool:
+        """Whether somebody drives."""
+        return self._driver is not None
+
     def receipt(self, receipt: Receipt) -> None:
         """A control was answered. Called on the engine's thread."""
         driver = self._driver

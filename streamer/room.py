@@ -103,6 +103,11 @@ class Room:
         """Spectators."""
         return len(self._guests.watchers)
 
+    @property
+    def driven(self) -> bool:
+        """Whether a driver is here."""
+        return self._guests.driven
+
     def engine_stats(self) -> EngineStats:
         """The engine's figures, as far as they concern this session: nothing is given up where no clock paces."""
         stats = self.engine.stats()

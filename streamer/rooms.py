@@ -1,6 +1,7 @@
 """All rooms of a server: opening one, finding it by a token, keeping orphans for a while, closing everything.
 
-Orphans are bounded in time, number and bytes; the oldest gives way. Knows rooms and worlds; no sockets, no messages.
+Orphans are bounded in time, number and bytes; the oldest whose driver is not at the door gives way. Knows rooms and
+worlds; no sockets, no messages.
 """
 
 from __future__ import annotations
@@ -141,6 +142,8 @@ class Rooms:
         if room.closed or not drove:
             return
         async with room.changing:
+            if room.closed or room.driven:  # somebody has come while this waited
+                return
             kept = keep_s > 0 and await room.orphan()
         if not kept or not self._keep(room, keep_s):
             await self.close(room)
@@ -240,8 +243,10 @@ class Rooms:
         size = room.snapshot.octets if room.snapshot else 0
         if size > limit or self._settings.max_orphans == 0:
             return False
-        while self._orphans and (len(self._orphans) >= self._settings.max_orphans or self._kept_bytes() + size > limit):
-            oldest = next(iter(self._orphans))
+        while len(self._orphans) >= self._settings.max_orphans or self._kept_bytes() + size > limit:
+            oldest = next((other for other, timer in self._orphans.items() if not timer.cancelled()), None)
+            if oldest is None:  # the drivers of all of them are at the door
+                return False
             log.info("session %s gives way to a newer orphan", oldest.ident)
             self._expire(oldest)
         self._orphans[room] = asyncio.get_running_loop().call_later(seconds, self._expire, room)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,6 +39,19 @@ WITHIN = 10.0  # seconds
 ROW = ((1.0, 0.0, 0.0, 0.0, 3.0, 0.0),)
 # A first step that a busy machine delays refuses nobody.
 CONFIG = EngineConfig(max_sessions=3, share=20.0, session=SessionConfig(inbox=8))
+
+
+FORGETFUL = """
+from worldloom.models.catalog import open_world
+from worldloom.streamer.engine_child import Job
+from worldloom.streamer.engine_config import EngineConfig
+from worldloom.streamer.engine_process import EngineProcess
+
+if __name__ == "__main__":
+    engine = EngineProcess(Job(open_world, "toy", EngineConfig()))
+    engine.start()
+    print(engine.pid)
+"""
 
 
 class Moody(ToyWorld):
@@ -205,6 +221,14 @@ def test_stuck_it_is_killed_at_the_end_and_leaves_nothing() -> None:
         live.ended.result(0)
         with pytest.raises(FileNotFoundError):
             SharedMemory(memory)
+
+
+def test_who_ends_without_stopping_it_does_not_wait_for_it(tmp_path: Path) -> None:
+    script = tmp_path / "forgetful.py"
+    script.write_text(FORGETFUL)
+    ended = subprocess.run([sys.executable, str(script)], timeout=WITHIN, check=True, capture_output=True, text=True)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(ended.stdout), 0)
 
 
 def test_what_the_child_measures_is_known_here_and_decides_there(child: EngineProcess) -> None:

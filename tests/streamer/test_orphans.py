@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from worldloom.models.toy import ToyState, ToyWorld
+from worldloom.streamer.errors import WorldloomError
 from worldloom.streamer.home import EngineHome, LiveSession
 from worldloom.streamer.hosting import HostedWorld
+from worldloom.streamer.server_messages import Receipt
 from worldloom.streamer.session import Phase
 
 from .conftest import Running, Serve
@@ -22,6 +24,18 @@ class Unsavable(ToyWorld):
 
     def save(self, state: ToyState) -> bytes:
         raise NotImplementedError
+
+
+class Nobody:
+    """A driver who listens to nothing."""
+
+    def receipt(self, receipt: Receipt) -> None:
+        del receipt
+
+    def warn(self, error: WorldloomError) -> None:
+        del error
+
+    dismiss = warn
 
 
 async def orphaned(server: Running, **hello: Any) -> str:
@@ -76,6 +90,42 @@ async def test_who_is_back_in_time_is_in_time_however_long_the_engine_takes(
             assert (await client.expect("welcome"))["seed"] == 4
             await asyncio.sleep(0.6)
             assert phases(server) == [Phase.LIVE]
+
+
+async def test_an_orphan_whose_driver_is_at_the_door_does_not_give_way(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, ready, entrance = asyncio.Event(), asyncio.Event(), HostedWorld.entrance
+
+    async def slow(world: HostedWorld) -> EngineHome:
+        asked.set()
+        await ready.wait()
+        return await entrance(world)
+
+    async with serve(max_orphans=1) as server, server.client() as other:
+        token = await orphaned(server, seed=4)
+        await other.hello(seed=5)
+        monkeypatch.setattr(HostedWorld, "entrance", slow)
+        async with server.client() as client:
+            await client.send("hello", protocol=1, video="none", resume=token)
+            await asyncio.wait_for(asked.wait(), 2.0)
+            await lost(server, other)
+            await server.until(lambda: phases(server) == [Phase.ORPHANED])
+            ready.set()
+            assert (await client.expect("welcome"))["seed"] == 4
+
+
+async def test_who_drives_is_not_made_an_orphan_by_who_drove_before(serve: Serve) -> None:
+    async with serve() as server, server.client() as first, server.client() as second:
+        token = (await first.hello(seed=4))["resume"]
+        (room,) = server.state.rooms
+        async with room.changing:  # as while an engine takes a while
+            first.socket.transport.abort()
+            await server.until(lambda: not room.driven)
+            room.enter(Nobody(), "drive")
+        await asyncio.sleep(0.2)
+        assert phases(server) == [Phase.LIVE]
+        assert (await second.hello(resume=token))["seed"] == 4
 
 
 async def test_an_orphan_that_cannot_go_on_is_given_up_after_its_time(serve: Serve) -> None:
