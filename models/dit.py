@@ -27,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .convolution import Conv2d
 from .patches import Patches
 from .rope import RopeConfig
 
@@ -96,7 +97,7 @@ class Block(nn.Module):
         self.k_scale = nn.Parameter(torch.ones(head))
         self.out = nn.Linear(d, d, bias=False)
         self.up = nn.Linear(d, hidden, bias=False)
-        self.mix = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
+        self.mix = Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
         self.down = nn.Linear(hidden, d, bias=False)
         self.table = nn.Parameter(torch.zeros(6, d))
         nn.init.zeros_(self.out.weight)
@@ -144,7 +145,7 @@ class CausalDiT(nn.Module):
         if config.patch > 1:
             self.patches = Patches(entering, config.channels, config.stem, d, config.patch)
         else:
-            self.enter = nn.Conv2d(entering, d, 3, padding=1)
+            self.enter = Conv2d(entering, d, 3, padding=1)
             self.leave = nn.Linear(d, config.channels)
             nn.init.zeros_(self.leave.weight)
             nn.init.zeros_(self.leave.bias)

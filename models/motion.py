@@ -21,10 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .convolution import Conv2d
 from .patches import Mixer
 
 HALF = 2
-"""The network looks at pictures of half the size: depth needs no grain."""
+"""The network looks at pictures of half the size (see `halved`): depth needs no grain."""
 
 FOLD = 2
 """Pixels of these that one position of the finest features spans, each way."""
@@ -87,20 +88,20 @@ class MotionNet(nn.Module):
         self.told = nn.Sequential(
             nn.Linear(config.history * config.actions + 4, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU()
         )
-        self.enter = nn.Conv2d(4 * FOLD**2, a, 3, padding=1)
+        self.enter = Conv2d(4 * FOLD**2, a, 3, padding=1)
         self.place = nn.Parameter(torch.zeros(a, 4 * h, 4 * w))
         self.fine = Mixer(a)
-        self.shrink = nn.Conv2d(a, b, 2, stride=2)
+        self.shrink = Conv2d(a, b, 2, stride=2)
         self.middle = Mixer(b)
         self.inform = nn.Linear(64, c)
-        self.shrink_again = nn.Conv2d(b, c, 2, stride=2)
+        self.shrink_again = Conv2d(b, c, 2, stride=2)
         self.coarse = nn.Sequential(Mixer(c), Mixer(c))
-        self.grow = nn.Conv2d(c, 4 * b, 1)
+        self.grow = Conv2d(c, 4 * b, 1)
         self.middle_out = Mixer(b)
-        self.grow_again = nn.Conv2d(b, 4 * a, 1)
+        self.grow_again = Conv2d(b, 4 * a, 1)
         self.fine_out = Mixer(a)
-        self.leave = nn.Conv2d(a, 1, 3, padding=1)
-        self.squeeze = nn.Conv2d(c, 8, 1)
+        self.leave = Conv2d(a, 1, 3, padding=1)
+        self.squeeze = Conv2d(c, 8, 1)
         self.stride = nn.Sequential(nn.Linear(8 * h * w + 64, 128), nn.SiLU(), nn.Linear(128, 3))
         for layer in (self.leave, self.stride[2], self.inform):
             nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
@@ -117,7 +118,7 @@ class MotionNet(nn.Module):
         """
         dtype = self.enter.weight.dtype
         turn = actions[:, 0, self.config.turn].float() * self.config.degrees
-        seen = self._facing(F.avg_pool2d(last.float(), HALF), turn).to(dtype)
+        seen = self._facing(halved(last.float()), turn).to(dtype)
         told = self.told(torch.cat([4.0 * momentum, self._swing(frame), actions.flatten(1)], 1).to(dtype))
         fine = self.fine(self.enter(F.pixel_unshuffle(seen, FOLD)) + self.place)
         middle = self.middle(self.shrink(fine))
@@ -141,6 +142,12 @@ class MotionNet(nn.Module):
             return frame.new_zeros(len(frame), 2, dtype=torch.float32)
         phase = (frame / self.config.gait).remainder(1.0) * (2.0 * math.pi)
         return torch.stack([phase.cos(), phase.sin()], 1).float()
+
+
+def halved(picture: Tensor) -> Tensor:
+    """(B, C, H / 2, W / 2) means of squares of two pixels: average pooling, several times faster on planes of a CPU."""
+    rows = picture[..., ::2, :] + picture[..., 1::2, :]
+    return 0.25 * (rows[..., ::2] + rows[..., 1::2])
 
 
 def turned(step: Tensor, turn: Tensor) -> Tensor:
@@ -194,4 +201,5 @@ def moved_to(picture: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
 
 def inside(places: Tensor) -> Tensor:
     """(B, 1, H, W) True where a place lies in the picture."""
-    return (places.abs() <= 1.0).all(-1)[:, None]
+    x, y = places.abs().unbind(-1)
+    return ((x <= 1.0) & (y <= 1.0))[:, None]

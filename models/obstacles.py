@@ -48,8 +48,10 @@ def kept_out(step: Tensor, solid: Tensor, body: float) -> Tensor:
         solid: (B, n, 2) points right and forward of where it stands.
         body: its radius, in the same lengths. Who is nearer than that already may stay, and leave.
     """
-    wanted = step[:, ::2]
-    clearance = solid.norm(dim=-1).clamp(max=body)  # (B, n) how near it may come
+    wanted, distance = step[:, ::2], solid.norm(dim=-1)
+    if distance.amin() >= body + wanted.norm(dim=1).amax():  # nothing in reach: most steps
+        return step
+    clearance = distance.clamp(max=body)  # (B, n) how near it may come
     went = torch.zeros_like(wanted)
     for _ in range(PARTS):
         went = went + wanted / PARTS

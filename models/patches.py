@@ -10,19 +10,22 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .convolution import Conv2d
+
 
 class Mixer(nn.Module):
     """Two convolutions beside a straight path."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv1 = Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.conv2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> the same shape."""
-        return x + self.conv2(F.silu(self.conv1(F.silu(x))))
+        y: Tensor = self.conv2(self.conv1(F.silu(x), silu=True), beside=x)
+        return y
 
 
 class Patches(nn.Module):
@@ -38,12 +41,12 @@ class Patches(nn.Module):
         """
         super().__init__()
         self.patch = patch
-        self.enter = nn.Conv2d(entering, stem, 3, padding=1)
+        self.enter = Conv2d(entering, stem, 3, padding=1)
         self.inward = Mixer(stem)
-        self.fold = nn.Conv2d(stem, width, patch, stride=patch)
-        self.unfold = nn.Conv2d(width, stem * patch**2, 1)
+        self.fold = Conv2d(stem, width, patch, stride=patch)
+        self.unfold = Conv2d(width, stem * patch**2, 1)
         self.outward = nn.Sequential(Mixer(stem), Mixer(stem))
-        self.leave = nn.Conv2d(stem, leaving, 3, padding=1)
+        self.leave = Conv2d(stem, leaving, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
         assert self.leave.bias is not None
         nn.init.zeros_(self.leave.bias)

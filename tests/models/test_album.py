@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from worldloom.models.album import Album, from_jpeg, to_jpeg
+from worldloom.models.album import LATEST, Album, jpeg_reader, to_jpeg
 
 from .tiny import tiny_album
 
@@ -21,7 +21,7 @@ def test_a_picture_survives_its_file() -> None:
     file = to_jpeg(picture)
     assert file[:2] == b"\xff\xd8"
     assert len(file) < picture.nbytes // 5
-    error = from_jpeg(file).astype(float) - picture
+    error = jpeg_reader()(file).astype(float) - picture
     assert np.sqrt((error**2).mean()) < 4.0
 
 
@@ -32,6 +32,14 @@ def test_pictures_come_back_in_their_order() -> None:
     reds = [int(again.picture(k)[..., 0].float().mean()) for k in range(6)]
     assert reds == sorted(reds)
     assert reds[-1] > reds[0] + 100
+
+
+def test_a_picture_is_the_same_however_many_were_read_in_between() -> None:
+    album = tiny_album(LATEST + 2)
+    first = [album.picture(k).clone() for k in range(len(album))]
+    for k in reversed(range(len(album))):
+        assert torch.equal(album.picture(k), first[k])
+    assert torch.equal(album.picture(len(album) - 1), Album(**album.tensors()).picture(len(album) - 1))
 
 
 @pytest.mark.parametrize("turns", [0.0, -720.0])

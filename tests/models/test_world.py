@@ -113,6 +113,7 @@ def test_a_world_of_several_frames_a_chunk_moves_nothing() -> None:
         tiny_world(chunk=3, moves=True)
 
 
+@torch.inference_mode()
 def test_the_network_is_shown_the_last_picture_as_the_camera_moves_it() -> None:
     world = tiny_world(azimuth="turn", moves=True)
     assert world.outlook

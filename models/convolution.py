@@ -1,0 +1,70 @@
+"""Conv2d: torch's, whose weights are laid out for this CPU once instead of at every call.
+
+oneDNN wants the weights of a convolution in an order of its own, and torch brings them into it each time: for pictures
+of a few cells that is a seventh of the work. Here they are brought there once, and what follows a convolution in a
+residual block, SiLU or a sum, is done in the same pass. That takes operators which torch has for its own compiler and
+promises to nobody: they are touched here alone, and where they are missing or a gradient is wanted, everything is done
+as torch does it. Knows nothing about networks.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+DTYPES = (torch.bfloat16, torch.float32)
+"""Number formats in which weights can be laid out."""
+
+
+class Conv2d(nn.Conv2d):
+    """A convolution padded with zeros; `silu` and `beside` are what follows it."""
+
+    _laid_out: tuple[tuple[object, ...], Tensor] | None = None
+
+    def forward(self, x: Tensor, *, silu: bool = False, beside: Tensor | None = None) -> Tensor:
+        """(B, C, h, w) -> (B, C', h', w'), through SiLU if wanted, or added to `beside` (B, C', h', w')."""
+        if torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype not in DTYPES or not operators_exist():
+            y = super().forward(x)
+            return beside + y if beside is not None else F.silu(y) if silu else y
+        return self._fused(x, silu, beside)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without the weights laid out, which cannot be copied."""
+        return self.__dict__ | {"_laid_out": None}
+
+    def _fused(self, x: Tensor, silu: bool, beside: Tensor | None) -> Tensor:
+        weights, where = self._weights(x), (self.padding, self.stride, self.dilation, self.groups)
+        if beside is not None:
+            y: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
+                x, beside, weights, self.bias, *where, "add", 1.0, None, [], None
+            )
+            return y
+        y = torch.ops.mkldnn._convolution_pointwise(x, weights, self.bias, *where, "swish" if silu else "none", [], "")
+        return y
+
+    def _weights(self, x: Tensor) -> Tensor:
+        """The weights as oneDNN wants them for one picture of this size; anew when they have changed."""
+        w = self.weight
+        of = (w.data_ptr(), w.dtype, None if w.is_inference() else w._version)
+        if self._laid_out is None or self._laid_out[0] != of:
+            where = (self.padding, self.stride, self.dilation, self.groups)
+            laid_out = torch.ops.mkldnn._reorder_convolution_weight(w.detach(), *where, [1, *x.shape[1:]])
+            self._laid_out = of, laid_out
+        return self._laid_out[1]
+
+
+@cache
+def operators_exist() -> bool:
+    """Whether this build of torch has the operators, and they do here what they are said to do."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    try:
+        with torch.inference_mode():
+            x, convolution = torch.ones(1, 16, 2, 2), Conv2d(16, 16, 3, padding=1)
+            plain = F.silu(nn.Conv2d.forward(convolution, x))
+            return torch.allclose(convolution._fused(x, True, None), plain, rtol=1e-3, atol=1e-3)
+    except (AttributeError, RuntimeError):  # no such operator, or another signature
+        return False
