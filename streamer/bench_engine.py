@@ -18,6 +18,7 @@ from .client_messages import Key, Look
 from .engine import Engine
 from .errors import WorldloomError
 from .frames import Frame
+from .freed_memory import keep_freed_memory
 from .hardware import hardware, peak_rss_mb, torch_facts
 from .home import LiveSession
 from .origin import Origin
@@ -57,6 +58,7 @@ def bench_engine(
         ValueError: no such world.
         WorldloomError: the world failed.
     """
+    keep_freed_memory()  # as the server's engines do
     model = open_world(world)
     spec = model.spec
     period_ms = 1000.0 * float(spec.chunk / spec.fps)

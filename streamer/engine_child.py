@@ -30,6 +30,7 @@ from .errors import SessionClosed, WorldloomError
 from .fields import Mode
 from .frame_ring import FrameRing
 from .frames import Frame
+from .freed_memory import keep_freed_memory
 from .home import LiveSession
 from .logs import Style, set_up
 from .origin import Origin, Restart, Snapshot
@@ -244,6 +245,7 @@ class _Desk:
 def main(pipe: Connection, job: Job) -> None:
     """The child's whole life."""
     set_up(*job.log)
+    keep_freed_memory()
     for number in (signal.SIGINT, signal.SIGTERM):  # whoever stops the server stops us by closing the pipe
         signal.signal(number, signal.SIG_IGN)
     try:
