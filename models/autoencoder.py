@@ -16,11 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .convolution import Conv2d
+
 CELL = 16
 """Pixels that one latent cell spans, each way."""
 
-TAIL = tuple(f"decoder.{k}." for k in range(8, 20))
-"""Parameters of a decoder that a lean one has not."""
+FINEST = (*(f"encoder.{k}." for k in (1, 2, 3)), *(f"decoder.{k}." for k in range(8, 20)))
+"""Parameters that a lean autoencoder has not, or has others for."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class AutoencoderConfig:
     channels: int = 24  # numbers in a latent cell
     widths: tuple[int, int, int] = (48, 96, 160)  # features at 1/4, 1/8 and 1/16 of the picture
     position: bool = False  # learned maps in the decoder, for a camera that stands still
-    lean: bool = False  # a decoder without its finest features: for worlds that have detail from elsewhere (detail.py)
+    lean: bool = False  # without its finest features: for worlds that have detail from elsewhere (detail.py)
 
     def __post_init__(self) -> None:
         if self.height % CELL or self.width % CELL:
@@ -64,15 +66,16 @@ class ResBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm1 = SteadyNorm(8, channels)
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv1 = Conv2d(channels, channels, 3, padding=1)
         self.norm2 = SteadyNorm(8, channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.conv2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> the same shape."""
         y = self.conv1(F.silu(self.norm1(x)))
-        return x + self.conv2(F.silu(self.norm2(y)))
+        z: Tensor = self.conv2(F.silu(self.norm2(y)), beside=x)
+        return z
 
 
 class PositionMap(nn.Module):
@@ -93,20 +96,7 @@ class Autoencoder(nn.Module):
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         self.config = config
-        a, b, c = config.widths
-        self.encoder = nn.Sequential(
-            nn.PixelUnshuffle(4),
-            nn.Conv2d(48, a, 3, padding=1),
-            ResBlock(a),
-            nn.Conv2d(a, b, 3, stride=2, padding=1),
-            ResBlock(b),
-            nn.Conv2d(b, c, 3, stride=2, padding=1),
-            ResBlock(c),
-            ResBlock(c),
-            SteadyNorm(8, c),
-            nn.SiLU(),
-            nn.Conv2d(c, config.channels, 1),
-        )
+        self.encoder = _encoder(config)
         self.decoder = _lean_decoder(config) if config.lean else _decoder(config)
 
     def encode(self, pictures: Tensor) -> Tensor:
@@ -128,9 +118,9 @@ class Autoencoder(nn.Module):
         return self.decode(self._own(latents)).clamp(-1.0, 1.0)
 
     def leaner(self) -> Autoencoder:
-        """The same with a lean decoder, as far as it is the same; the rest is to be learned."""
+        """A lean one, the same as far as it is the same; the rest is to be learned."""
         lean = Autoencoder(replace(self.config, lean=True))
-        kept = {name: part for name, part in self.state_dict().items() if not name.startswith(TAIL)}
+        kept = {name: part for name, part in self.state_dict().items() if not name.startswith(FINEST)}
         lean.load_state_dict(lean.state_dict() | kept)
         return lean
 
@@ -138,28 +128,45 @@ class Autoencoder(nn.Module):
         return x.to(next(self.parameters()).dtype, memory_format=torch.channels_last)
 
 
+def _encoder(config: AutoencoderConfig) -> nn.Sequential:
+    a, b, c = config.widths
+    finest = (nn.Identity(), nn.Identity()) if config.lean else (Conv2d(48, a, 3, padding=1), ResBlock(a))
+    return nn.Sequential(
+        nn.PixelUnshuffle(4),
+        *finest,
+        Conv2d(48 if config.lean else a, b, 3, stride=2, padding=1),
+        ResBlock(b),
+        Conv2d(b, c, 3, stride=2, padding=1),
+        ResBlock(c),
+        ResBlock(c),
+        SteadyNorm(8, c),
+        nn.SiLU(),
+        Conv2d(c, config.channels, 1),
+    )
+
+
 def _decoder(config: AutoencoderConfig) -> nn.Sequential:
     (a, b, c), (h, w) = config.widths, config.cells
     places = ((c, 1), (b, 2), (a, 4), (48, 4))  # features, and how many times finer than the latent
     where = [PositionMap(n, h * k, w * k) if config.position else nn.Identity() for n, k in places]
     return nn.Sequential(
-        nn.Conv2d(config.channels, c, 3, padding=1),
+        Conv2d(config.channels, c, 3, padding=1),
         where[0],
         ResBlock(c),
         ResBlock(c),
-        nn.Conv2d(c, b * 4, 3, padding=1),
+        Conv2d(c, b * 4, 3, padding=1),
         nn.PixelShuffle(2),
         where[1],
         ResBlock(b),
         ResBlock(b),
-        nn.Conv2d(b, a * 4, 3, padding=1),
+        Conv2d(b, a * 4, 3, padding=1),
         nn.PixelShuffle(2),
         where[2],
         ResBlock(a),
         ResBlock(a),
         SteadyNorm(8, a),
         nn.SiLU(),
-        nn.Conv2d(a, 48, 3, padding=1),
+        Conv2d(a, 48, 3, padding=1),
         where[3],
         nn.PixelShuffle(4),
     )
@@ -171,7 +178,7 @@ def _lean_decoder(config: AutoencoderConfig) -> nn.Sequential:
     if config.position:
         raise ValueError("expected no position maps in a lean decoder")
     coarse = list(_decoder(config))[:8]
-    return nn.Sequential(*coarse, SteadyNorm(8, b), nn.SiLU(), nn.Conv2d(b, 192, 3, padding=1), nn.PixelShuffle(8))
+    return nn.Sequential(*coarse, SteadyNorm(8, b), nn.SiLU(), Conv2d(b, 192, 3, padding=1), nn.PixelShuffle(8))
 
 
 def unit_cells(latents: Tensor) -> Tensor:

@@ -103,6 +103,7 @@ class MotionNet(nn.Module):
         self.leave = Conv2d(a, 1, 3, padding=1)
         self.squeeze = Conv2d(c, 8, 1)
         self.stride = nn.Sequential(nn.Linear(8 * h * w + 64, 128), nn.SiLU(), nn.Linear(128, 3))
+        self.inertia = nn.Parameter(torch.eye(2, 2 + config.actions), requires_grad=False)  # of a free body, see `free`
         for layer in (self.leave, self.stride[2], self.inform):
             nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
@@ -128,8 +129,8 @@ class MotionNet(nn.Module):
         fine = self.fine_out(fine + F.pixel_shuffle(self.grow_again(middle), 2))
         near = F.softplus(self.leave(F.silu(fine)).float())
         near = F.interpolate(near, scale_factor=CELL, mode="bilinear", align_corners=False)
-        kept = torch.stack([momentum[:, 0], torch.zeros_like(momentum[:, 0]), momentum[:, 1]], 1)
-        return Motion(turn, kept + 0.1 * push, near)
+        right, ahead = free(self.inertia.float(), momentum, actions[:, 0].float(), turn).unbind(1)
+        return Motion(turn, torch.stack([right, torch.zeros_like(right), ahead], 1) + 0.1 * push, near)
 
     def _facing(self, picture: Tensor, turn: Tensor) -> Tensor:
         """(B, 4, h, w) a picture as seen after a turn, and where it was seen at all."""
@@ -148,6 +149,21 @@ def halved(picture: Tensor) -> Tensor:
     """(B, C, H / 2, W / 2) means of squares of two pixels: average pooling, several times faster on planes of a CPU."""
     rows = picture[..., ::2, :] + picture[..., 1::2, :]
     return 0.25 * (rows[..., ::2] + rows[..., 1::2])
+
+
+def free(inertia: Tensor, momentum: Tensor, action: Tensor, turn: Tensor) -> Tensor:
+    """(B, 2) the step right and forward, as seen before the turn, of a body that nothing holds up.
+
+    Linear in momentum and action as seen half-way through the turn: what is left of the speed, and what is added to it.
+
+    Args:
+        inertia: (2, 2 + A).
+        momentum: (B, 2).
+        action: (B, A) the row that leads to the next picture.
+        turn: (B,) degrees to the right.
+    """
+    half = 0.5 * turn
+    return turned(torch.cat([turned(momentum, half), action], 1) @ inertia.T, -half)
 
 
 def turned(step: Tensor, turn: Tensor) -> Tensor:

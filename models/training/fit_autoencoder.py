@@ -70,19 +70,24 @@ def reconstruction_loss(y: Tensor, x: Tensor) -> Tensor:
 
 
 def load_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> Autoencoder:
-    """The trained autoencoder, ready to use; with the decoder of the decoder stage where that has run.
+    """The trained autoencoder, ready to use; as the decoder stage left it where that has run.
 
     Raises:
         FileNotFoundError: the autoencoder stage has not run.
     """
+    model, again = load_whole(recipe, folder), folder / "decoder.pt"
+    if again.exists() and again.stat().st_mtime > (folder / "autoencoder.pt").stat().st_mtime:
+        model = model.leaner() if recipe.decoder.lean else model
+        model.load_state_dict(torch.load(again, map_location="cpu", weights_only=True)["model"])
+    return model.to(device).eval()
+
+
+def load_whole(recipe: Recipe, folder: Path) -> Autoencoder:
+    """The same as the autoencoder stage left it."""
     model = Autoencoder(autoencoder_config(recipe))
     state = torch.load(folder / "autoencoder.pt", map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
-    again = folder / "decoder.pt"
-    if again.exists() and again.stat().st_mtime > (folder / "autoencoder.pt").stat().st_mtime:
-        model = model.leaner() if recipe.decoder.lean else model
-        model.decoder.load_state_dict(torch.load(again, map_location="cpu", weights_only=True)["model"])
-    return model.to(device).eval()
+    return model
 
 
 @torch.inference_mode()

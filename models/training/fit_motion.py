@@ -1,9 +1,10 @@
 """The motion stage: learn how near everything is, from pairs of neighbouring frames and the camera's recorded steps.
 
 No depth is recorded. A frame is moved by the true step over the depth that the network says, and must look like the
-next one: on three scales, for what shows texture of a pixel alone can only be matched from nearby. The step itself is
-learned from the recorded ones, its vertical part from the pictures, for no engine says how its camera bobs. A share of
-the frames is shown blurred, as dreams are. Knows pictures and poses; nothing about latents.
+next one: on three scales, for what shows texture of a pixel alone can only be matched from nearby. How a body goes on
+that nothing holds up is measured on the recorded steps; where they differ from that, it is learned; how the camera bobs
+is learned from the pictures, for no engine says it. A share of the frames is shown blurred, as dreams are. Knows
+pictures and poses; nothing about latents.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..motion import Motion, MotionNet, inside, moved_to, places_of
 from .budget import Budget
 from .loop import descend, read_checkpoint, run_steps, write_checkpoint
 from .recipe import Recipe
-from .walks import Walks, motion_config
+from .walks import Walks, inertia, motion_config
 
 MOVING_SHARE = 0.8  # share of the frames of a batch whose camera took a step
 SOFT_SHARE = 0.35  # share of the batches that are shown blurred or noisy
@@ -35,6 +36,8 @@ def fit_motion(recipe: Recipe, folder: Path, device: torch.device) -> None:
     walks = Walks.of(recipe, folder, "train")
     torch.manual_seed(recipe.data.seed)
     model = MotionNet(walks.config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with torch.no_grad():
+        model.inertia.copy_(inertia(walks))
     average = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimiser = torch.optim.AdamW(model.parameters(), r.lr, betas=(0.9, 0.98), weight_decay=0.01)
     budget = Budget(r.minutes, r.steps)

@@ -88,6 +88,25 @@ class Walks:
         return torch.from_numpy(self.clips.take(at)).movedim(-1, 1).float().div(127.5).sub(1.0)
 
 
+def inertia(walks: Walks) -> Tensor:
+    """`MotionNet.inertia` as recorded: of those bodies that nothing held up, whichever these were.
+
+    Half of them lean on walls. So outliers are left out, and ever more is one: a Geman-McClure estimator whose scale
+    falls (graduated non-convexity, Blake and Zisserman, 1987).
+    """
+    at = walks.moving[walks.clocks[walks.moving] > 0]
+    half = 0.5 * walks.turns[at].float()
+    known = torch.cat([turned(walks.momenta[at - 1], half), torch.from_numpy(walks.actions[at])], 1).double()
+    went = turned(walks.steps[at], half).double()
+    weight = torch.ones(len(at), 1, dtype=torch.float64)
+    measured = torch.zeros(known.shape[1], 2, dtype=torch.float64)
+    for scale in np.geomspace(0.05, 0.0005, 60):  # units of depth: most of a step, to what poses are exact to
+        weighed = (weight.square() * known).T
+        measured = torch.linalg.pinv(weighed @ known, hermitian=True) @ (weighed @ went)  # of what no frame shows, 0
+        weight = 1.0 / (1.0 + (known @ measured - went).square().sum(1, keepdim=True) / scale**2)
+    return measured.T.float()
+
+
 def walked(clips: Clips, config: MotionConfig) -> tuple[Tensor, Tensor, Index]:
     """Steps (n, 2), momenta (n, 2) and clocks (n,) of recorded frames, as in `Walks`."""
     begins = np.diff(clips.episodes, prepend=-1) != 0
