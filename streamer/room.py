@@ -27,10 +27,10 @@ from .frames import Frame
 from .guests import Guest, Guests
 from .home import EngineHome, LiveSession
 from .metrics import Metrics
-from .origin import Origin, Snapshot
+from .origin import Snapshot, Start
+from .phase import Phase
 from .recording import Recording
 from .server_messages import Receipt
-from .session import Phase
 from .transports.broadcast import Broadcast
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class Room:
 
     # Phases -----------------------------------------------------------------------------------------------------------
 
-    async def begin(self, start: Origin | Snapshot, *, entry: Entry = "new") -> None:
+    async def begin(self, start: Start, *, entry: Entry = "new") -> None:
         """Open the session, or go on with the snapshot.
 
         Raises:

@@ -11,7 +11,7 @@ import pytest
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.home import EngineHome, LiveSession
 from worldloom.streamer.hosting import HostedWorld
-from worldloom.streamer.session import Phase
+from worldloom.streamer.phase import Phase
 
 from .conftest import Running, Serve
 from .test_rooms import lost, phases

@@ -13,7 +13,6 @@ import pytest
 
 from worldloom.models.catalog import shipped_worlds, weights_file
 from worldloom.models.toy import ToyWorld
-from worldloom.streamer import recordings
 
 from .conftest import Client, Running, Serve
 from .recorded import files_in, log_of, movie_of, replayed, stepper
@@ -150,8 +149,8 @@ async def test_only_drivers_and_administrators_may(serve: Serve, tmp_path: Path)
 def test_the_log_names_the_weights() -> None:
     path = weights_file("arm")
     assert path is not None
-    assert recordings._model("arm") == {
+    assert weights_of("arm") == {
         "file": "arm.safetensors",
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
-    assert recordings._model("toy") is recordings._model("some.module:World") is None
+    assert weights_of("toy") is weights_of("some.module:World") is None
