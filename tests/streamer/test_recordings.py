@@ -13,6 +13,7 @@ import pytest
 
 from worldloom.models.catalog import shipped_worlds, weights_file
 from worldloom.models.toy import ToyWorld
+from worldloom.streamer.provenance import weights_of
 
 from .conftest import Client, Running, Serve
 from .recorded import files_in, log_of, movie_of, replayed, stepper
