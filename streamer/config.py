@@ -57,6 +57,8 @@ class ServerSettings(BaseSettings):
     rewind_bytes: int = Field(default=128 * 2**20, ge=0)  # that restore points and snapshots of a session may hold
     max_snapshots: int = Field(default=16, ge=1, le=256)  # that a session may have; the oldest gives way
 
+    replay_frames: int = Field(default=20_000, ge=0, le=10**6)  # that a replay bundle of a session may have; 0: none
+
     hello_timeout: float = Field(default=5.0, gt=0)  # seconds that a new connection may stay silent
     heartbeat: float = Field(default=1.5, gt=0)  # seconds between pings, and that a peer may take to answer
     send_timeout: float = Field(default=5.0, gt=0)  # seconds that a peer may refuse to read before it is cut off

@@ -30,6 +30,7 @@ from .metrics import Metrics
 from .origin import Snapshot, Start
 from .phase import Phase
 from .recording import Recording
+from .replay_log import ReplayLog
 from .server_messages import Receipt
 from .transports.broadcast import Broadcast
 
@@ -50,7 +51,14 @@ class Room:
     """See the module. Everything but `frame`, `receipt` and `fault` belongs to the event loop."""
 
     def __init__(
-        self, spec: WorldSpec, engine: EngineHome, broadcast: Broadcast, *, mode: Mode, metrics: Metrics
+        self,
+        spec: WorldSpec,
+        engine: EngineHome,
+        broadcast: Broadcast,
+        *,
+        mode: Mode,
+        metrics: Metrics,
+        log: ReplayLog | None = None,
     ) -> None:
         self.spec = spec
         self.engine = engine
@@ -62,6 +70,7 @@ class Room:
         self.snapshot: Snapshot | None = None  # while nobody does, or the engine is being replaced
         self.kept: Snapshot | None = None  # the latest one of a session that goes on, for when its engine dies
         self.recording: Recording | None = None  # while there is one; also while nobody drives
+        self.log = log or ReplayLog(spec, 0)  # what replays it
         self.closed = False
         self.since = self.controlled = time.monotonic()  # seconds: opened; somebody was last at the controls
         self.changing = asyncio.Lock()  # one change of phase at a time
@@ -117,6 +126,7 @@ class Room:
         recording = self.recording
         if recording is not None:
             recording.frame(frame)
+        self.log.frame(frame)
         self.broadcast.slot.put(frame)
 
     def receipt(self, receipt: Receipt) -> None:
@@ -157,6 +167,7 @@ class Room:
         except WorldloomError as error:
             log.debug("session %s cannot be kept: %s", session.ident, error)
             return
+        self.log.start(snapshot)
         if self.session is session:
             self.kept = snapshot if snapshot.octets <= most else None
 
@@ -180,6 +191,7 @@ class Room:
             return False
         self.session = None
         self.snapshot = replace(self.kept, index=max(self.kept.index, self._shown + 1))
+        self.log.lost(self.snapshot)
         if self.recording is not None:
             self.recording.rewound(self.snapshot.index, self.kept.index)
         return True

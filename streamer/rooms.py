@@ -25,6 +25,7 @@ from .images import Images
 from .metrics import Metrics
 from .origin import Origin
 from .phase import Phase
+from .replay_log import ReplayLog
 from .room import Room, broadcast_of
 from .tokens import Tokens
 from .waiting import Place, WaitingLine
@@ -105,6 +106,8 @@ class Rooms:
         self._rooms.add(room)
         soon = asyncio.get_running_loop().call_later(self._settings.hello_timeout, self._expire, room)
         self._orphans[room] = soon
+        if self._settings.snapshot_every:
+            self.spawn(self._keep_snapshot(room))
 
     def give_up(self, room: Room) -> None:
         """End a fork if nobody has come to drive it."""
@@ -122,16 +125,21 @@ class Rooms:
                 return room
         raise UnknownSession("expected an open session; this one has ended")
 
+    def driven(self, token: str) -> Room:
+        """The room that a resume token opens. Raises `UnknownSession`."""
+        return self._find(token, "resume")
+
     def drives(self, token: str) -> bool:
         """Whether a token is the resume token of an open session."""
         with suppress(UnknownSession):
-            return self._find(token, "resume") is not None
+            return self.driven(token) is not None
         return False
 
     def room(self, engine: EngineHome, mode: Mode) -> Room:
         """A new one, for a session that is to be opened."""
         broadcast = broadcast_of(engine.spec, mode, self._settings, self._pool)
-        return Room(engine.spec, engine, broadcast, mode=mode, metrics=self._metrics)
+        log = ReplayLog(engine.spec, self._settings.replay_frames)
+        return Room(engine.spec, engine, broadcast, mode=mode, metrics=self._metrics, log=log)
 
     def enter(self, room: Room, guest: Guest, role: Role) -> None:
         """Somebody comes.

@@ -28,7 +28,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from worldloom.models.catalog import open_world
 from worldloom.models.spec import WorldModel
 
-from . import admin, pages, uploads, whep
+from . import admin, pages, replay_door, uploads, whep
 from . import metrics as metrics_module
 from .admin import not_admin
 from .batch_door import Door
@@ -85,6 +85,7 @@ def create_app(
     app.include_router(admin.router)
     app.include_router(whep.router)
     app.include_router(uploads.router)
+    app.include_router(replay_door.router)
     app.include_router(pages.router)
     if chosen.origins:  # players on other pages
         app.add_middleware(
