@@ -18,7 +18,7 @@ from .printing import refuse, show
 def replay(
     file: Annotated[Path, typer.Argument(help="a .wloom bundle")],
     out: Annotated[Path | None, typer.Option("--render", help="write a movie instead of comparing")] = None,
-    steps: Annotated[int, typer.Option(min=0, max=64, help="with --render: denoising steps; 0: the world's most")] = 0,
+    steps: Annotated[int, typer.Option(min=0, max=64, help="with --render: denoising steps; 0: as live")] = 4,
     world: Annotated[str | None, typer.Option(help="name, file or module:Class; the bundle's by default")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON and nothing else")] = False,
 ) -> None:
