@@ -29,6 +29,7 @@ from .connection import connect
 from .pictures import Picture
 from .receipts import Sent
 from .session import RemoteWorld, Rows
+from .travel import SyncTravel
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,7 +38,7 @@ Answer: TypeAlias = Future[Receipt]
 """`result()` waits for the receipt, and raises why the control was rejected. Nobody has to ask; `cancel` is refused."""
 
 
-class SyncWorld:
+class SyncWorld(SyncTravel):
     """One open session, from any thread. Entered as a context; it opens there and is closed on the way out."""
 
     def __init__(self, opening: AbstractAsyncContextManager[RemoteWorld]) -> None:

@@ -9,7 +9,7 @@ Knows messages, how they are numbered and what is held; no socket, no answers.
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,9 +19,10 @@ from worldloom.streamer.errors import WorldloomError
 from worldloom.streamer.server_messages import Receipt, Welcome
 
 from .receipts import Said, Sent
+from .travel import Travel
 
 
-class Controls(ABC):
+class Controls(Travel):
     """The controls of one session."""
 
     def __init__(self, welcome: Welcome) -> None:

@@ -13,14 +13,14 @@ from collections import OrderedDict, deque
 from collections.abc import Generator, Iterable
 from typing import TypeAlias
 
-from worldloom.streamer.client_messages import Record
+from worldloom.streamer.client_messages import Fork, Record
 from worldloom.streamer.errors import RateLimited, WorldloomError
 from worldloom.streamer.protocol import Control
 from worldloom.streamer.server_messages import Receipt
 
 UNANSWERED = 1024  # controls without an answer; more are refused
 
-Said: TypeAlias = Control | Record
+Said: TypeAlias = Control | Fork | Record
 
 
 class Sent:

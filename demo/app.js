@@ -3,6 +3,7 @@
 import { Refused, captureInput, connect, listWorlds } from './js/worldloom.js';
 import { cover, coverWith, say, uncover } from './curtain.js';
 import { drawKeys, drawLevers } from './panel.js';
+import { endTime, offerTime } from './time.js';
 import { showVitals } from './vitals.js';
 
 const byId = (id) => document.getElementById(id);
@@ -33,6 +34,7 @@ function enable(on) {
 function letGo() {
   const left = world;
   capture?.stop();
+  endTime();
   world = capture = panel = null;
   return left;
 }
@@ -106,6 +108,7 @@ function settle(opened) {
   byId('look-note').hidden = watching || !looks;
   stage.dataset.looks = looks; // a finger on the picture looks around, else it scrolls the page
   stage.dataset.captured = document.activeElement === stage;
+  offerTime(world);
   showSeed();
   showPause();
   showRecording();

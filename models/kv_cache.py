@@ -7,17 +7,20 @@ and nothing is ever moved: softmax does not care in which order keys stand.
 - Window keys are stored rotated at their absolute frame index; only differences matter, so this has no limit.
 - Sink keys are stored as they came and rotated again once a chunk, to stand just before the window: the distance to
   them stays within what training saw. The same place is where they were before the window began to slide.
+- A fork shares the buffer until one of the two writes, and then a chunk at a time (ring.py).
 
 Knows nothing about networks or sampling.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from .ring import Past, Ring, footprint_of
 from .rope import RopeConfig, rotary, rotate
 
 
@@ -51,19 +54,43 @@ class KVCache:
     """Keys and values of one stream."""
 
     config: CacheConfig
-    keys: Tensor  # (L, heads, slots * tokens, d), rotated
-    values: Tensor  # (L, heads, slots * tokens, d)
-    sinks: Tensor  # (L, heads, sink * tokens, d) sink keys, not rotated
+    sinks: Tensor  # (L, heads, sink * tokens, d) sink keys, not rotated; never written once they are complete
+    buffer: Ring | Past  # its own, or as it was where this was forked; nothing was written since
     frame: int = 0  # frames committed so far, which is the index of the next one
     sink_yaw: list[float] = field(default_factory=list)  # degrees, of each sink frame
 
     @classmethod
     def allocate(cls, config: CacheConfig, device: torch.device, dtype: torch.dtype) -> KVCache:
         """An empty cache."""
-        shape = (config.layers, config.heads, config.slots * config.tokens, config.head_dim)
-        keys = torch.zeros(shape, device=device, dtype=dtype)
-        sinks = torch.zeros((*shape[:2], config.sink * config.tokens, shape[3]), device=device, dtype=dtype)
-        return cls(config, keys, torch.zeros_like(keys), sinks)
+        shape = (config.layers, config.heads, config.sink * config.tokens, config.head_dim)
+        sinks = torch.zeros(shape, device=device, dtype=dtype)
+        return cls(config, sinks, _empty(config, sinks))
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.sinks.device
+
+    @property
+    def keys(self) -> Tensor:
+        """(L, heads, slots * tokens, d), rotated."""
+        return self._own.keys
+
+    @property
+    def values(self) -> Tensor:
+        """(L, heads, slots * tokens, d)."""
+        return self._own.values
+
+    @property
+    def _own(self) -> Ring:
+        """A buffer that nobody else writes; a fork gets one here."""
+        if isinstance(self.buffer, Past):
+            past, self.buffer = self.buffer, _empty(self.config, self.sinks)
+            past.fill(self.buffer)
+            past.release()
+            if self.frame < self.config.sink:
+                self.sinks = self.sinks.clone()
+        return self.buffer
 
     def slot(self, ahead: int = 0) -> int:
         """Slot of the first frame of the current chunk, or of one so many chunks ahead."""
@@ -84,17 +111,18 @@ class KVCache:
             values: (heads, chunk * tokens, d).
             ahead: chunks after the current one. What the chunks before it still want to see must have been read.
         """
-        n, slot = self.config.tokens, self.slot(ahead)
+        n, slot, ring = self.config.tokens, self.slot(ahead), self._own
         here = slice(slot * n, (slot + self.config.chunk) * n)
-        self.keys[layer, :, here] = rotated
-        self.values[layer, :, here] = values
+        ring.leave(slot // self.config.chunk)
+        ring.keys[layer, :, here] = rotated
+        ring.values[layer, :, here] = values
         if self.frame < self.config.sink:
             self.sinks[layer, :, here] = raw
 
     def read(self, layer: int, ahead: int = 0) -> tuple[Tensor, Tensor]:
         """Keys and values that this chunk may look at, each (heads, T, d); the next write changes them."""
-        seen = self.filled(ahead) * self.config.tokens
-        return self.keys[layer, :, :seen], self.values[layer, :, :seen]
+        seen, ring = self.filled(ahead) * self.config.tokens, self._own
+        return ring.keys[layer, :, :seen], ring.values[layer, :, :seen]
 
     def advance(self, yaw: list[float]) -> None:
         """The current chunk is finished; `yaw` (degrees) has one number a frame of it."""
@@ -111,23 +139,41 @@ class KVCache:
         frames = torch.arange(c.sink, dtype=torch.float64) + max(0, first - c.sink)
         turned = torch.tensor([yaw + _half_turn(s - yaw) for s in self.sink_yaw], dtype=torch.float64)
         cos, sin = rotary(rope, frames, turned)
-        device = self.keys.device
-        self.keys[:, :, : c.sink * c.tokens] = rotate(self.sinks, (cos.to(device), sin.to(device)))
+        ring = self._own
+        for place in range(c.sink // c.chunk):
+            ring.leave(place)
+        ring.keys[:, :, : c.sink * c.tokens] = rotate(self.sinks, (cos.to(self.device), sin.to(self.device)))
 
     def fork(self) -> KVCache:
-        """An independent copy."""
-        return replace(
-            self,
-            keys=self.keys.clone(),
-            values=self.values.clone(),
-            sinks=self.sinks.clone(),
-            sink_yaw=list(self.sink_yaw),
-        )
+        """An independent copy, for next to nothing: it shares what neither has written since."""
+        c, buffer = self.config, self.buffer
+        if isinstance(buffer, Past):
+            past = buffer.fork()
+        else:  # what stands in the slot of the coming chunk is a draft
+            past = buffer.past(set(range(min(self.frame, c.slots) // c.chunk)) - {self.slot() // c.chunk})
+        return replace(self, buffer=past, sink_yaw=list(self.sink_yaw))
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Everything that it keeps in memory, shared or not."""
+        yield self.sinks
+        yield from self.buffer.tensors() if isinstance(self.buffer, Past) else (self.buffer.keys, self.buffer.values)
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the buffers take."""
-        return sum(t.nbytes for t in (self.keys, self.values, self.sinks))
+        """Bytes of that."""
+        return footprint_of(self.tensors())
+
+    def release(self) -> None:
+        """Give the memory back."""
+        if isinstance(self.buffer, Past):
+            self.buffer.release()
+        self.sinks = self.sinks.new_empty(0)
+        self.buffer = Past(None, (), {})
+
+
+def _empty(config: CacheConfig, like: Tensor) -> Ring:
+    shape = (config.layers, config.heads, config.slots * config.tokens, config.head_dim)
+    return Ring(like.new_zeros(shape), like.new_zeros(shape), config.slots // config.chunk)
 
 
 def _half_turn(degrees: float) -> float:

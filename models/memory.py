@@ -83,7 +83,7 @@ class CachedMemory:
         Raises:
             ValueError: several chunks at once beside sinks, which stand elsewhere for every chunk.
         """
-        config, device = caches[0].config, caches[0].keys.device
+        config, device = caches[0].config, caches[0].device
         chunks = yaw.shape[1] // config.chunk
         if chunks > 1 and config.sink:
             raise ValueError(f"expected one chunk at a time beside sinks, got {chunks}")

@@ -6,7 +6,7 @@ environment, the checker) is written against this file, so a third party's world
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal, Protocol, TypeVar
@@ -142,7 +142,7 @@ class WorldModel(Protocol[StateT]):
         """
 
     def fork(self, state: StateT) -> StateT:
-        """An independent copy that shares nothing that can change."""
+        """An independent copy: nothing that happens to one of the two is seen in the other. It should cost little."""
 
     def save(self, state: StateT) -> bytes:
         """The state as bytes, without pickle."""
@@ -167,6 +167,13 @@ class AdjustableWorld(WorldModel[StateT], Protocol):
         Raises:
             ValueError: `steps` is outside `spec.steps`, besides what `WorldModel.step` refuses.
         """
+
+
+class SharingWorld(WorldModel[StateT], Protocol):
+    """A world whose forks share memory with what they were forked from, until one of the two is stepped."""
+
+    def footprint(self, states: Iterable[StateT]) -> int:
+        """Bytes that some states hold together; what they share counts once."""
 
 
 class RecallingWorld(WorldModel[StateT], Protocol):

@@ -6,7 +6,7 @@ Knows tensors and their shapes; nothing about networks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from .kv_cache import KVCache
+from .ring import compact, footprint_of
 from .spec import Actions, WorldSpec
 from .view import View, Way
 
@@ -47,6 +48,11 @@ class Pending:
         latents, *given = (torch.stack([getattr(p, name) for p in pending]) for name in PENDING)
         return latents, Given(*given)
 
+    @property
+    def compact(self) -> Pending:
+        """The same without what other streams of its batch made."""
+        return Pending(*(compact(getattr(self, name)) for name in PENDING))
+
 
 @dataclass
 class DiTState:
@@ -61,6 +67,24 @@ class DiTState:
     yaw: float = 0.0  # degrees turned so far
     frame: int = 0  # frames finished so far, context included
     released: bool = False
+
+    def fork(self) -> DiTState:
+        """An independent copy. Only the memory is ever written in place; all else is replaced, and can be shared."""
+        pending = self.pending.compact if self.pending else None
+        return replace(self, cache=self.cache.fork(), pending=pending, recent=compact(self.recent))
+
+    def release(self) -> None:
+        """Give the memory back."""
+        self.released, self.view, self.pending = True, None, None
+        self.cache.release()
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Everything that it keeps in memory, shared or not."""
+        yield from (*self.cache.tensors(), self.past, self.recent)
+        if self.pending:
+            yield from (getattr(self.pending, name) for name in PENDING)
+        if self.view:
+            yield from (self.view.picture, *(getattr(self.view.way, name) for name in WAY))
 
     def followed(self, chunk: Tensor) -> Tensor:
         """`past` after a chunk (F, C, h, w); the first frame of a stream counts as its own past."""
@@ -88,6 +112,11 @@ class StartScene:
 
 PENDING = tuple(part.name for part in fields(Pending))
 WAY = tuple(part.name for part in fields(Way))
+
+
+def footprint(states: Iterable[DiTState]) -> int:
+    """Bytes that streams hold together; what they share counts once."""
+    return footprint_of(tensor for state in states for tensor in state.tensors())
 
 
 def packed(state: DiTState, world: str) -> bytes:
@@ -125,7 +154,7 @@ def unpacked(blob: bytes, cache: KVCache, *, views: bool) -> DiTState:
         ValueError, KeyError: it is a stream of another shape.
         Exception: of safetensors, for damaged bytes.
     """
-    tensors, device = load_tensors(blob), cache.keys.device
+    tensors, device = load_tensors(blob), cache.device
     seed, frame, remembered = (int(n) for n in tensors["numbers"])
     for name in ("keys", "values", "sinks"):
         kept, saved = getattr(cache, name), tensors[name]

@@ -6,7 +6,7 @@ Tests and protocol work run on it; it knows nothing about networks and does not 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 
@@ -86,6 +86,10 @@ class ToyWorld:
     def fork(self, state: ToyState) -> ToyState:
         """An independent copy."""
         return replace(state)
+
+    def footprint(self, states: Iterable[ToyState]) -> int:
+        """Bytes that some states hold together: a guess, for they are a few numbers each."""
+        return 100 * len(list(states))
 
     def save(self, state: ToyState) -> bytes:
         """The state as JSON."""

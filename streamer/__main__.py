@@ -1,4 +1,4 @@
-"""The `worldloom` command: serve, doctor, worlds, train, eval, bench. The only file that imports uvloop.
+"""The `worldloom` command: serve, doctor, worlds, replay, train, eval, bench. The only file that imports uvloop.
 
 Each command imports what it needs when it runs, so that `worldloom --help` is quick. Knows how to ask and how to print.
 """
@@ -18,10 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from .printing import diagnose, refuse, show
+from .replay_command import replay
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 bench = typer.Typer(no_args_is_help=True, help="Measure speed and latency on this machine.")
 app.add_typer(bench, name="bench")
+app.command()(replay)
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 

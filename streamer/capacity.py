@@ -198,6 +198,7 @@ def capacity_of(
     share: float,
     others: float,
     free_bytes: int | None,
+    past_bytes: int = 0,
 ) -> Capacity:
     """What there is, is taken and is left.
 
@@ -209,6 +210,7 @@ def capacity_of(
         share: of a chunk's duration that one step of all realtime sessions may take.
         others: what other engines on the machine take of it.
         free_bytes: memory that nobody uses, if that is known.
+        past_bytes: of a session, for what it can go back to.
     """
     line, compute, memory = measured.line, None, None
     if line is not None:
@@ -217,7 +219,7 @@ def capacity_of(
             within_ns = min(within_ns, line.at(sessions))
         compute = line.fitting(within_ns, setting)
     if measured.state_bytes is not None and free_bytes is not None:
-        memory = sessions + int(free_bytes * MEMORY_SHARE) // (measured.state_bytes + SESSION_BYTES)
+        memory = sessions + int(free_bytes * MEMORY_SHARE) // (measured.state_bytes + SESSION_BYTES + past_bytes)
     return Capacity(
         sessions=sessions,
         realtime=realtime,

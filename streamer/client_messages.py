@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .fields import Clock, Count, Line, Message, Millis, Mode, Name, Number, Sdp, Seed, Seq, Text, Token, Video
 from .wire import Format
@@ -142,6 +142,53 @@ class Step(Message):
     actions: Annotated[tuple[Row, ...], Field(min_length=1, max_length=1024)] | None = Field(
         default=None, description="one row for each frame of the chunk; what the controls hold when absent"
     )
+
+
+class Rewind(Message):
+    """Go back in time, in place: frames go on from there, and what waited expires. Realtime sessions only.
+
+    One of the two says how far: to the nearest restore point that is not younger; the receipt names it.
+    """
+
+    type: Literal["rewind"] = "rewind"
+    seq: Seq
+    seconds: Annotated[float, Field(ge=0.0, le=86400.0)] | None = Field(
+        default=None, description="of the world's time, before now"
+    )
+    frame: Count | None = Field(default=None, description="to what was before this frame was made")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.seconds is None) == (self.frame is None):
+            raise ValueError("expected seconds or a frame")
+        return self
+
+
+class TakeSnapshot(Message):
+    """Keep the world as it is now, under the name that the receipt tells. A server keeps the latest few."""
+
+    type: Literal["snapshot"] = "snapshot"
+    seq: Seq
+
+
+class Restore(Message):
+    """Go back to a snapshot of this session, in place, as `rewind` does; any number of times."""
+
+    type: Literal["restore"] = "restore"
+    seq: Seq
+    snapshot: Name = Field(description="from the receipt of a `snapshot`")
+
+
+class Fork(Message):
+    """Make a session of its own that goes on from here, for whoever brings the token of the receipt as `resume`.
+
+    It takes a place like any other (`busy`). A realtime one is paused until its driver says `resume`; one that nobody
+    drives in time ends.
+    """
+
+    type: Literal["fork"] = "fork"
+    seq: Seq
+    snapshot: Name | None = Field(default=None, description="of this session, to go on from; from now when absent")
 
 
 class Record(Message):

@@ -53,6 +53,12 @@ class ServerSettings(BaseSettings):
     snapshot_every: float = Field(default=10.0, ge=0)  # seconds between snapshots for when an engine dies; 0: none
     snapshot_bytes: int = Field(default=256 * 2**20, ge=0)  # what they may hold together; who finds no room has none
 
+    rewind_seconds: float = Field(default=60.0, ge=0)  # that a realtime session can be rewound by; 0: not at all
+    rewind_bytes: int = Field(default=128 * 2**20, ge=0)  # that restore points and snapshots of a session may hold
+    max_snapshots: int = Field(default=16, ge=1, le=256)  # that a session may have; the oldest gives way
+
+    replay_frames: int = Field(default=20_000, ge=0, le=10**6)  # that a replay bundle of a session may have; 0: none
+
     hello_timeout: float = Field(default=5.0, gt=0)  # seconds that a new connection may stay silent
     heartbeat: float = Field(default=1.5, gt=0)  # seconds between pings, and that a peer may take to answer
     send_timeout: float = Field(default=5.0, gt=0)  # seconds that a peer may refuse to read before it is cut off

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 
 from .admission import admitted, watch_limits
 from .auth import TokenBucket
-from .client_messages import Bye, Candidate, Hello, Offer, Ping, Record, Report, View
+from .client_messages import Bye, Candidate, Fork, Hello, Offer, Ping, Record, Report, View
 from .errors import (
     BadMessage,
     EngineLost,
@@ -189,9 +189,11 @@ class Connection:
             case _:
                 await self._obey(message, viewer, room)
 
-    async def _obey(self, message: Control | Record, viewer: Viewer, room: Room) -> None:
+    async def _obey(self, message: Control | Fork | Record, viewer: Viewer, room: Room) -> None:
         """What a driver says."""
-        event = message if isinstance(message, Record) else await self._server.images.resolved(message, room.spec)
+        event = (
+            message if isinstance(message, Fork | Record) else await self._server.images.resolved(message, room.spec)
+        )
         if room.session is None and room.snapshot is not None:
             raise EngineLost("the engine starts anew; this control is lost", seq=message.seq)
         if room.session is None:
@@ -201,6 +203,8 @@ class Connection:
         room.last_seq = max(room.last_seq, message.seq)
         if isinstance(event, Record):
             self._server.recordings.obey(event, room, viewer)
+        elif isinstance(event, Fork):
+            self._server.forks.obey(event, room, viewer)
         else:
             room.session.post(event)
 

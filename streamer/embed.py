@@ -26,13 +26,13 @@ from worldloom.models.catalog import open_world
 from worldloom.models.spec import Actions, TensorWorld, WorldModel
 from worldloom.models.training.metrics import appearance
 
+from .beginning import begin
 from .client_messages import Reset, Step
 from .engine import Engine
 from .engine_config import EngineConfig
 from .errors import ModelFault, SessionClosed, Unsupported, WorldloomError
 from .home import LiveSession
 from .origin import Origin
-from .scheduler import begin
 from .transports.inprocess import Collector
 from .validation import clipped_rows
 from .world_info import WorldInfo

@@ -23,7 +23,7 @@ from .errors import EngineLost, SessionClosed, WorldloomError
 from .fields import Mode
 from .hardware import available_memory
 from .home import EngineHome, LiveSession
-from .origin import Origin, Snapshot
+from .origin import Branch, Snapshot, Start
 from .scheduler import Scheduler
 from .session import Session
 from .sink import SessionSink
@@ -38,14 +38,14 @@ class _Opening:
     """A session that somebody waits for."""
 
     sink: SessionSink
-    start: Origin | Snapshot
+    start: Start
     mode: Mode
     answer: Future[LiveSession]
 
     @property
     def paced(self) -> bool:
         """Whether the clock will pace it."""
-        return (self.start.mode if isinstance(self.start, Snapshot) else self.mode) == "realtime"
+        return (self.start.mode if isinstance(self.start, Snapshot | Branch) else self.mode) == "realtime"
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ class Engine(EngineHome):
     def submit(
         self,
         sink: SessionSink,
-        start: Origin | Snapshot,
+        start: Start,
         mode: Mode = "realtime",
         answer: Future[LiveSession] | None = None,
         *,
@@ -159,7 +159,7 @@ class Engine(EngineHome):
         self._wake()
         return opening.answer
 
-    def open(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime") -> LiveSession:
+    def open(self, sink: SessionSink, start: Start, mode: Mode = "realtime") -> LiveSession:
         """As `submit`, and wait for it. Not on an event loop."""
         if self._thread is None:
             raise RuntimeError("expected a running engine; call start() first")

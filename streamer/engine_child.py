@@ -33,10 +33,11 @@ from .frames import Frame
 from .freed_memory import keep_freed_memory
 from .home import LiveSession
 from .logs import Style, set_up
-from .origin import Origin, Restart, Snapshot
+from .origin import Branch, Origin, Restart, Snapshot, Start
+from .phase import Phase
 from .protocol import Control
 from .server_messages import Receipt
-from .session import Phase, Session
+from .session import Session
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Open:
     """A session is wanted; its number is that of the call."""
 
     call: int
-    start: Origin | Snapshot
+    start: Start
     mode: Mode
     entry: Entry
     others: float  # load of other engines on this machine
@@ -119,7 +120,7 @@ class View:
     ident: str
     phase: Phase
     index: int
-    origin: Origin | None  # where it was restarted since the last view
+    origin: Origin | None  # where it began, or began anew, since the last view
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class _Sink:
         self._number, self._ring, self._send = number, ring, send
 
     def opened(self, session: Session) -> None:
-        self.session, self._origin = session, session.origin
+        self.session = session
         session.ended.add_done_callback(lambda _: self._send(Told(self._number, None)))
 
     def receipt(self, receipt: Receipt) -> None:
@@ -208,11 +209,12 @@ class _Desk:
                 result = sink.view()
             self._send(Answer(message.call, result))
 
+        start, answer = message.start, Future[LiveSession]()
         self._engine.others = lambda: message.others
-        answer: Future[LiveSession] = Future()
         answer.add_done_callback(opened)
         try:
-            self._engine.submit(sink, message.start, message.mode, answer, entry=message.entry)
+            start = replace(start, of=self._session(start.of)) if isinstance(start, Branch) else start
+            self._engine.submit(sink, start, message.mode, answer, entry=message.entry)
         except WorldloomError as error:
             self._send(Answer(message.call, error))
 

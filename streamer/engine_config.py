@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from .past import PastConfig
+
 
 @dataclass(frozen=True)
 class SessionConfig:
     """Limits of one session."""
 
     inbox: int = 256  # controls that may wait for the engine; further ones are refused as `rate_limited`
+    past: PastConfig = PastConfig()
     grace: Fraction = Fraction(1, 4)  # of a chunk's duration: lateness that is made up instead of moving the schedule
 
 

@@ -29,7 +29,7 @@ from .fields import Mode
 from .frame_ring import FrameRing
 from .frames import Frame
 from .home import EngineHome, LiveSession
-from .origin import Origin, Snapshot
+from .origin import Branch, Origin, Snapshot, Start
 from .remote_session import RemoteSession
 from .sink import SessionSink
 
@@ -121,18 +121,18 @@ class EngineProcess(EngineHome):
             raise TimeoutError(f"expected the step under way to end within {timeout_s:g} s; killed it") from None
 
     def submit(
-        self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime", *, entry: Entry = "new"
+        self, sink: SessionSink, start: Start, mode: Mode = "realtime", *, entry: Entry = "new"
     ) -> Future[LiveSession]:
         """See `EngineHome`."""
         number = next(self._numbers)
-        origin = start.origin if isinstance(start, Snapshot) else start
-        kept: Mode = start.mode if isinstance(start, Snapshot) else mode
+        kept: Mode = mode if isinstance(start, Origin) else start.mode
+        if isinstance(start, Branch):
+            assert isinstance(start.of, RemoteSession)
+            start = replace(start, of=start.of.number)
 
         def opened(view: View) -> RemoteSession:
             inbox = self.config.session.inbox
-            session = RemoteSession(
-                number, view, origin=origin, mode=kept, sink=sink, spec=self.spec, inbox=inbox, send=self.send
-            )
+            session = RemoteSession(number, view, mode=kept, sink=sink, spec=self.spec, inbox=inbox, send=self.send)
             with self._lock:
                 self._sessions[number] = session
             return session

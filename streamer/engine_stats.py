@@ -29,4 +29,5 @@ class EngineStats:
     reduced: Reduced = ""  # what is given up for it
     realtime: int = 0  # sessions that the clock paces
     measured: Measured = Measured()
+    points: int = 0  # restore points and snapshots of the sessions
     free_bytes: int | None = None  # memory that nobody uses

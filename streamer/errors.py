@@ -12,6 +12,8 @@ WorldloomError
 │   ├── BadAction            bad_action        wrong length or out of range
 │   ├── Unsupported          unsupported       prompt, image or mode that this world does not take
 │   └── UnknownImage         unknown_image     no picture of that id was uploaded, or it was too long ago
+├── OutOfReach               out_of_reach      no restore point is that old; the session goes on
+│   └── UnknownSnapshot      unknown_snapshot  the session has no such snapshot, or not any more
 ├── BadImage                 bad_image         an upload that is not a picture, or cannot be decoded in time
 │   ├── ImageTooLarge        image_too_large   too many bytes
 │   └── TooManyPixels        too_many_pixels
@@ -33,6 +35,8 @@ WorldloomError
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 
 class WorldloomError(Exception):
@@ -118,6 +122,18 @@ class UnknownImage(ControlError):
     """An image id of no picture: it was never uploaded, or too long ago."""
 
     code = "unknown_image"
+
+
+class OutOfReach(WorldloomError):
+    """A moment to which no restore point leads; the session goes on."""
+
+    code = "out_of_reach"
+
+
+class UnknownSnapshot(OutOfReach):
+    """A snapshot that the session does not have, or not any more; the session goes on."""
+
+    code = "unknown_snapshot"
 
 
 class BadImage(WorldloomError):
@@ -231,3 +247,14 @@ class ModelFault(WorldloomError):
     """The world model raised; its session ends and its state is freed."""
 
     code = "model_fault"
+
+
+def kind_of(code: str) -> type[WorldloomError]:
+    """The error of that code, of kinds that share one the most specific; the root where it is not known."""
+
+    def tree(kind: type[WorldloomError]) -> Iterator[type[WorldloomError]]:
+        yield kind
+        for below in kind.__subclasses__():
+            yield from tree(below)
+
+    return {kind.code: kind for kind in tree(WorldloomError)}.get(code, WorldloomError)

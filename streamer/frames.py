@@ -34,6 +34,7 @@ class Frame:
     actions: NDArray[np.float32] | None = None  # (A,) the row that the world was given for it; nobody writes to it
     steps: int = 0  # denoising steps, where overload has taken some away; 0: as many as the world takes by itself
     origin: Origin | None = None  # with the first frame of a stream: what it started from
+    back_to: int | None = None  # with the first frame after going back: the world was as before this one
 
 
 class FrameSlot:

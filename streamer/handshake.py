@@ -66,12 +66,14 @@ def welcome(hello: Hello, room: Room, role: Role, server: ServerState) -> Welcom
     """What the client gets."""
     settings = server.settings
     records = settings.recordings is not None
+    rewind = int(settings.rewind_seconds) if room.mode == "realtime" else 0
+    limits = Limits(message_bytes=MAX_MESSAGE_BYTES, inbox=SessionConfig().inbox, recording=records, rewind=rewind)
     return Welcome(
         protocol=PROTOCOL,
         session=room.ident,
         world=WorldInfo.of(room.spec),
         worlds=server.worlds.names,
-        limits=Limits(message_bytes=MAX_MESSAGE_BYTES, inbox=SessionConfig().inbox, recording=records),
+        limits=limits,
         seed=room.seed,
         video=hello.video,
         mode=room.mode,

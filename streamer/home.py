@@ -19,9 +19,9 @@ from .capacity import Capacity, Entry, capacity_of
 from .engine_config import EngineConfig
 from .engine_stats import EngineStats
 from .fields import Mode
-from .origin import Origin, Restart, Snapshot
+from .origin import Origin, Restart, Snapshot, Start
+from .phase import Phase
 from .protocol import Control
-from .session import Phase
 from .sink import SessionSink
 
 
@@ -75,7 +75,7 @@ class EngineHome(ABC):
 
     @abstractmethod
     def submit(
-        self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime", *, entry: Entry = "new"
+        self, sink: SessionSink, start: Start, mode: Mode = "realtime", *, entry: Entry = "new"
     ) -> Future[LiveSession]:
         """Ask for a session, or for one to go on. The future holds the session, `Unsupported` or `ModelFault`.
 
@@ -116,10 +116,11 @@ class EngineHome(ABC):
             share=self.config.share,
             others=self.others(),
             free_bytes=stats.free_bytes,
+            past_bytes=self.config.session.past.reserve(float(self.spec.fps), stats.measured.state_bytes or 0),
         )
 
     async def open_async(
-        self, sink: SessionSink, start: Origin | Snapshot, mode: Mode = "realtime", *, entry: Entry = "new"
+        self, sink: SessionSink, start: Start, mode: Mode = "realtime", *, entry: Entry = "new"
     ) -> LiveSession:
         """As `submit`, and await it. A caller that is cancelled meanwhile leaves no session behind."""
         answer = self.submit(sink, start, mode, entry=entry)

@@ -6,6 +6,7 @@ Values only; knows no engine and no world.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,15 @@ class Restart:
 
 
 @dataclass(frozen=True)
+class Branch:
+    """Another session of the same engine, to go on from beside it."""
+
+    of: Any  # the session, as whoever asks knows it
+    snapshot: str | None  # as that snapshot of it was; as it is now when absent
+    mode: Mode
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """A session as it was, to go on from later: everything but what somebody held down."""
 
@@ -62,3 +72,7 @@ class Snapshot:
     def octets(self) -> int:
         """Bytes that it holds."""
         return len(self.state) + (self.origin.image.nbytes if self.origin.image is not None else 0)
+
+
+Start: TypeAlias = Origin | Snapshot | Branch
+"""What a session begins from."""

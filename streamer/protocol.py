@@ -16,6 +16,7 @@ from .client_messages import (
     Axes,
     Bye,
     Candidate,
+    Fork,
     Hello,
     Key,
     Look,
@@ -26,19 +27,24 @@ from .client_messages import (
     Record,
     Report,
     Reset,
+    Restore,
     Resume,
+    Rewind,
     Step,
+    TakeSnapshot,
     View,
 )
-from .errors import BadMessage, MessageTooLarge, WorldloomError
+from .errors import BadMessage, MessageTooLarge, WorldloomError, kind_of
 from .fields import MAX_INT, Message
 from .server_messages import Answer, Error, FrameInfo, Notice, Pong, Receipt, Stats, Waiting, Welcome
 
 PROTOCOL = 1
 MAX_MESSAGE_BYTES = 128 * 1024
 
-Control: TypeAlias = Key | Look | Axes | Action | Prompt | Reset | Pause | Resume | Step
-ClientMessage: TypeAlias = Hello | View | Offer | Candidate | Control | Record | Report | Ping | Bye
+Control: TypeAlias = (
+    Key | Look | Axes | Action | Prompt | Reset | Pause | Resume | Step | Rewind | TakeSnapshot | Restore
+)
+ClientMessage: TypeAlias = Hello | View | Offer | Candidate | Control | Fork | Record | Report | Ping | Bye
 ServerMessage: TypeAlias = (
     Waiting | Welcome | Notice | Answer | Candidate | Receipt | FrameInfo | Stats | Pong | Error | Bye
 )
@@ -79,6 +85,12 @@ def refusal(error: WorldloomError) -> tuple[Error | Receipt, ...]:
         retry_after=error.retry_after,
     )
     return (told,) if error.seq is None else (told, Receipt(seq=error.seq, status="rejected"))
+
+
+def told(receipt: Receipt) -> Error:
+    """The error that goes before a receipt with a code."""
+    kind = kind_of(receipt.code or "")
+    return Error(code=kind.code, message=(kind.__doc__ or "").split("\n")[0], seq=receipt.seq, retryable=kind.retryable)
 
 
 def _decode(adapter: TypeAdapter[_M], data: str | bytes) -> _M:

@@ -6,6 +6,8 @@ or frame.
 
 from __future__ import annotations
 
+from typing import Any
+
 from .controls import ControlState
 from .fields import Status
 from .server_messages import Receipt
@@ -20,9 +22,9 @@ class Receipts:
         self._shaping: list[int] = []  # seqs sampled for the chunk that is being made
         self._ready: list[Receipt] = []
 
-    def answer(self, seq: int, status: Status, frame: int | None = None) -> None:
-        """This is what became of a control."""
-        self._ready.append(Receipt(seq=seq, status=status, frame=frame))
+    def answer(self, seq: int, status: Status, frame: int | None = None, **more: Any) -> None:
+        """This is what became of a control; `more`: what else its receipt says."""
+        self._ready.append(Receipt(seq=seq, status=status, frame=frame, **more))
 
     def drain(self) -> None:
         """Answer what the controls know the end of."""

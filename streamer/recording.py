@@ -51,6 +51,8 @@ class Recording:
 
     def frame(self, frame: Frame) -> None:
         """A frame was made; never blocks."""
+        if frame.back_to is not None:
+            self.rewound(frame.index, frame.back_to)
         if len(self._rows) < ROWS:
             self._rows.append(Row.of(frame))
         else:

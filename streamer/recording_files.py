@@ -10,7 +10,7 @@ The log has one JSON object a line, each with a `type`:
                its denoising steps where overload has taken some away
     movie      the movie begins with this frame, its time 0 is this `pts`; it may be of the chunk before the log
     reset      the world began, or began anew, before this frame, from this seed, prompt and picture (NAME.FRAME.png)
-    rewind     its engine had died: before this frame the world is as it was before frame `to`
+    rewind     it was rewound, or its engine had died: before this frame the world is as it was before frame `to`
     end        the last line: why; absent after a crash
 """
 
@@ -210,6 +210,8 @@ class RecordingFiles:
     def _told(self, row: Row | Rewind) -> Iterator[dict[str, Any]]:
         """What the log says of it."""
         if isinstance(row, Rewind):
+            if row.to < self._first:
+                raise RecordingFailed("the world went back to before the recording began")
             yield {"type": "rewind", "frame": row.frame, "to": row.to}
             return
         if (origin := row.origin) is not None:

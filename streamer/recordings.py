@@ -10,24 +10,20 @@ took over. Knows rooms, files and settings; no socket.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib import metadata
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
-
-from worldloom.models.catalog import weights_file
 
 from .client_messages import Record
 from .config import ServerSettings
 from .errors import ModelFault, RateLimited, RecordingFailed, RecordingOff, SessionClosed, WorldloomError
 from .hosting import HostedWorlds
 from .metrics import Metrics
+from .provenance import version, weights_of
 from .recording import Recording
 from .recording_files import Folder, RecordingFiles, Start
 from .room import Room
@@ -89,7 +85,7 @@ class Recordings:
                 return room.next_frame
             source = self._worlds.named(room.spec.name).source
             if source not in self._models:
-                self._models[source] = await asyncio.to_thread(_model, source)
+                self._models[source] = await asyncio.to_thread(weights_of, source)
             room.recording = Recording(room.broadcast, world=room.spec.name, disk=self._disk, metrics=self._metrics)
             try:
                 return await self._begin(room, room.recording, folder, self._models[source])
@@ -203,7 +199,7 @@ def _header(room: Room, model: dict[str, str] | None) -> dict[str, Any]:
         "fps": room.spec.fps.as_integer_ratio(),
         "chunk": room.spec.chunk,
         "columns": room.spec.actions.columns,
-        "versions": {name: _version(name) for name in ("worldloom", "torch", "av")},
+        "versions": {name: version(name) for name in ("worldloom", "torch", "av")},
         "model": model,
         "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
@@ -211,19 +207,3 @@ def _header(room: Room, model: dict[str, str] | None) -> dict[str, Any]:
 
 def _stamp() -> str:
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _model(source: str) -> dict[str, str] | None:
-    """Name and hash of the weights of a world, where they are a file. Reads all of it."""
-    path = weights_file(source)
-    if path is None or not path.is_file():
-        return None
-    with open(path, "rb") as file:
-        return {"file": Path(path).name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

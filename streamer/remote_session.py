@@ -16,10 +16,10 @@ from .engine_child import Ask, Post, View
 from .errors import RateLimited, SessionClosed, WorldloomError
 from .fields import Mode
 from .frames import Frame
-from .origin import Origin, Restart
+from .origin import Restart
+from .phase import Phase
 from .protocol import Control
 from .server_messages import Receipt
-from .session import Phase
 from .sink import SessionSink
 from .validation import check_control
 
@@ -34,7 +34,6 @@ class RemoteSession:
         number: int,
         view: View,
         *,
-        origin: Origin,
         mode: Mode,
         sink: SessionSink,
         spec: WorldSpec,
@@ -43,7 +42,8 @@ class RemoteSession:
     ) -> None:
         """`inbox`: controls that may wait; `send` brings a message to the child, and does not wait."""
         self.ident = view.ident
-        self.origin = origin
+        assert view.origin is not None, "the first view says where it began"
+        self.origin = view.origin
         self.mode: Mode = mode
         self.phase, self.index = view.phase, view.index
         self.ended: Future[None] = Future()

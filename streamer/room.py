@@ -27,10 +27,11 @@ from .frames import Frame
 from .guests import Guest, Guests
 from .home import EngineHome, LiveSession
 from .metrics import Metrics
-from .origin import Origin, Snapshot
+from .origin import Snapshot, Start
+from .phase import Phase
 from .recording import Recording
+from .replay_log import ReplayLog
 from .server_messages import Receipt
-from .session import Phase
 from .transports.broadcast import Broadcast
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,14 @@ class Room:
     """See the module. Everything but `frame`, `receipt` and `fault` belongs to the event loop."""
 
     def __init__(
-        self, spec: WorldSpec, engine: EngineHome, broadcast: Broadcast, *, mode: Mode, metrics: Metrics
+        self,
+        spec: WorldSpec,
+        engine: EngineHome,
+        broadcast: Broadcast,
+        *,
+        mode: Mode,
+        metrics: Metrics,
+        log: ReplayLog | None = None,
     ) -> None:
         self.spec = spec
         self.engine = engine
@@ -62,6 +70,7 @@ class Room:
         self.snapshot: Snapshot | None = None  # while nobody does, or the engine is being replaced
         self.kept: Snapshot | None = None  # the latest one of a session that goes on, for when its engine dies
         self.recording: Recording | None = None  # while there is one; also while nobody drives
+        self.log = log or ReplayLog(spec, 0)  # what replays it
         self.closed = False
         self.since = self.controlled = time.monotonic()  # seconds: opened; somebody was last at the controls
         self.changing = asyncio.Lock()  # one change of phase at a time
@@ -122,6 +131,7 @@ class Room:
         recording = self.recording
         if recording is not None:
             recording.frame(frame)
+        self.log.frame(frame)
         self.broadcast.slot.put(frame)
 
     def receipt(self, receipt: Receipt) -> None:
@@ -135,7 +145,7 @@ class Room:
 
     # Phases -----------------------------------------------------------------------------------------------------------
 
-    async def begin(self, start: Origin | Snapshot, *, entry: Entry = "new") -> None:
+    async def begin(self, start: Start, *, entry: Entry = "new") -> None:
         """Open the session, or go on with the snapshot.
 
         Raises:
@@ -162,6 +172,7 @@ class Room:
         except WorldloomError as error:
             log.debug("session %s cannot be kept: %s", session.ident, error)
             return
+        self.log.start(snapshot)
         if self.session is session:
             self.kept = snapshot if snapshot.octets <= most else None
 
@@ -185,6 +196,7 @@ class Room:
             return False
         self.session = None
         self.snapshot = replace(self.kept, index=max(self.kept.index, self._shown + 1))
+        self.log.lost(self.snapshot)
         if self.recording is not None:
             self.recording.rewound(self.snapshot.index, self.kept.index)
         return True

@@ -18,15 +18,16 @@ from .capacity import Entry
 from .client_messages import Hello
 from .config import ServerSettings
 from .errors import Busy, Draining, EngineLost, SessionClosed, Unauthorized, UnknownSession, WorldloomError
-from .fields import Role
+from .fields import Mode, Role
 from .guests import Guest
 from .home import EngineHome
 from .hosting import HostedWorld, HostedWorlds
 from .images import Images
 from .metrics import Metrics
 from .origin import Origin
+from .phase import Phase
+from .replay_log import ReplayLog
 from .room import Room, broadcast_of
-from .session import Phase
 from .tokens import Tokens
 from .waiting import Place, WaitingLine
 
@@ -101,6 +102,19 @@ class Rooms:
             busy.retry_after = line.retry_after_s()
             raise
 
+    def expect(self, room: Room) -> None:
+        """A fork has its place: its driver is to come soon."""
+        self._rooms.add(room)
+        soon = asyncio.get_running_loop().call_later(self._settings.hello_timeout, self._expire, room)
+        self._orphans[room] = soon
+        if self._settings.snapshot_every:
+            self.spawn(self._keep_snapshot(room))
+
+    def give_up(self, room: Room) -> None:
+        """End a fork if nobody has come to drive it."""
+        if room in self._orphans and room.session is not None:
+            self._expire(room)
+
     def watched(self, token: str) -> Room:
         """The room that a watch token opens. Raises `UnknownSession`."""
         return self._find(token, "watch")
@@ -112,11 +126,21 @@ class Rooms:
                 return room
         raise UnknownSession("expected an open session; this one has ended")
 
+    def driven(self, token: str) -> Room:
+        """The room that a resume token opens. Raises `UnknownSession`."""
+        return self._find(token, "resume")
+
     def drives(self, token: str) -> bool:
         """Whether a token is the resume token of an open session."""
         with suppress(UnknownSession):
-            return self._find(token, "resume") is not None
+            return self.driven(token) is not None
         return False
+
+    def room(self, engine: EngineHome, mode: Mode) -> Room:
+        """A new one, for a session that is to be opened."""
+        broadcast = broadcast_of(engine.spec, mode, self._settings, self._pool)
+        log = ReplayLog(engine.spec, self._settings.replay_frames)
+        return Room(engine.spec, engine, broadcast, mode=mode, metrics=self._metrics, log=log)
 
     def enter(self, room: Room, guest: Guest, role: Role) -> None:
         """Somebody comes.
@@ -201,8 +225,7 @@ class Rooms:
         world = self._worlds.named(hello.world)
         engine = await world.entrance()
         image = await self._images.picture(hello.image, engine.spec) if hello.image is not None else None
-        broadcast = broadcast_of(engine.spec, hello.mode, self._settings, self._pool)
-        room = Room(engine.spec, engine, broadcast, mode=hello.mode, metrics=self._metrics)
+        room = self.room(engine, hello.mode)
         seed = hello.seed if hello.seed is not None else secrets.randbelow(2**31)
         await room.begin(Origin(seed, hello.prompt, image))
         self._rooms.add(room)
@@ -258,8 +281,11 @@ class Rooms:
     def _expire(self, room: Room) -> None:
         """Nobody came back."""
         self._orphans.pop(room).cancel()
-        self._rooms.discard(room)
         room.close(SessionClosed("the session has ended: its driver did not come back"))
+        if room.session is None:
+            self._rooms.discard(room)
+        else:  # a fork that nobody came to drive
+            self.spawn(self._forget(room))
 
     def _unkeep(self, room: Room) -> None:
         """An orphan no more, if it was one."""

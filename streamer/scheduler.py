@@ -11,25 +11,26 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from worldloom.models.spec import Actions, Frames, RecallingWorld, WorldModel
+from worldloom.models.spec import Actions, Frames, WorldModel
 
+from .beginning import begin
 from .due import Dues, batch_of, beat_of, dues_of
 from .engine_config import EngineConfig
 from .engine_stats import EngineStats
 from .errors import ModelFault, SessionClosed, Unsupported, WorldloomError
 from .fields import Mode
 from .frames import Frame
-from .origin import Origin, Snapshot
+from .origin import Branch, Origin, Snapshot, Start
 from .overload import Rung
 from .pace import Pace
 from .server_messages import Receipt
 from .session import FULL, Session
 from .sink import SessionSink
-from .worlds import Start
+from .travel import Travel
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Scheduler:
         self._clock_ns = clock_ns
         self._wake = wake
         self.pace = Pace(model, most=config.max_batch, share=config.share, clock_ns=clock_ns)
+        self.travel = Travel(model, config.session.past)
         self._gather_ns = int(self.pace.span_ns * config.gather)
         self._lock = threading.Lock()  # guards what `stats` reads
         self._seats: dict[Session, SessionSink] = {}
@@ -75,24 +77,24 @@ class Scheduler:
             reduced=self.pace.rung.reduced,
             realtime=sum(session.mode == "realtime" for session in sessions),
             measured=self.pace.measured(),
+            points=self.travel.points,
         )
 
-    def open(self, sink: SessionSink, start: Origin | Snapshot, mode: Mode) -> Session:
+    def open(self, sink: SessionSink, start: Start, mode: Mode) -> Session:
         """A new session with a state of its own, or one that goes on.
 
         Raises:
             Unsupported: the world refuses the prompt, the image or the saved state.
+            SessionClosed, UnknownSnapshot: there is nothing to branch off.
             ModelFault: the world failed to start.
         """
-        past = start if isinstance(start, Snapshot) else None
-        origin = past.origin if past else start
-        assert isinstance(origin, Origin)
         try:
-            state = self._load(past.state) if past else self._start(origin)
+            start, state = self._begun(start)
         except ValueError as error:
             raise Unsupported(f"the world refused to start: {error}"[:256]) from error
         except Exception as error:
             raise _fault_of(error) from error
+        past, origin = (start, start.origin) if isinstance(start, Snapshot) else (None, start)
         ident = past.ident if past else secrets.token_urlsafe(12)
         session = Session(
             self._model.spec,
@@ -110,6 +112,7 @@ class Scheduler:
         with self._lock:
             self._seats[session] = sink
         self._opened += past is None
+        self.travel.note(session)
         return session
 
     def snapshot(self, session: Session, *, end: bool) -> Snapshot:
@@ -158,8 +161,11 @@ class Scheduler:
                 self._end(session)
                 return
             session.read(self._clock_ns())
-            if session.restart is not None:
-                self._restart(session)
+            while session.restart is not None or session.wish is not None:
+                if session.restart is not None:
+                    self._restart(session)
+                if session.wish is not None:
+                    self.travel.grant(session, self._clock_ns())
                 session.read(self._clock_ns())
             self._send(session, session.take_receipts())
         except Exception as error:
@@ -216,6 +222,8 @@ class Scheduler:
             delivery = session.deliver(chunk, step_ns=made - begun, made_ns=made, slow=slow, steps=rung.steps)
             self._send(session, delivery.receipts, delivery.frames)
         self.pace.took(len(batch), made - begun, rung, paced=paced, stalls=stalls)
+        for session in batch:
+            self.travel.note(session)
 
     def _check(self, pictures: Frames, batch: int) -> None:
         spec = self._model.spec
@@ -243,10 +251,13 @@ class Scheduler:
         self._states += 1
         return state
 
-    def _load(self, saved: bytes) -> Any:
-        state = self._model.load(saved)
+    def _begun(self, start: Start) -> tuple[Origin | Snapshot, Any]:
+        """What a session goes on from, and its state."""
+        if isinstance(start, Origin):
+            return start, self._start(start)
+        begun = self.travel.branch(start) if isinstance(start, Branch) else (start, self._model.load(start.state))
         self._states += 1
-        return state
+        return begun
 
     def _release(self, state: Any) -> None:
         self._states -= 1
@@ -271,6 +282,7 @@ class Scheduler:
             log.exception("session %s: its sink failed at the end", session.ident)
         finally:
             self._release(state)
+            self.travel.free(session)
             with self._lock:
                 del self._seats[session]
             if self.pace.level and not any(other.mode == "realtime" for other in self._seats):
@@ -278,18 +290,6 @@ class Scheduler:
             self._past_stalls += session.stalls
             self._past_refused += session.refused
             session.ended.set_result(None)
-
-
-def begin(model: WorldModel[Any], origin: Origin | Start) -> Any:
-    """A state of the world that begins so. Raises `ValueError` where it does not."""
-    if origin.frames is None:
-        return model.start(seed=origin.seed, prompt=origin.prompt, image=origin.image)
-    if origin.prompt is not None or origin.image is not None:
-        raise ValueError("expected frames alone, without a prompt or an image")
-    if not hasattr(model, "start_from"):
-        raise ValueError(f"the world {model.spec.name!r} cannot begin with recorded frames")
-    rows = model.spec.actions.neutral(len(origin.frames)) if origin.actions is None else origin.actions
-    return cast("RecallingWorld[Any]", model).start_from(origin.frames, rows, seed=origin.seed)
 
 
 def _fault_of(error: Exception) -> WorldloomError:

@@ -28,21 +28,23 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from worldloom.models.catalog import open_world
 from worldloom.models.spec import WorldModel
 
-from . import admin, pages, uploads, whep
+from . import admin, pages, replay_door, uploads, whep
 from . import metrics as metrics_module
 from .admin import not_admin
 from .batch_door import Door
 from .config import ServerSettings
 from .connection import Connection
-from .engine_config import EngineConfig
+from .engine_config import EngineConfig, SessionConfig
 from .errors import SessionClosed
+from .forks import Forks
 from .guard import Guard
 from .hosting import HostedWorlds, engines
 from .images import Images
 from .metrics import Metrics
+from .past import PastConfig
+from .phase import Phase
 from .recordings import Recordings
 from .rooms import Rooms
-from .session import Phase
 from .state import ServerState
 from .tokens import tokens_for
 from .transports.coders import H264, Wish, choose
@@ -64,7 +66,9 @@ def create_app(
     chosen = chosen.compressing_with(_h264(chosen.webrtc.encoder.h264))
     app = FastAPI(title="Worldloom", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     most = chosen.max_sessions or EngineConfig.max_sessions
-    config = EngineConfig(max_sessions=most, max_batch=most, share=chosen.step_share)
+    past = PastConfig(chosen.rewind_seconds, chosen.rewind_bytes, chosen.max_snapshots)
+    session = SessionConfig(past=past)
+    config = EngineConfig(max_sessions=most, max_batch=most, share=chosen.step_share, session=session)
     pool = ThreadPoolExecutor(chosen.encode_threads, thread_name_prefix="worldloom-encode")
     worlds, metrics = HostedWorlds(chosen.worlds, engines(chosen.engine, config, load=load)), Metrics()
     images = Images(chosen.images, metrics)
@@ -73,13 +77,15 @@ def create_app(
     tokens = tokens_for(chosen.auth, chosen.host, secret)
     whep_viewers = WhepViewers(chosen, rooms, metrics)
     recordings = Recordings(chosen, worlds, metrics)
-    app.state.server = ServerState(chosen, worlds, metrics, pool, rooms, whep_viewers, tokens, recordings, images)
+    shared = (rooms, whep_viewers, tokens, recordings, images, Forks(rooms))
+    app.state.server = ServerState(chosen, worlds, metrics, pool, *shared)
     app.state.warm_up = WarmUp(chosen, pool)
     app.state.batches = Door(app.state.server)
     app.include_router(router)
     app.include_router(admin.router)
     app.include_router(whep.router)
     app.include_router(uploads.router)
+    app.include_router(replay_door.router)
     app.include_router(pages.router)
     if chosen.origins:  # players on other pages
         app.add_middleware(

@@ -45,6 +45,7 @@ class Limits(Message):
     message_bytes: Count = Field(description="longest message")
     inbox: Count = Field(description="controls that may wait for the world")
     recording: bool = Field(default=False, description="the driver may `record`")
+    rewind: Count = Field(default=0, description="seconds that `rewind` reaches back at the most; 0: not at all")
 
 
 class Percentiles(Message):
@@ -116,6 +117,12 @@ class Receipt(Message):
     seq: Seq
     status: Status
     frame: Count | None = Field(default=None, description="with `applied`: index of the first frame that it shaped")
+    to: Count | None = Field(
+        default=None, description="of `rewind` and `restore`: the world is as it was before this frame"
+    )
+    snapshot: Name | None = Field(default=None, description="of `snapshot`: its name, for `restore`")
+    fork: Token | None = Field(default=None, description="of `fork`: drives the new session, as `resume` in `hello`")
+    code: Name | None = Field(default=None, description="with `rejected` by the engine: the code of the `error`")
 
 
 class FrameInfo(Message):

@@ -9,39 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from enum import Enum
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worldloom.models.spec import WorldSpec
 
-from .client_messages import Pause, Prompt, Reset, Resume, Step
+from .client_messages import Pause, Prompt, Reset, Restore, Resume, Rewind, Step, TakeSnapshot
 from .clock import FrameClock
 from .controls import ControlState
 from .engine_config import SessionConfig
-from .fields import Mode
+from .fields import Mode, Status
 from .frames import Frame
 from .inbox import Inbox
 from .origin import Origin, Restart, Snapshot
+from .past import Past, Point
+from .phase import Phase
 from .protocol import Control
 from .receipts import Receipts
 from .server_messages import Receipt
 from .sink import Delivery
 from .validation import check_control
 
+Wish: TypeAlias = Rewind | Restore | TakeSnapshot
 FULL = Fraction(1)  # frames last as long as the world says
-
-
-class Phase(Enum):
-    """Where a session is in its life."""
-
-    LIVE = "live"
-    PAUSED = "paused"
-    ORPHANED = "orphaned"  # nobody drives; a room keeps what it takes to go on (see room.py)
-    CLOSED = "closed"
 
 
 class Session:
@@ -72,12 +65,16 @@ class Session:
         self.index = 0  # number of the next frame
         self.stalls = 0  # times that lateness moved the schedule
         self.restart: tuple[int, Origin] | None = None  # a reset's seq and what to start from; the engine's to do
+        self.wish: Wish | None = None  # what only the engine can do, too; nothing is read before it is done
+        self.moment = 0  # frames that led to where the world is now
+        self.fresh = True  # no frame was made since the stream began, or began anew
         self._config = config or SessionConfig()
         self._wake = wake
         self._beat = beat
         self._inbox = Inbox(self._config.inbox)
         self._controls = ControlState(spec.actions, spec.chunk)
         self._receipts = Receipts(self._controls)
+        self.past = Past(self._config.past, reach=round(self._config.past.seconds * spec.fps))
         span_ns = FrameClock(spec.fps).span_ns(spec.chunk)
         self._clock = FrameClock(spec.fps, grace_ns=int(span_ns * self._config.grace))
         self._clock.anchor(0, beat(now_ns) if mode == "realtime" else now_ns)
@@ -85,7 +82,7 @@ class Session:
         self._step_ns = 0  # when that request was read
         self._let_go = False  # nobody is at the controls any more, and the engine has not heard of it
         self._sampled_ns = 0
-        self._fresh = True  # no frame was made since the stream began, or began anew
+        self.back_to: int | None = None  # the world went back to before this frame, and no frame was made since
         self._rows = spec.actions.neutral(spec.chunk)  # sampled for the chunk that is being made
 
     # Any thread -------------------------------------------------------------------------------------------------------
@@ -131,7 +128,7 @@ class Session:
             self._controls.let_go()
             self._receipts.drain()
         for _ in range(self._config.inbox):  # bounded, however fast somebody posts
-            if self._step is not None:
+            if self._step is not None or self.wish is not None:
                 return
             event = self._inbox.take()
             if event is None:
@@ -140,7 +137,7 @@ class Session:
 
     def due(self) -> int | None:
         """When the next chunk is due, in the engine's nanoseconds; None if nothing will make it due but an event."""
-        if self.phase is not Phase.LIVE or self.restart is not None:
+        if self.phase is not Phase.LIVE or self.restart is not None or self.wish is not None:
             return None
         if self.mode == "lockstep":
             return self._step_ns if self._step is not None else None
@@ -169,10 +166,9 @@ class Session:
         """Turn a chunk (F, H, W, 3) into frames, and name the controls that shaped it. Each frame lasts `slow` times
         as long as the world says; `steps`: denoising steps, where they were fewer than usual.
         """
-        first = self.index
-        origin = self.origin if self._fresh else None
-        self._fresh = False
-        frames = []
+        first, frames = self.index, []
+        origin, back_to = self.origin if self.fresh else None, self.back_to
+        self.fresh, self.back_to = False, None
         for offset, picture in enumerate(pixels):
             frames.append(
                 Frame(
@@ -186,10 +182,11 @@ class Session:
                     show_ns=made_ns + int(slow * self._clock.span_ns(offset)) if self.mode == "realtime" else 0,
                     actions=self._rows[offset],
                     origin=origin if offset == 0 else None,
+                    back_to=back_to if offset == 0 else None,
                     steps=steps,
                 )
             )
-            self.index += 1
+            self.index, self.moment = self.index + 1, self.moment + 1
             self._clock.stretch(1, slow)
         self._receipts.shaped(first)
         return Delivery(self.take_receipts(), tuple(frames))
@@ -199,7 +196,7 @@ class Session:
         assert self.restart is not None
         old, self.state = self.state, state
         self._receipts.applied, self.origin = self.restart
-        self._fresh = True
+        self.fresh, self.back_to = True, None
         self._receipts.answer(self._receipts.applied, "applied", self.index)
         self.restart = None
         self._anchor(now_ns)
@@ -211,23 +208,30 @@ class Session:
         self._receipts.answer(self.restart[0], "rejected")
         self.restart = None
 
+    def went_back(self, point: Point, state: Any, now_ns: int) -> Any:
+        """Go on from a point of the past; returns the old state, to be released. Frame numbers and pts only grow."""
+        old, self.state, self.origin, self.moment = self.state, state, point.origin, point.moment
+        self.fresh, self.back_to = point.fresh, None if point.fresh else point.index
+        self._receipts.settle("expired")
+        self._anchor(now_ns)
+        self.granted(to=point.index)
+        return old
+
+    def granted(self, **more: Any) -> None:
+        """The wish is done, or denied for a `code`; `more`: what else its receipt says."""
+        assert self.wish is not None
+        status: Status = "rejected" if "code" in more else "applied"
+        self._receipts.answer(self.wish.seq, status, self.index, **more)
+        self.wish = None
+
     def snapshot(self, state: bytes) -> Snapshot:
         """This session as it is now, with the world's memory as the world saved it."""
-        return Snapshot(
-            ident=self.ident,
-            origin=self.origin,
-            mode=self.mode,
-            index=self.index,
-            applied=self._receipts.applied,
-            paused=self.phase is Phase.PAUSED,
-            clock=self._clock.state,
-            state=state,
-            fresh=self._fresh,
-        )
+        place, paused = (self.ident, self.origin, self.mode, self.index), self.phase is Phase.PAUSED
+        return Snapshot(*place, self._receipts.applied, paused, self._clock.state, state, self.fresh)
 
     def go_on(self, past: Snapshot, now_ns: int) -> None:
         """Take up where a snapshot ended; the time between is forgotten."""
-        self.index, self._receipts.applied, self._fresh = past.index, past.applied, past.fresh
+        self.index, self._receipts.applied, self.fresh = past.index, past.applied, past.fresh
         self.phase = Phase.PAUSED if past.paused else Phase.LIVE
         self._clock.go_on(past.clock)
         self._anchor(now_ns)
@@ -246,9 +250,10 @@ class Session:
         if self.restart is not None:
             self._receipts.answer(self.restart[0], "expired")
             self.restart = None
-        if self._step is not None:
-            self._receipts.answer(self._step.seq, "expired")
-            self._step = None
+        for waiting in (self.wish, self._step):
+            if waiting is not None:
+                self._receipts.answer(waiting.seq, "expired")
+        self.wish = self._step = None
         while (event := self._inbox.take()) is not None:
             self._receipts.answer(event.seq, "expired")
         return self.take_receipts()
@@ -270,6 +275,8 @@ class Session:
                     self.phase = Phase.LIVE
                     self._anchor(now_ns)
                 self._receipts.answer(event.seq, "applied", self.index)
+            case Rewind() | Restore() | TakeSnapshot():
+                self.wish = event
             case Reset() | Restart() | Prompt():
                 self._plan_restart(event)
             case _:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from .config import ServerSettings
 from .errors import Busy
+from .forks import Forks
 from .hosting import HostedWorlds
 from .images import Images
 from .metrics import Metrics
@@ -33,6 +34,7 @@ class ServerState:
     tokens: Tokens
     recordings: Recordings
     images: Images
+    forks: Forks
     connections: int = 0  # open WebSockets
     addresses: Counter[str] = field(default_factory=Counter)  # open WebSockets by address
 

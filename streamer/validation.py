@@ -12,7 +12,7 @@ import numpy as np
 
 from worldloom.models.spec import Actions, ActionSpec, WorldSpec
 
-from .client_messages import Action, Axes, Key, Look, Pause, Prompt, Reset, Resume, Step
+from .client_messages import Action, Axes, Key, Look, Pause, Prompt, Reset, Restore, Resume, Rewind, Step, TakeSnapshot
 from .controls import Event
 from .errors import BadAction, UnknownImage, UnknownKey, Unsupported
 from .fields import Mode
@@ -39,13 +39,17 @@ def check_control(event: Control | Restart, spec: WorldSpec, mode: Mode) -> None
                         f"expected {spec.chunk} rows, one for each frame of a chunk, got {len(event.actions)}",
                         seq=event.seq,
                     )
+        case Rewind() if mode != "realtime":
+            raise Unsupported(
+                "expected no rewind: no restore points are taken in lockstep; say snapshot", seq=event.seq
+            )
         case Prompt() if not spec.prompts:
             raise Unsupported("expected no prompt: this world takes none", seq=event.seq)
         case Reset(image=str()):
             raise UnknownImage("expected a picture that is here, got an id; a server looks it up", seq=event.seq)
         case Restart() if event.image is not None and not spec.images:
             raise Unsupported("expected no image: this world takes none", seq=event.seq)
-        case Prompt() | Reset() | Restart() | Pause() | Resume():
+        case Prompt() | Reset() | Restart() | Pause() | Resume() | Rewind() | TakeSnapshot() | Restore():
             pass
         case _:
             check_event(event, spec.actions)

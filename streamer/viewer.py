@@ -21,7 +21,7 @@ from .errors import BadOffer, WorldloomError
 from .fields import Video
 from .metrics import Metrics
 from .outbox import Outbox
-from .protocol import encode, refusal
+from .protocol import encode, refusal, told
 from .server_messages import FrameInfo, Notice, Percentiles, Receipt, Stats
 from .transports.broadcast import Broadcast
 from .transports.tally import Departure
@@ -82,6 +82,8 @@ class Viewer:
 
     def receipt(self, receipt: Receipt) -> None:
         """A control was answered."""
+        if receipt.code is not None:
+            self._outbox.put(encode(told(receipt)))
         self._outbox.put(encode(receipt))
 
     # The event loop ---------------------------------------------------------------------------------------------------

@@ -25,6 +25,10 @@ namespace Worldloom.Protocol
             { "pause", typeof(PauseMessage) },
             { "resume", typeof(ResumeMessage) },
             { "step", typeof(StepMessage) },
+            { "rewind", typeof(RewindMessage) },
+            { "snapshot", typeof(SnapshotMessage) },
+            { "restore", typeof(RestoreMessage) },
+            { "fork", typeof(ForkMessage) },
             { "record", typeof(RecordMessage) },
             { "report", typeof(ReportMessage) },
             { "ping", typeof(PingMessage) },
@@ -62,6 +66,7 @@ namespace Worldloom.Protocol
         public const string InternalError = "internal_error";
         public const string MessageTooLarge = "message_too_large";
         public const string ModelFault = "model_fault";
+        public const string OutOfReach = "out_of_reach";
         public const string RateLimited = "rate_limited";
         public const string RecordingFailed = "recording_failed";
         public const string RecordingFull = "recording_full";
@@ -74,6 +79,7 @@ namespace Worldloom.Protocol
         public const string UnknownImage = "unknown_image";
         public const string UnknownKey = "unknown_key";
         public const string UnknownSession = "unknown_session";
+        public const string UnknownSnapshot = "unknown_snapshot";
         public const string UnknownWorld = "unknown_world";
         public const string Unsupported = "unsupported";
         public const string VersionMismatch = "version_mismatch";
@@ -294,6 +300,62 @@ namespace Worldloom.Protocol
         public double[][] Actions { get; set; }
     }
 
+    /// <summary>Go back in time, in place: frames go on from there, and what waited expires. Realtime sessions only. One of the two says how far: to the nearest restore point that is not younger; the receipt names it.</summary>
+    [DataContract]
+    public sealed class RewindMessage
+    {
+        [DataMember(Name = "type", IsRequired = true)]
+        public string Type { get; set; } = "rewind";
+        /// <summary>chosen by the client; the receipt names it; integer, 1 to 2^53-1</summary>
+        [DataMember(Name = "seq", IsRequired = true)]
+        public long Seq { get; set; }
+        /// <summary>of the world's time, before now; number, 0 to 86400</summary>
+        [DataMember(Name = "seconds", EmitDefaultValue = false)]
+        public double? Seconds { get; set; }
+        /// <summary>to what was before this frame was made; integer, 0 to 2^53-1</summary>
+        [DataMember(Name = "frame", EmitDefaultValue = false)]
+        public long? Frame { get; set; }
+    }
+
+    /// <summary>Keep the world as it is now, under the name that the receipt tells. A server keeps the latest few.</summary>
+    [DataContract]
+    public sealed class SnapshotMessage
+    {
+        [DataMember(Name = "type", IsRequired = true)]
+        public string Type { get; set; } = "snapshot";
+        /// <summary>chosen by the client; the receipt names it; integer, 1 to 2^53-1</summary>
+        [DataMember(Name = "seq", IsRequired = true)]
+        public long Seq { get; set; }
+    }
+
+    /// <summary>Go back to a snapshot of this session, in place, as `rewind` does; any number of times.</summary>
+    [DataContract]
+    public sealed class RestoreMessage
+    {
+        [DataMember(Name = "type", IsRequired = true)]
+        public string Type { get; set; } = "restore";
+        /// <summary>chosen by the client; the receipt names it; integer, 1 to 2^53-1</summary>
+        [DataMember(Name = "seq", IsRequired = true)]
+        public long Seq { get; set; }
+        /// <summary>from the receipt of a `snapshot`; text, 1 to 64 characters</summary>
+        [DataMember(Name = "snapshot", IsRequired = true)]
+        public string Snapshot { get; set; }
+    }
+
+    /// <summary>Make a session of its own that goes on from here, for whoever brings the token of the receipt as `resume`. It takes a place like any other (`busy`). A realtime one is paused until its driver says `resume`; one that nobody drives in time ends.</summary>
+    [DataContract]
+    public sealed class ForkMessage
+    {
+        [DataMember(Name = "type", IsRequired = true)]
+        public string Type { get; set; } = "fork";
+        /// <summary>chosen by the client; the receipt names it; integer, 1 to 2^53-1</summary>
+        [DataMember(Name = "seq", IsRequired = true)]
+        public long Seq { get; set; }
+        /// <summary>of this session, to go on from; from now when absent; text, 1 to 64 characters</summary>
+        [DataMember(Name = "snapshot", EmitDefaultValue = false)]
+        public string Snapshot { get; set; }
+    }
+
     /// <summary>Record the session, or stop: its pictures as MP4, and beside it what replays it. Both are harmless twice.</summary>
     [DataContract]
     public sealed class RecordMessage
@@ -452,6 +514,18 @@ namespace Worldloom.Protocol
         /// <summary>with `applied`: index of the first frame that it shaped; integer, 0 to 2^53-1</summary>
         [DataMember(Name = "frame", EmitDefaultValue = false)]
         public long? Frame { get; set; }
+        /// <summary>of `rewind` and `restore`: the world is as it was before this frame; integer, 0 to 2^53-1</summary>
+        [DataMember(Name = "to", EmitDefaultValue = false)]
+        public long? To { get; set; }
+        /// <summary>of `snapshot`: its name, for `restore`; text, 1 to 64 characters</summary>
+        [DataMember(Name = "snapshot", EmitDefaultValue = false)]
+        public string Snapshot { get; set; }
+        /// <summary>of `fork`: drives the new session, as `resume` in `hello`; text, 8 to 1024 characters</summary>
+        [DataMember(Name = "fork", EmitDefaultValue = false)]
+        public string Fork { get; set; }
+        /// <summary>with `rejected` by the engine: the code of the `error`; text, 1 to 64 characters</summary>
+        [DataMember(Name = "code", EmitDefaultValue = false)]
+        public string Code { get; set; }
     }
 
     /// <summary>Facts about a frame that leaves over WebRTC; over the WebSocket they are in its header.</summary>
@@ -662,6 +736,9 @@ namespace Worldloom.Protocol
         /// <summary>the driver may `record`; boolean</summary>
         [DataMember(Name = "recording")]
         public bool Recording { get; set; } = false;
+        /// <summary>seconds that `rewind` reaches back at the most; 0: not at all; integer, 0 to 2^53-1</summary>
+        [DataMember(Name = "rewind")]
+        public long Rewind { get; set; } = 0;
     }
 
     /// <summary>Milliseconds.</summary>

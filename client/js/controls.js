@@ -13,6 +13,8 @@ const MAX_LOOK = 3600;
  * @typedef {Unnumbered<import('./protocol.js').KeyMessage | import('./protocol.js').LookMessage
  *   | import('./protocol.js').AxesMessage | import('./protocol.js').ActionMessage | import('./protocol.js').PromptMessage
  *   | import('./protocol.js').ResetMessage | import('./protocol.js').PauseMessage | import('./protocol.js').ResumeMessage
+ *   | import('./protocol.js').RewindMessage | import('./protocol.js').SnapshotMessage
+ *   | import('./protocol.js').RestoreMessage | import('./protocol.js').ForkMessage
  *   | import('./protocol.js').StepMessage | import('./protocol.js').RecordMessage>} Said a control without its number
  */
 /** @typedef {import('./receipts.js').Sent} Sent */
@@ -75,6 +77,29 @@ export class Controls extends EventTarget {
 
   resume() {
     return this.control({ type: 'resume' });
+  }
+
+  /** Goes back in time, in place; `to` of the receipt says where. @param {number} seconds of the world */
+  rewind(seconds) {
+    return this.control({ type: 'rewind', seconds });
+  }
+
+  /** Keeps the world as it is now, on the server: `snapshot` of the receipt is its name. */
+  snapshot() {
+    return this.control({ type: 'snapshot' });
+  }
+
+  /** Goes back to a snapshot of this session. @param {string} snapshot */
+  restore(snapshot) {
+    return this.control({ type: 'restore', snapshot });
+  }
+
+  /**
+   * Makes a session of its own that goes on from here: `connect({ resume: receipt.fork })` drives it, paused until
+   * `resume()`. @param {string} [snapshot] to go on from instead
+   */
+  fork(snapshot) {
+    return this.control({ type: 'fork', snapshot });
   }
 
   /** Records the session on the server, or stops. @param {boolean} on */

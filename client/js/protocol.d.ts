@@ -18,6 +18,7 @@ export type ErrorCode =
   | "internal_error"
   | "message_too_large"
   | "model_fault"
+  | "out_of_reach"
   | "rate_limited"
   | "recording_failed"
   | "recording_full"
@@ -30,6 +31,7 @@ export type ErrorCode =
   | "unknown_image"
   | "unknown_key"
   | "unknown_session"
+  | "unknown_snapshot"
   | "unknown_world"
   | "unsupported"
   | "version_mismatch";
@@ -48,6 +50,10 @@ export type ClientMessage =
   | PauseMessage
   | ResumeMessage
   | StepMessage
+  | RewindMessage
+  | SnapshotMessage
+  | RestoreMessage
+  | ForkMessage
   | RecordMessage
   | ReportMessage
   | PingMessage
@@ -204,6 +210,42 @@ export interface StepMessage {
   actions?: number[][];
 }
 
+/** Go back in time, in place: frames go on from there, and what waited expires. Realtime sessions only. One of the two says how far: to the nearest restore point that is not younger; the receipt names it. */
+export interface RewindMessage {
+  type: "rewind";
+  /** chosen by the client; the receipt names it; integer, 1 to 2^53-1 */
+  seq: number;
+  /** of the world's time, before now; number, 0 to 86400 */
+  seconds?: number;
+  /** to what was before this frame was made; integer, 0 to 2^53-1 */
+  frame?: number;
+}
+
+/** Keep the world as it is now, under the name that the receipt tells. A server keeps the latest few. */
+export interface SnapshotMessage {
+  type: "snapshot";
+  /** chosen by the client; the receipt names it; integer, 1 to 2^53-1 */
+  seq: number;
+}
+
+/** Go back to a snapshot of this session, in place, as `rewind` does; any number of times. */
+export interface RestoreMessage {
+  type: "restore";
+  /** chosen by the client; the receipt names it; integer, 1 to 2^53-1 */
+  seq: number;
+  /** from the receipt of a `snapshot`; text, 1 to 64 characters */
+  snapshot: string;
+}
+
+/** Make a session of its own that goes on from here, for whoever brings the token of the receipt as `resume`. It takes a place like any other (`busy`). A realtime one is paused until its driver says `resume`; one that nobody drives in time ends. */
+export interface ForkMessage {
+  type: "fork";
+  /** chosen by the client; the receipt names it; integer, 1 to 2^53-1 */
+  seq: number;
+  /** of this session, to go on from; from now when absent; text, 1 to 64 characters */
+  snapshot?: string;
+}
+
 /** Record the session, or stop: its pictures as MP4, and beside it what replays it. Both are harmless twice. */
 export interface RecordMessage {
   type: "record";
@@ -301,6 +343,14 @@ export interface ReceiptMessage {
   status: "applied" | "superseded" | "expired" | "rejected";
   /** with `applied`: index of the first frame that it shaped; integer, 0 to 2^53-1 */
   frame?: number;
+  /** of `rewind` and `restore`: the world is as it was before this frame; integer, 0 to 2^53-1 */
+  to?: number;
+  /** of `snapshot`: its name, for `restore`; text, 1 to 64 characters */
+  snapshot?: string;
+  /** of `fork`: drives the new session, as `resume` in `hello`; text, 8 to 1024 characters */
+  fork?: string;
+  /** with `rejected` by the engine: the code of the `error`; text, 1 to 64 characters */
+  code?: string;
 }
 
 /** Facts about a frame that leaves over WebRTC; over the WebSocket they are in its header. */
@@ -439,6 +489,8 @@ export interface Limits {
   inbox: number;
   /** the driver may `record`; boolean; false when absent */
   recording: boolean;
+  /** seconds that `rewind` reaches back at the most; 0: not at all; integer, 0 to 2^53-1; 0 when absent */
+  rewind: number;
 }
 
 /** Milliseconds. */

@@ -95,6 +95,7 @@ export class World extends Controls {
     this.paused = false;
     this.recording = false; // this session is being recorded
     this.canRecord = false; // the server takes `record`
+    this.reach = 0; // seconds that `rewind` goes back at the most
     this.closed = false;
     /** @type {'drive' | 'watch'} */
     this.role = 'drive';
@@ -144,6 +145,7 @@ export class World extends Controls {
     this.seed = welcome.seed;
     this.role = welcome.role;
     this.canRecord = welcome.role === 'drive' && Boolean(welcome.limits?.recording);
+    this.reach = welcome.role === 'drive' ? (welcome.limits?.rewind ?? 0) : 0;
     this.view.ice = {
       iceServers: (welcome.ice_servers ?? []).map((server) => ({ ...server })),
       iceTransportPolicy: welcome.relay_only ? 'relay' : 'all',

@@ -16,7 +16,7 @@ from worldloom.models.spec import Actions, Frames
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.engine_process import EngineProcess
 from worldloom.streamer.hosting import HostedWorld, WarmUp
-from worldloom.streamer.session import Phase
+from worldloom.streamer.phase import Phase
 from worldloom.streamer.wire import unpack_frame
 
 from .conftest import Client, Running, Serve

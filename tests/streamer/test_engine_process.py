@@ -30,7 +30,7 @@ from worldloom.streamer.fields import Mode
 from worldloom.streamer.frames import Frame
 from worldloom.streamer.home import EngineHome, LiveSession
 from worldloom.streamer.origin import Origin, Snapshot
-from worldloom.streamer.session import Phase
+from worldloom.streamer.phase import Phase
 from worldloom.streamer.transports.inprocess import Collector
 
 from .desk import Desk

@@ -15,7 +15,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from worldloom.models.catalog import open_world
 from worldloom.models.spec import Actions, Frames
 from worldloom.models.toy import ToyState, ToyWorld
-from worldloom.streamer.session import Phase
+from worldloom.streamer.phase import Phase
 
 from .conftest import Client, Running, Serve
 

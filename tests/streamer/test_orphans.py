@@ -12,8 +12,8 @@ from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.errors import WorldloomError
 from worldloom.streamer.home import EngineHome, LiveSession
 from worldloom.streamer.hosting import HostedWorld
+from worldloom.streamer.phase import Phase
 from worldloom.streamer.server_messages import Receipt
-from worldloom.streamer.session import Phase
 
 from .conftest import Running, Serve
 from .test_rooms import lost, phases

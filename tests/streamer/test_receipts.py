@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from worldloom.streamer.client_messages import Action, Look, Pause, Reset, Resume
-from worldloom.streamer.session import Phase
+from worldloom.streamer.phase import Phase
 
 from .driver import FORWARD, PERIOD, Driver, key
 

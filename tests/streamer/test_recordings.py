@@ -13,7 +13,7 @@ import pytest
 
 from worldloom.models.catalog import shipped_worlds, weights_file
 from worldloom.models.toy import ToyWorld
-from worldloom.streamer import recordings
+from worldloom.streamer.provenance import weights_of
 
 from .conftest import Client, Running, Serve
 from .recorded import files_in, log_of, movie_of, replayed, stepper
@@ -150,8 +150,33 @@ async def test_only_drivers_and_administrators_may(serve: Serve, tmp_path: Path)
 def test_the_log_names_the_weights() -> None:
     path = weights_file("arm")
     assert path is not None
-    assert recordings._model("arm") == {
+    assert weights_of("arm") == {
         "file": "arm.safetensors",
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
-    assert recordings._model("toy") is recordings._model("some.module:World") is None
+    assert weights_of("toy") is weights_of("some.module:World") is None
+
+
+async def test_a_session_that_goes_back_is_replayed_too(serve: Serve, tmp_path: Path) -> None:
+    async with serve(recordings=tmp_path) as server, server.client() as client:
+        driver = await stepper(client)
+        await driver.step(2)
+        early = (await driver.ask("snapshot"))["snapshot"]
+        await driver.step(1)
+        await driver.ask("record", on=True)
+        await driver.step(3)
+        kept = (await driver.ask("snapshot"))["snapshot"]
+        await driver.step(4)
+        await driver.ask("restore", snapshot=kept)
+        await driver.step(5)
+        await driver.ask("record", on=False)
+        (line,) = log_of(tmp_path, "rewind")
+        assert line == {"type": "rewind", "frame": 10, "to": 6}
+        for (frame, made), seen in zip(replayed(tmp_path), driver.pictures[3:], strict=True):
+            assert np.array_equal(made, seen), frame
+        await driver.ask("record", on=True)
+        await driver.ask("restore", snapshot=early)  # of before the recording: nothing could replay that
+        await driver.step(1)
+        assert (await driver.noticed())["code"] == "recording_failed"
+        await client.send("bye")
+        await server.freed()

@@ -11,7 +11,7 @@ import pytest
 
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer import recording_files
-from worldloom.streamer.session import Phase
+from worldloom.streamer.phase import Phase
 from worldloom.streamer.wire import unpack_frame
 
 from .conftest import Serve

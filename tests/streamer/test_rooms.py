@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from worldloom.streamer.session import Phase
+from worldloom.streamer.phase import Phase
 from worldloom.streamer.wire import unpack_frame
 
 from .conftest import Client, Running, Serve

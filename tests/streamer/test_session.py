@@ -14,8 +14,8 @@ from worldloom.models.toy import ToyWorld
 from worldloom.streamer.client_messages import Action, Look, Pause, Prompt, Reset, Resume, Step
 from worldloom.streamer.errors import BadAction, RateLimited, SessionClosed, UnknownKey, Unsupported
 from worldloom.streamer.origin import Origin, Restart
+from worldloom.streamer.phase import Phase
 from worldloom.streamer.protocol import Control
-from worldloom.streamer.session import Phase
 
 from .driver import FORWARD, MS, PERIOD, TURN, Driver, key
 

@@ -12,7 +12,8 @@ from worldloom.streamer.engine import Engine
 from worldloom.streamer.errors import Busy, ModelFault, SessionClosed, Unsupported
 from worldloom.streamer.fields import Mode
 from worldloom.streamer.origin import Origin, Snapshot
-from worldloom.streamer.session import Phase, Session
+from worldloom.streamer.phase import Phase
+from worldloom.streamer.session import Session
 from worldloom.streamer.transports.inprocess import Collector
 
 from .desk import MS, PERIOD, Desk, Probe
