@@ -24,6 +24,7 @@ STREAMER_LAYERS: dict[str, int] = {
     "world_info": 1,
     "worlds": 1,
     "codec": 1,
+    "batch_messages": 1,
     "controls": 2,
     "clock": 2,
     "frames": 2,
