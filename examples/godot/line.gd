@@ -9,10 +9,12 @@ var is_open = false
 var is_over = false  # it was closed, or could not be opened
 
 var _client = WebSocketClient.new()
+var _messages = []
 
 
 func open(url):
 	_client.connect("connection_established", self, "_on_open")
+	_client.connect("data_received", self, "_on_data")
 	_client.connect("connection_closed", self, "_on_over")
 	_client.connect("connection_error", self, "_on_over")
 	_client.set_buffers(MOST_KB, MOST_PACKETS, 256, 256)
@@ -21,16 +23,10 @@ func open(url):
 
 # What came: a String or a PoolByteArray each.
 func heard():
-	var messages = []
-	if is_over:
-		return messages
-	_client.poll()
-	if not is_open:
-		return messages
-	var peer = _client.get_peer(1)
-	while peer.get_available_packet_count() > 0:
-		var bytes = peer.get_packet()
-		messages.append(bytes.get_string_from_utf8() if peer.was_string_packet() else bytes)
+	if not is_over:
+		_client.poll()
+	var messages = _messages
+	_messages = []
 	return messages
 
 
@@ -49,6 +45,13 @@ func close():
 
 func _on_open(_protocol):
 	is_open = true
+
+
+# At once, for the last words of a server are followed by the end of the connection.
+func _on_data():
+	var peer = _client.get_peer(1)
+	var bytes = peer.get_packet()
+	_messages.append(bytes.get_string_from_utf8() if peer.was_string_packet() else bytes)
 
 
 func _on_over(_clean = false):
