@@ -25,11 +25,12 @@ func _ready():
 	world.connect("opened", self, "_on_opened")
 	world.connect("pictured", self, "_on_pictured")
 	world.connect("receipted", figures, "receipt")
+	world.connect("waiting", self, "_on_waiting")
 	world.connect("refused", self, "_on_refused")
 	world.connect("lost", self, "_on_lost")
 	world.connect("ended", self, "_on_ended")
 	add_child(world)
-	var hello = {"type": "hello", "protocol": 1, "video": "websocket", "format": "jpeg"}
+	var hello = {"type": "hello", "protocol": 1, "video": "websocket", "format": "jpeg", "wait": true}
 	for name in ["world", "token"]:
 		if _setting(name) != "":
 			hello[name] = _setting(name)
@@ -94,6 +95,10 @@ func _setting(name):
 
 func _on_opened(welcome):
 	$Told.text = welcome["world"]["help"]
+
+
+func _on_waiting(position):
+	$Told.text = "Waiting for a place: number %d in line" % position
 
 
 func _on_pictured(picture):

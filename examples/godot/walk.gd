@@ -2,19 +2,22 @@
 # thing that it did, and a last one with the figures. It does what a hand does: it makes InputEvents.
 extends Node
 
-const REST = 0.4  # seconds without input before each deed, while the picture should rest
+const REST = 0.2  # seconds without input before each deed, as often as it takes until the picture rests
+const RESTS = 10  # at most
+const STILL = 1.0  # levels of grey by which pictures of a world at rest may differ on average
 const FRAMES = 6  # of the world after the first one that a deed shaped, until the pictures are compared
 const GIVE_UP = 3.0  # seconds
 const STRIDE = 7  # every so many bytes of a picture are compared
-const DEEDS = [KEY_W, KEY_D, 0, KEY_S, KEY_A, 0]  # 0: the mouse, to the right
+const DEEDS = [KEY_D, KEY_W, 0, KEY_A, KEY_S, 0]  # 0: the mouse, to the right
 
 var _main = null
 var _left = 0.0  # seconds
 var _deed = 0  # how many were begun
 var _acting = false
 var _since = 0.0  # seconds since the rest, or the deed, began
-var _early = null  # the picture at half the rest
-var _before = null  # at its end
+var _rests = 0  # before this deed
+var _change_at_rest = null
+var _before = null  # the picture at the end of the latest rest
 var _receipt = null
 var _done = 0  # deeds that were answered and seen
 
@@ -22,6 +25,7 @@ var _done = 0  # deeds that were answered and seen
 func begin(main, seconds):
 	_main = main
 	_left = seconds
+	Engine.target_fps = 60  # without a screen nothing else holds the loop back
 	_main.world.connect("opened", self, "_on_opened")
 	_main.world.connect("receipted", self, "_on_receipted")
 	_main.world.connect("lost", self, "_on_lost")
@@ -42,12 +46,15 @@ func _process(delta):
 
 
 func _rest():
-	if _early == null and _since > REST / 2:
-		_early = _main.screen()
-	if _since > REST:
-		_before = _main.screen()
+	if _since < REST:
+		return
+	var early = _before
+	_before = _main.screen()
+	_change_at_rest = _change(early, _before)
+	_since = 0.0
+	_rests += 1
+	if _rests >= RESTS or (_change_at_rest != null and _change_at_rest < STILL):
 		_acting = true
-		_since = 0.0
 		_receipt = null
 		_act(true)
 
@@ -76,7 +83,7 @@ func _look_what_happened():
 		told["did"] = _receipt["control"].get("code", "mouse")
 		told["status"] = _receipt["status"]
 		told["frame"] = _receipt["frame"]
-		told["rest"] = _change(_early, _before)
+		told["rest"] = _change_at_rest
 		told["change"] = _change(_before, _main.screen())
 		_done += 1 if seen else 0
 	_say(told)
@@ -88,7 +95,8 @@ func _go_on():
 	_acting = false
 	_deed += 1
 	_since = 0.0
-	_early = null
+	_rests = 0
+	_before = null
 
 
 func _on_receipted(receipt):
@@ -105,7 +113,8 @@ func _on_lost():
 	if _acting:
 		_go_on()
 	_since = 0.0
-	_early = null
+	_rests = 0
+	_before = null
 
 
 func _on_ended(why):

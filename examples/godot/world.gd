@@ -3,6 +3,7 @@
 # Knows the protocol; nothing of keyboards, mice and screens.
 extends Node
 
+signal waiting(position)  # in line for a place
 signal opened(welcome)  # for the first time, or again
 signal pictured(picture)  # {index, applied, compute_us, age_us, image, came_us}: the newest of those that came
 signal receipted(receipt)  # {seq, status, frame, control, said_us, came_us}; frame is -1 for none
@@ -160,6 +161,9 @@ func _hear_text(message):
 	match message["type"]:
 		"welcome":
 			_welcome(message)
+		"waiting":
+			_begun_at = _now()
+			emit_signal("waiting", int(message["position"]))
 		"receipt":
 			_receipt(message)
 		"error":
