@@ -40,7 +40,7 @@ def test_every_client_drives_sees_and_comes_back(start_server: ServerMaker) -> N
     missing = [client for client, is_here in CLIENTS.items() if not is_here]
     if missing:
         pytest.skip(f"not on this machine: {', '.join(missing)}")
-    server = start_server("--world", "toy", "--max-sessions", str(len(CLIENTS)))
+    server = start_server("--world", "tests.interop.calm:CalmToy", "--max-sessions", str(len(CLIENTS)))
     server.wait_until_ready()
     all_here = threading.Event()
     walks = [Walk(client) for client in CLIENTS]

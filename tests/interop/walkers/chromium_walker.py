@@ -63,7 +63,7 @@ def main(url: str) -> None:
         browser = launch(playwright.chromium)
         page = browser.new_page(viewport={"width": 1280, "height": 860})
         page.add_init_script(PROBE)
-        page.goto(f"{url.replace('ws://', 'http://')}/?world=toy")
+        page.goto(f"{url.replace('ws://', 'http://')}/")
         wait_for(page, "window.worldloom?.stats()?.frames_shown > 2", 60.0)
         page.evaluate(LISTEN)
         page.locator("#stage").click()

@@ -9,7 +9,7 @@ const url = process.argv[2];
 const say = (told) => console.log(JSON.stringify(told));
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-const world = await connect({ url: `${url}/v1/session`, world: 'toy', transport: 'none', wait: true });
+const world = await connect({ url: `${url}/v1/session`, transport: 'none', wait: true });
 let [picture, shown, timesBack] = [null, -1, 0];
 world.view.see = ({ index, payload }) => {
   [shown, picture] = [index, payload];

@@ -52,11 +52,11 @@ class PythonHands:
 
 @contextmanager
 def opened(url: str) -> Iterator[SyncWorld]:
-    """The toy, once there is a place for it."""
+    """The server's world, once there is a place in it."""
     with ExitStack() as stack:
         while True:
             try:
-                world = stack.enter_context(connect_sync(url, world="toy"))
+                world = stack.enter_context(connect_sync(url))
                 break
             except Busy as error:
                 time.sleep(min(error.retry_after or 1.0, 1.0))
