@@ -21,7 +21,7 @@ from tests.serving import ServerProcess
 from tests.wire import Wire
 
 HERE = Path(__file__).parent
-GODOT = HERE.parents[1] / "examples" / "godot"
+ROOT = HERE.parents[1]
 SILENT = {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy", "PYGAME_HIDE_SUPPORT_PROMPT": "1"}  # no screen
 GODOT_S = "12"  # seconds of its walk, for it cannot be told to stop
 AWAY_S = 0.7  # between the cut and the mending
@@ -30,12 +30,12 @@ FAINT = ("KeyW", "KeyS")  # far from where it began, the toy hardly changes when
 ENOUGH = 2  # deeds after the cut; then a walk may end
 
 COMMANDS: dict[str, list[str]] = {
-    "godot": ["godot3-server", "--path", str(GODOT)],
-    "pygame": [sys.executable, str(HERE / "walkers" / "pygame_walker.py"), "{url}"],
+    "godot": ["godot3-server", "--path", str(ROOT / "examples" / "godot")],
+    "pygame": [sys.executable, "-m", "tests.interop.walkers.pygame_walker", "{url}"],
     # Node 22 has a WebSocket; Node 20 has it behind this flag.
     "node": ["node", "--experimental-websocket", str(HERE / "walkers" / "node_walker.mjs"), "{url}"],
-    "chromium": [sys.executable, str(HERE / "walkers" / "chromium_walker.py"), "{url}"],
-    "python": [sys.executable, str(HERE / "walkers" / "python_walker.py"), "{url}"],
+    "chromium": [sys.executable, "-m", "tests.interop.walkers.chromium_walker", "{url}"],
+    "python": [sys.executable, "-m", "tests.interop.walkers.python_walker", "{url}"],
 }
 
 
@@ -65,7 +65,9 @@ class Walk:
         url = f"ws://127.0.0.1:{wire.port}"
         command = [part.format(url=url) for part in COMMANDS[self.client]]
         environment = os.environ | SILENT | {"WORLDLOOM_URL": url, "WORLDLOOM_WALK": GODOT_S}
-        with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True, env=environment) as process:
+        with subprocess.Popen(
+            command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True, env=environment, cwd=ROOT
+        ) as process:
             watchdog = threading.Timer(PATIENCE_S, process.kill)
             watchdog.start()
             errors = threading.Thread(target=self._hear_problems, args=(process.stderr,))

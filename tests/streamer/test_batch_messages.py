@@ -79,9 +79,9 @@ def test_a_conversation_has_the_shapes_that_are_told(
     asked: list[type[Message]] = [told.BatchHello, start, step, save, start, step, told.BatchBye]
     for model, data in zip(asked, said, strict=True):
         read(model, data)
-    started: type[Message] = told.BatchStarted
-    answers: list[type[Message]] = [told.BatchWelcome, started, told.BatchStepped, told.BatchSaved, started]
-    for model, data in zip([*answers, told.BatchRefused], heard, strict=True):
+    answers: list[type[Message]] = [told.BatchWelcome, told.BatchStarted, told.BatchStepped]
+    answers += [told.BatchSaved, told.BatchStarted, told.BatchRefused]
+    for model, data in zip(answers, heard, strict=True):
         read(model, data)
 
 

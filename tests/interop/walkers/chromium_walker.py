@@ -1,4 +1,7 @@
-"""The page walks in Chromium: `chromium_walker.py URL`. A keyboard's keys, pictures by WebRTC."""
+"""The page walks in Chromium, with a keyboard's keys and pictures by WebRTC.
+
+python -m tests.interop.walkers.chromium_walker URL
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from deeds import say, walk
 from numpy.typing import NDArray
 from playwright.sync_api import Page, sync_playwright
 
+from tests.interop.walkers.deeds import say, walk
 from worldloom.streamer.chromium import launch, wait_for
 
 PROBE = (Path(__file__).parents[2] / "browser" / "probe.js").read_text()

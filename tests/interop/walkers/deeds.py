@@ -51,7 +51,12 @@ class Hands(Protocol):
 def walk(hands: Hands) -> None:
     """Walk."""
     over = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+
+    def listen() -> None:
+        sys.stdin.read()
+        over.set()
+
+    threading.Thread(target=listen, daemon=True).start()
     wait_until(hands, lambda: hands.shown() >= 0)
     times_back, number = -1, 0
     while not over.is_set():

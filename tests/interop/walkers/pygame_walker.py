@@ -1,27 +1,23 @@
-"""The pygame example walks: `pygame_walker.py URL`. Keys are events of pygame, pictures those on its screen."""
+"""The pygame example walks: keys are events of pygame, pictures those on its screen.
+
+python -m tests.interop.walkers.pygame_walker URL
+"""
 
 from __future__ import annotations
 
 import math
 import sys
 import threading
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pygame
 import pygame.surfarray  # lazily imported otherwise, by two threads at once
-from deeds import walk
 from numpy.typing import NDArray
-from python_walker import PythonHands, opened
 
+from examples import pygame_client
+from tests.interop.walkers.deeds import walk
+from tests.interop.walkers.python_walker import PythonHands, opened
 from worldloom.client.blocking import Answer, SyncWorld
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "examples"))
-if TYPE_CHECKING:
-    from examples import pygame_client
-else:
-    import pygame_client
 
 
 class PygameHands(PythonHands):
@@ -33,8 +29,10 @@ class PygameHands(PythonHands):
         world.press = self._pressing  # type: ignore[method-assign]
 
     def screen(self) -> NDArray[np.uint8] | None:
-        drawn = "pictures/s" in pygame.display.get_caption()[0]
-        return pygame.surfarray.array3d(pygame.display.get_surface()) if drawn else None
+        surface = pygame.display.get_surface()
+        if surface is None or "pictures/s" not in pygame.display.get_caption()[0]:
+            return None  # nothing was drawn yet
+        return pygame.surfarray.array3d(surface)
 
     def press(self, code: str) -> None:
         self._pressed = None

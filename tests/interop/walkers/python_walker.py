@@ -1,4 +1,4 @@
-"""The Python client walks: `python_walker.py URL`."""
+"""The Python client walks: `python -m tests.interop.walkers.python_walker URL`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
-from deeds import walk
 from numpy.typing import NDArray
 
+from tests.interop.walkers.deeds import walk
 from worldloom.client.blocking import Answer, SyncWorld, connect_sync
 from worldloom.streamer.errors import Busy
 
