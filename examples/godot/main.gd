@@ -129,3 +129,5 @@ func _on_ended(why):
 func _notification(what):
 	if what == MainLoop.NOTIFICATION_WM_QUIT_REQUEST:
 		world.close()
+	elif what == MainLoop.NOTIFICATION_WM_FOCUS_OUT:
+		world.release_all()  # their release is heard by another window

@@ -59,6 +59,11 @@ func release(code):
 	return _control({"type": "key", "code": code, "down": false})
 
 
+func release_all():
+	for code in _held.keys():
+		release(code)
+
+
 func look(yaw, pitch):
 	return _control({"type": "look", "yaw": yaw, "pitch": pitch})
 
@@ -168,10 +173,10 @@ func _hear_text(message):
 			_receipt(message)
 		"error":
 			_why = message["code"]
-			_final = _final or not (_welcomed or message["retryable"])
+			_final = _final or not (_welcomed or message.get("retryable", false))
 			emit_signal("refused", message["code"], message["message"])
 		"bye":
-			_why = message["reason"]
+			_why = message.get("reason", "")
 			_final = true
 
 
@@ -181,8 +186,8 @@ func _welcome(message):
 	_lost_at = -1.0
 	info = message["world"]
 	session = message["session"]
-	_resume = message["resume"]
-	_seq = max(_seq, int(message["last_seq"]))
+	_resume = message.get("resume", "")
+	_seq = max(_seq, int(message.get("last_seq", 0)))
 	emit_signal("opened", message)
 	for code in _held:
 		_control({"type": "key", "code": code, "down": true})
