@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -127,7 +128,10 @@ def compare(real: Any, world: WorldEnv, search: Search, episodes: int, seed: int
     found: dict[str, Any] = {"episodes": episodes, "search": vars(search)}
     for name, decide in deciders.items():
         begun = time.perf_counter()
-        runs = [play(real, seed + k, decide) for k in range(episodes)]
+        runs: list[dict[str, Any]] = []
+        for k in range(episodes):
+            runs.append(play(real, seed + k, decide))
+            print(f"{name}, episode {k + 1}: {json.dumps(runs[-1])}", file=sys.stderr)  # a long run is not lost
         successes = sum(run["success"] for run in runs)
         found[name] = {
             "success_rate": successes / episodes,
