@@ -53,7 +53,7 @@ test-network: .venv/.dev ## What a visitor sees over a bad line, between two net
 	@sh tests/browser/chromium.sh
 	$(BIN)/pytest -q -m network tests/network
 
-test-interop: .venv/.dev ## What others wrote: Firefox, GStreamer, whip-whep; AsyncAPI, TypeScript and C# read the protocol
+test-interop: .venv/.dev ## What others wrote: Firefox, GStreamer, whip-whep, Godot; AsyncAPI, TypeScript and C# read the protocol
 	@sh tests/browser/chromium.sh
 	@sh tests/interop/peers.sh build/interop
 	$(BIN)/pytest -q -m interop tests/interop

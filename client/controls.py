@@ -3,7 +3,7 @@
     world.look(yaw=2.0)                     # sent; nobody waits
     receipt = await world.press("KeyW")     # sent, and decided: receipt.frame is the first frame that it shaped
 
-Knows messages, how they are numbered and what is held; no socket, no answers.
+Knows messages and how they are numbered; no socket, no answers. What is held is in `held.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from worldloom.streamer.client_messages import Action, Axes, Key, Look, Pause, P
 from worldloom.streamer.errors import WorldloomError
 from worldloom.streamer.server_messages import Receipt, Welcome
 
+from .held import Held
 from .receipts import Said, Sent
 from .travel import Travel
 
@@ -29,22 +30,18 @@ class Controls(Travel):
         self.info = welcome.world
         self.seed = welcome.seed  # of the latest beginning
         self._seq = welcome.last_seq
-        self._keys: dict[str, None] = {}  # held now, in order
-        self._row: tuple[float, ...] | None = None  # what `action` said last, without amounts
-        self._levels: dict[str, float] = {}  # what `axes` said since
-        self._lasting = {axis.name for axis in welcome.world.actions.axes if axis.kind == "level"}
+        self._holding = Held(welcome.world.actions)
 
     def press(self, code: str) -> Sent:
         """A key goes down and stays; `code` as in `info.actions.keys`."""
         sent = self._send(Key(seq=self._next(), code=code, down=True))
-        if code in self.info.actions.keys and not sent.failed:
-            self._keys[code] = None
+        self._holding.ask(sent)
         return sent
 
     def release(self, code: str) -> Sent:
         """A key comes up."""
         sent = self._send(Key(seq=self._next(), code=code, down=False))
-        self._keys.pop(code, None)  # also without a line: the server has let go of it then
+        self._holding.let_go(code)  # also without a line: the server has let go of it then
         return sent
 
     def tap(self, code: str) -> Sent:
@@ -60,7 +57,7 @@ class Controls(Travel):
         try:
             yield pressed
         finally:
-            self._keys.pop(code, None)
+            self._holding.let_go(code)
             if not self.ended:
                 self.release(code)
 
@@ -70,21 +67,14 @@ class Controls(Travel):
 
     def axes(self, values: Mapping[str, float]) -> Sent:
         """New values for some axes, by name."""
-        said = {name: float(value) for name, value in values.items()}
-        sent = self._send(Axes(seq=self._next(), values=said))
-        if not sent.failed:
-            self._levels |= {name: value for name, value in said.items() if name in self._lasting}
+        sent = self._send(Axes(seq=self._next(), values={name: float(value) for name, value in values.items()}))
+        self._holding.ask(sent)
         return sent
 
     def action(self, values: Sequence[float]) -> Sent:
         """A whole action row, columns as in `info.actions.columns`."""
-        row = tuple(map(float, values))
-        sent = self._send(Action(seq=self._next(), values=row))
-        columns = self.info.actions.columns
-        if len(row) == len(columns) and not sent.failed:
-            kept = {*self.info.actions.buttons, *self._lasting}
-            self._row = tuple(value if name in kept else 0.0 for name, value in zip(columns, row, strict=True))
-            self._levels.clear()
+        sent = self._send(Action(seq=self._next(), values=tuple(map(float, values))))
+        self._holding.ask(sent)
         return sent
 
     def prompt(self, text: str) -> Sent:
@@ -143,12 +133,7 @@ class Controls(Travel):
 
     def _held(self) -> list[Said]:
         """What the server has let go of and the program has not, as controls to be said again."""
-        held: list[Said] = [Key(seq=self._next(), code=code, down=True) for code in self._keys]
-        if self._row is not None:
-            held.append(Action(seq=self._next(), values=self._row))
-        if self._levels:
-            held.append(Axes(seq=self._next(), values=dict(self._levels)))
-        return held
+        return self._holding.again(self._next)
 
     def _next(self) -> int:
         self._seq += 1

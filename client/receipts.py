@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterable
 from typing import TypeAlias
 
 from worldloom.streamer.client_messages import Fork, Record
-from worldloom.streamer.errors import RateLimited, WorldloomError
+from worldloom.streamer.errors import RateLimited, SessionClosed, WorldloomError
 from worldloom.streamer.protocol import Control
 from worldloom.streamer.server_messages import Receipt
 
@@ -45,6 +45,14 @@ class Sent:
     def failed(self) -> bool:
         """It has come to nothing: it was not sent, or was refused, or its answer was lost."""
         return self._answer.done() and not self._answer.cancelled() and self._answer.exception() is not None
+
+    @property
+    def refused(self) -> bool:
+        """The server has said that it will not do it."""
+        if not self._answer.done() or self._answer.cancelled():
+            return False
+        error = self._answer.exception()
+        return self._answer.result().status == "rejected" if error is None else not isinstance(error, SessionClosed)
 
     def __await__(self) -> Generator[object, None, Receipt]:
         return asyncio.shield(self._answer).__await__()

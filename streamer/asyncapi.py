@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import wire
+from . import batch_messages, wire
 from .fields import Message
 from .protocol import MAX_MESSAGE_BYTES, PROTOCOL
 from .schemas import error_codes, kind_of, messages, schema_name, schemas
@@ -48,6 +48,15 @@ ASKED: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 }
 """By operation: what it is, what the server receives, what it answers."""
 
+BATCH: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "batch_open": ("What a program says first.", "batch_hello", ("batch_welcome", "batch_refused")),
+    "batch_start": ("Begin streams.", "batch_start", ("batch_started", "batch_refused")),
+    "batch_step": ("Make one chunk of each stream.", "batch_step", ("batch_stepped", "batch_refused")),
+    "batch_save": ("Keep states.", "batch_save", ("batch_saved", "batch_refused")),
+    "batch_leave": ("Free everything.", "batch_bye", ()),
+}
+"""The same for programs that drive streams by the batch."""
+
 NEWS = ("notice", "frame", PICTURE, "stats", "candidate", "error", "bye")
 """What the server says without being asked."""
 
@@ -69,10 +78,11 @@ def document() -> dict[str, Any]:
         "servers": {
             "local": {"host": "127.0.0.1:8000", "protocol": "ws", "description": "`worldloom serve` as it starts."}
         },
-        "channels": {"session": _channel([*names, PICTURE])},
-        "operations": _operations(),
+        "channels": {"session": _channel([*names, PICTURE]), "batch": _batch_channel()},
+        "operations": _operations() | _batch_operations(),
         "components": {
-            "messages": {**{kind_of(model): _message(model) for model in messages()}, PICTURE: _picture()},
+            "messages": {**{kind_of(model): _message(model) for model in messages()}, PICTURE: _picture()}
+            | {batch_name(model): _batch_message(model) for model in batch_messages.SAID + batch_messages.ANSWERED},
             "schemas": _as_draft_7(schemas(TEMPLATE)) | {"Picture": _layout()},
         },
     }
@@ -99,8 +109,31 @@ def _operations() -> dict[str, Any]:
     return operations | {"news": {"action": "send", **channel, **news}}
 
 
-def _references(names: tuple[str, ...]) -> list[dict[str, str]]:
-    return [{"$ref": f"#/channels/session/messages/{name}"} for name in names]
+def _batch_channel() -> dict[str, Any]:
+    names = map(batch_name, batch_messages.SAID + batch_messages.ANSWERED)
+    return {
+        "address": "/v1/batch",
+        "title": "The WebSocket of a program that drives streams by the batch",
+        "description": "Binary messages both ways, each a map in MessagePack: one answer for each request, in order.",
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
+        "bindings": {"ws": {"method": "GET", "bindingVersion": "0.1.0"}},
+    }
+
+
+def _batch_operations() -> dict[str, Any]:
+    channel = {"channel": {"$ref": "#/channels/batch"}}
+    operations: dict[str, Any] = {}
+    for name, (summary, asked, answers) in BATCH.items():
+        told = _references((asked,), "batch")
+        operations[name] = {"action": "receive", **channel, "summary": summary, "messages": told}
+        if answers:
+            operations[name]["reply"] = {**channel, "messages": _references(answers, "batch")}
+    news = {"summary": "Why the connection ends, unasked.", "messages": _references(("batch_refused",), "batch")}
+    return operations | {"batch_end": {"action": "send", **channel, **news}}
+
+
+def _references(names: tuple[str, ...], channel: str = "session") -> list[dict[str, str]]:
+    return [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in names]
 
 
 def _message(model: type[Message]) -> dict[str, Any]:
@@ -109,6 +142,17 @@ def _message(model: type[Message]) -> dict[str, Any]:
     if name == "error":
         told["description"] = f"Codes: {', '.join(error_codes())}."
     return {**told, "payload": {"$ref": TEMPLATE.format(schema_name(model))}}
+
+
+def batch_name(model: type[Message]) -> str:
+    """What a message of `/v1/batch` is called here."""
+    return model.__name__.replace("Batch", "batch_").lower()
+
+
+def _batch_message(model: type[Message]) -> dict[str, Any]:
+    name = batch_name(model)
+    told = {"name": name, "title": name, "summary": " ".join((model.__doc__ or "").split())}
+    return {**told, "contentType": "application/msgpack", "payload": {"$ref": TEMPLATE.format(schema_name(model))}}
 
 
 def _as_draft_7(schema: Any) -> Any:

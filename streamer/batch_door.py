@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.websockets import WebSocket
 
+from .batch_messages import MOST
 from .batches import Batch, Batches
 from .codec import pack, unpack
 from .errors import BadMessage, HelloExpected, Unauthorized, VersionMismatch, WorldloomError
@@ -34,7 +35,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T", np.uint8, np.float32)
 
-MOST = 256  # streams of one batch; how many really fit is the engine's business
 SWEEP_S = 1.0  # seconds between two looks for batches that nobody came back to
 
 

@@ -20,10 +20,12 @@ from .fields import Message
 from .protocol import PROTOCOL
 from .schemas import (
     PARTS,
+    batch_messages_and_parts,
     client_messages,
     error_codes,
     in_words,
     kind_of,
+    may_be_null,
     meaning,
     messages,
     schema_name,
@@ -34,6 +36,7 @@ from .schemas import (
 
 HEAD = f"""\
 // The protocol, version {PROTOCOL}: what each side says over the WebSocket. See docs/protocol.md for how it is meant.
+// What begins with Batch is MessagePack, at /v1/batch.
 // Generated: python -m worldloom.streamer.csharp client/csharp/Protocol.cs
 using System;
 using System.Collections.Generic;
@@ -51,7 +54,7 @@ def text() -> str:
     """The file."""
     described = schemas("{}")
     lines = [HEAD, *_indented(_constants()), ""]
-    for model in [*messages(), *PARTS]:
+    for model in [*messages(), *PARTS, *batch_messages_and_parts()]:
         lines += [*_indented(_class(model, described[schema_name(model)])), ""]
     lines += [*_indented(_header()), "}"]
     return "\n".join(lines) + "\n"
@@ -86,9 +89,9 @@ def _class(model: type[Message], schema: dict[str, Any]) -> Iterator[str]:
     yield f"public sealed class {schema_name(model)}"
     yield "{"
     for name, field in schema["properties"].items():
-        if name == "type" and kind_of(model):
-            yield '    [DataMember(Name = "type", IsRequired = true)]'
-            yield f'    public string Type {{ get; set; }} = "{kind_of(model)}";'
+        if "const" in field:
+            yield f'    [DataMember(Name = "{name}", IsRequired = true)]'
+            yield f"    public {_type(field)} {_pascal(name)} {{ get; set; }} = {json.dumps(field['const'])};"
             continue
         yield from _property(name, field, name in schema.get("required", ()))
     yield "}"
@@ -101,11 +104,12 @@ def _property(name: str, field: dict[str, Any], required: bool) -> Iterator[str]
     if told:
         yield f"    /// <summary>{_escaped(told)}</summary>"
     absent = not required and default is None
+    nothing = absent or may_be_null(field)
     rule = ", IsRequired = true" if required else ", EmitDefaultValue = false" if absent else ""
     yield f'    [DataMember(Name = "{name}"{rule})]'
     simple = kind.get("type") in ("integer", "number", "boolean")
     begin = "" if required or default is None else f" = {_literal(kind, default)};"
-    yield f"    public {_type(kind)}{'?' if absent and simple else ''} {_pascal(name)} {{ get; set; }}{begin}"
+    yield f"    public {_type(kind)}{'?' if nothing and simple else ''} {_pascal(name)} {{ get; set; }}{begin}"
 
 
 def _type(schema: dict[str, Any]) -> str:
@@ -120,6 +124,8 @@ def _type(schema: dict[str, Any]) -> str:
             return f"{_type(schema['items'])}[]"
         case "object":
             return f"Dictionary<string, {_type(schema['additionalProperties'])}>"
+        case "string" if schema.get("format") == "binary":
+            return "byte[]"
         case kind:
             return {"integer": "long", "number": "double", "boolean": "bool"}.get(kind, "string")
 

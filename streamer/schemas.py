@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from pydantic.json_schema import models_json_schema
 
-from . import errors, protocol
+from . import batch_messages, errors, protocol
 from .client_messages import Photon
 from .fields import MAX_INT, Message
 from .server_messages import IceServer, Limits, Percentiles
@@ -42,6 +42,11 @@ def messages() -> list[type[Message]]:
     return list(dict.fromkeys(client_messages() + server_messages()))
 
 
+def batch_messages_and_parts() -> list[type[Message]]:
+    """What is said at `/v1/batch`: programs, then the server, then what those are made of."""
+    return [*batch_messages.SAID, *batch_messages.ANSWERED, *batch_messages.PARTS]
+
+
 def kind_of(model: type[Message]) -> str:
     """`type` of a message; empty for a part of one."""
     field = model.model_fields.get("type")
@@ -50,13 +55,13 @@ def kind_of(model: type[Message]) -> str:
 
 def schema_name(model: type[Message]) -> str:
     """What a message or a part is called where names of types are shared with a whole language."""
-    kind = kind_of(model)
+    kind = "" if model in batch_messages_and_parts() else kind_of(model)
     return f"{kind.title()}Message" if kind else model.__name__
 
 
 def schemas(template: str) -> dict[str, dict[str, Any]]:
     """The JSON schema of every message and part, by `schema_name`; references are made by `template`."""
-    models = [*messages(), *PARTS]
+    models = [*messages(), *PARTS, *batch_messages_and_parts()]
     names = {model.__name__: schema_name(model) for model in models}
     _, tree = models_json_schema([(model, "validation") for model in models], ref_template="{model}")
     return {names[name]: _typed(_renamed(schema, names, template)) for name, schema in sorted(tree["$defs"].items())}
@@ -71,6 +76,8 @@ def in_words(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema["enum"])
     match schema["type"]:
+        case "string" if schema.get("format") == "binary":
+            return "bytes"
         case "string":
             least = schema.get("minLength", 0)
             return f"text, {least} to {schema['maxLength']} characters"
@@ -84,6 +91,11 @@ def in_words(schema: dict[str, Any]) -> str:
             return f"object of at most {schema['maxProperties']}: {in_words(schema['additionalProperties'])}"
         case name:
             return str(name)
+
+
+def may_be_null(schema: dict[str, Any]) -> bool:
+    """Whether a field may hold nothing."""
+    return any(option.get("type") == "null" for option in schema.get("anyOf", ()))
 
 
 def without_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -112,10 +124,11 @@ def _members(union: Any) -> list[type[Message]]:
 
 
 def _typed(schema: dict[str, Any]) -> dict[str, Any]:
-    """A message is known by its `type`, which is never left out."""
-    if "const" in schema["properties"].get("type", {}):
-        schema["properties"]["type"].pop("default")
-        schema["required"] = ["type", *schema.get("required", ())]
+    """A message is known by its `type`, or its `verb`, which is never left out."""
+    for name in ("type", "verb"):
+        if "const" in schema["properties"].get(name, {}):
+            schema["properties"][name].pop("default")
+            schema["required"] = [name, *schema.get("required", ())]
     return schema
 
 
@@ -140,5 +153,7 @@ def _renamed(schema: Any, names: dict[str, str], template: str) -> Any:
 def _number(value: float) -> str:
     if value == MAX_INT:
         return "2^53-1"
+    if value == 2**63 - 1:
+        return "2^63-1"
     short = f"{value:g}".replace("e+0", "e").replace("e+", "e")
     return short if float(short) == value else str(value)

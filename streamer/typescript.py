@@ -13,15 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from . import batch_messages
 from .client_messages import Photon
 from .fields import Message
 from .protocol import PROTOCOL
 from .schemas import (
     PARTS,
+    batch_messages_and_parts,
     client_messages,
     error_codes,
     in_words,
-    kind_of,
+    may_be_null,
     meaning,
     messages,
     schema_name,
@@ -33,6 +35,7 @@ from .schemas import (
 HEAD = f"""\
 /**
  * The protocol, version {PROTOCOL}: what each side says over the WebSocket. See docs/protocol.md for how it is meant.
+ * What begins with Batch is MessagePack, at `/v1/batch`.
  *
  * Generated: python -m worldloom.streamer.typescript client/js/protocol.d.ts
  */
@@ -42,11 +45,13 @@ HEAD = f"""\
 def text() -> str:
     """The file."""
     described = schemas("{}")
-    said = {*client_messages(), Photon}  # by the client, who may leave out what has a default
+    said = {*client_messages(), Photon, *batch_messages.SAID, batch_messages.BatchBeginning}
     blocks = [HEAD, _union("ErrorCode", [json.dumps(code) for code in error_codes()])]
-    for title, models in (("ClientMessage", client_messages()), ("ServerMessage", server_messages())):
+    unions = {"ClientMessage": client_messages(), "ServerMessage": server_messages()}
+    unions |= {"BatchRequest": [*batch_messages.SAID], "BatchAnswer": [*batch_messages.ANSWERED]}
+    for title, models in unions.items():
         blocks.append(_union(title, [schema_name(model) for model in models]))
-    for model in [*messages(), *PARTS]:
+    for model in [*messages(), *PARTS, *batch_messages_and_parts()]:
         blocks.append("\n".join(_interface(model, described[schema_name(model)], model in said)) + "\n")
     return "\n".join(blocks)
 
@@ -59,14 +64,16 @@ def _interface(model: type[Message], schema: dict[str, Any], said: bool) -> Iter
     yield f"/** {' '.join(schema['description'].split())} */"
     yield f"export interface {schema_name(model)} {{"
     for name, field in schema["properties"].items():
-        if name == "type" and kind_of(model):
-            yield f"  type: {json.dumps(field['const'])};"
+        if "const" in field:
+            yield f"  {name}: {json.dumps(field['const'])};"
             continue
-        absent = name not in schema.get("required", ()) and (said or field.get("default") is None)
+        required = name in schema.get("required", ())
+        absent = not required and (said or field.get("default") is None)
         told = _told(field)
         if told:
             yield f"  /** {told} */"
-        yield f"  {name}{'?' if absent else ''}: {_type(without_null(field))};"
+        nothing = " | null" if required and may_be_null(field) else ""
+        yield f"  {name}{'?' if absent else ''}: {_type(without_null(field))}{nothing};"
     yield "}"
 
 
@@ -94,6 +101,8 @@ def _type(schema: dict[str, Any]) -> str:
             return f"{{ [name: string]: {_type(schema['additionalProperties'])} }}"
         case "integer":
             return "number"
+        case "string" if schema.get("format") == "binary":
+            return "Uint8Array"
         case kind:
             return str(kind)
 

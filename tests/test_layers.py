@@ -28,6 +28,7 @@ STREAMER_LAYERS: dict[str, int] = {
     "past": 2,
     "travel": 4,
     "codec": 1,
+    "batch_messages": 1,
     "controls": 2,
     "clock": 2,
     "frames": 2,

@@ -1,4 +1,5 @@
 // The protocol, version 1: what each side says over the WebSocket. See docs/protocol.md for how it is meant.
+// What begins with Batch is MessagePack, at /v1/batch.
 // Generated: python -m worldloom.streamer.csharp client/csharp/Protocol.cs
 using System;
 using System.Collections.Generic;
@@ -790,6 +791,213 @@ namespace Worldloom.Protocol
         /// <summary>from the decoder to the screen; number, 0 to 1e12</summary>
         [DataMember(Name = "display")]
         public double Display { get; set; } = 0.0;
+    }
+
+    /// <summary>The first message of a program: the streams that it wants.</summary>
+    [DataContract]
+    public sealed class BatchHello
+    {
+        [DataMember(Name = "type", IsRequired = true)]
+        public string Type { get; set; } = "hello";
+        /// <summary>version that the program speaks: 1; integer, 0 to 2^53-1</summary>
+        [DataMember(Name = "protocol", IsRequired = true)]
+        public long Protocol { get; set; }
+        /// <summary>a world's name; the server's first one when absent; text, 1 to 64 characters</summary>
+        [DataMember(Name = "world", EmitDefaultValue = false)]
+        public string World { get; set; }
+        /// <summary>streams; integer, 1 to 256</summary>
+        [DataMember(Name = "size")]
+        public long Size { get; set; } = 1;
+        /// <summary>signed by the server; needed where it serves strangers; text, 8 to 1024 characters</summary>
+        [DataMember(Name = "token", EmitDefaultValue = false)]
+        public string Token { get; set; }
+        /// <summary>from a `welcome`: go on with the batch whose line was lost; text, 8 to 1024 characters</summary>
+        [DataMember(Name = "resume", EmitDefaultValue = false)]
+        public string Resume { get; set; }
+    }
+
+    /// <summary>Begin streams, or begin them anew; all of these or none.</summary>
+    [DataContract]
+    public sealed class BatchStart
+    {
+        /// <summary>of a request; its answer has it too; integer, 1 to 2^53-1</summary>
+        [DataMember(Name = "id", IsRequired = true)]
+        public long Id { get; set; }
+        [DataMember(Name = "verb", IsRequired = true)]
+        public string Verb { get; set; } = "start";
+        /// <summary>numbers of streams, each once; all of them when absent; list of 0 to 256: integer, 0 to 255</summary>
+        [DataMember(Name = "which", EmitDefaultValue = false)]
+        public long[] Which { get; set; }
+        /// <summary>one for each of `which`; list of 0 to 256: BatchBeginning</summary>
+        [DataMember(Name = "starts", IsRequired = true)]
+        public BatchBeginning[] Starts { get; set; }
+    }
+
+    /// <summary>Make one chunk of each stream.</summary>
+    [DataContract]
+    public sealed class BatchStep
+    {
+        /// <summary>of a request; its answer has it too; integer, 1 to 2^53-1</summary>
+        [DataMember(Name = "id", IsRequired = true)]
+        public long Id { get; set; }
+        [DataMember(Name = "verb", IsRequired = true)]
+        public string Verb { get; set; } = "step";
+        /// <summary>numbers of streams, each once; all of them when absent; list of 0 to 256: integer, 0 to 255</summary>
+        [DataMember(Name = "which", EmitDefaultValue = false)]
+        public long[] Which { get; set; }
+        /// <summary>actions, (n, F, A) float32: a row for each frame of the chunk</summary>
+        [DataMember(Name = "rows", IsRequired = true)]
+        public NdArray Rows { get; set; }
+    }
+
+    /// <summary>Keep the states of streams.</summary>
+    [DataContract]
+    public sealed class BatchSave
+    {
+        /// <summary>of a request; its answer has it too; integer, 1 to 2^53-1</summary>
+        [DataMember(Name = "id", IsRequired = true)]
+        public long Id { get; set; }
+        [DataMember(Name = "verb", IsRequired = true)]
+        public string Verb { get; set; } = "save";
+        /// <summary>numbers of streams, each once; all of them when absent; list of 0 to 256: integer, 0 to 255</summary>
+        [DataMember(Name = "which", EmitDefaultValue = false)]
+        public long[] Which { get; set; }
+    }
+
+    /// <summary>The program is done; its streams are freed, and the connection closed.</summary>
+    [DataContract]
+    public sealed class BatchBye
+    {
+        [DataMember(Name = "verb", IsRequired = true)]
+        public string Verb { get; set; } = "bye";
+    }
+
+    /// <summary>The answer to `hello`. No stream has begun yet.</summary>
+    [DataContract]
+    public sealed class BatchWelcome
+    {
+        [DataMember(Name = "type", IsRequired = true)]
+        public string Type { get; set; } = "welcome";
+        /// <summary>integer, 0 to 2^53-1</summary>
+        [DataMember(Name = "protocol", IsRequired = true)]
+        public long Protocol { get; set; }
+        [DataMember(Name = "world", IsRequired = true)]
+        public WorldInfo World { get; set; }
+        /// <summary>streams; integer, 1 to 256</summary>
+        [DataMember(Name = "size", IsRequired = true)]
+        public long Size { get; set; }
+        /// <summary>goes on with this batch after a lost connection; text, 8 to 1024 characters</summary>
+        [DataMember(Name = "resume", IsRequired = true)]
+        public string Resume { get; set; }
+    }
+
+    /// <summary>The answer to `start`.</summary>
+    [DataContract]
+    public sealed class BatchStarted
+    {
+        /// <summary>of a request; its answer has it too; integer, 1 to 2^53-1</summary>
+        [DataMember(Name = "id", IsRequired = true)]
+        public long Id { get; set; }
+    }
+
+    /// <summary>The answer to `step`.</summary>
+    [DataContract]
+    public sealed class BatchStepped
+    {
+        /// <summary>of a request; its answer has it too; integer, 1 to 2^53-1</summary>
+        [DataMember(Name = "id", IsRequired = true)]
+        public long Id { get; set; }
+        /// <summary>(n, F, H, W, 3) uint8</summary>
+        [DataMember(Name = "frames", IsRequired = true)]
+        public NdArray Frames { get; set; }
+        /// <summary>(n,) how far the last pictures are from what the world should look like</summary>
+        [DataMember(Name = "drift", IsRequired = true)]
+        public NdArray Drift { get; set; }
+        /// <summary>what the world took; number, 0 to 1e12</summary>
+        [DataMember(Name = "compute_ms", IsRequired = true)]
+        public double ComputeMs { get; set; }
+    }
+
+    /// <summary>The answer to `save`.</summary>
+    [DataContract]
+    public sealed class BatchSaved
+    {
+        /// <summary>of a request; its answer has it too; integer, 1 to 2^53-1</summary>
+        [DataMember(Name = "id", IsRequired = true)]
+        public long Id { get; set; }
+        /// <summary>list of 0 to 256: bytes</summary>
+        [DataMember(Name = "states", IsRequired = true)]
+        public byte[][] States { get; set; }
+    }
+
+    /// <summary>The answer to what cannot be done; with id 0 the connection ends.</summary>
+    [DataContract]
+    public sealed class BatchRefused
+    {
+        /// <summary>integer, 0 to 2^53-1</summary>
+        [DataMember(Name = "id", IsRequired = true)]
+        public long Id { get; set; }
+        [DataMember(Name = "error", IsRequired = true)]
+        public BatchError Error { get; set; }
+    }
+
+    /// <summary>What one stream begins from.</summary>
+    [DataContract]
+    public sealed class BatchBeginning
+    {
+        /// <summary>of the world's random numbers; integer, 0 to 2^63-1</summary>
+        [DataMember(Name = "seed", IsRequired = true)]
+        public long Seed { get; set; }
+        /// <summary>a text to start from, where the world takes one; text, 0 to 2048 characters</summary>
+        [DataMember(Name = "prompt", EmitDefaultValue = false)]
+        public string Prompt { get; set; }
+        /// <summary>a picture, (H, W, 3) uint8, where the world takes one</summary>
+        [DataMember(Name = "image", EmitDefaultValue = false)]
+        public NdArray Image { get; set; }
+        /// <summary>what was seen before, (K, H, W, 3) uint8</summary>
+        [DataMember(Name = "frames", EmitDefaultValue = false)]
+        public NdArray Frames { get; set; }
+        /// <summary>what led to each of `frames`, (K, A) float32</summary>
+        [DataMember(Name = "actions", EmitDefaultValue = false)]
+        public NdArray Actions { get; set; }
+        /// <summary>name of a saved state, good on this server; bytes</summary>
+        [DataMember(Name = "state", EmitDefaultValue = false)]
+        public byte[] State { get; set; }
+    }
+
+    /// <summary>Why something was refused.</summary>
+    [DataContract]
+    public sealed class BatchError
+    {
+        /// <summary>as in `error`; text, 1 to 64 characters</summary>
+        [DataMember(Name = "code", IsRequired = true)]
+        public string Code { get; set; }
+        /// <summary>for people; text, 0 to 2048 characters</summary>
+        [DataMember(Name = "message", IsRequired = true)]
+        public string Message { get; set; }
+        /// <summary>the same request may succeed later; boolean</summary>
+        [DataMember(Name = "retryable", IsRequired = true)]
+        public bool Retryable { get; set; }
+        /// <summary>seconds until then; number, 0 to 1e9</summary>
+        [DataMember(Name = "retry_after", IsRequired = true)]
+        public double? RetryAfter { get; set; }
+    }
+
+    /// <summary>Numbers, as openpi's `msgpack_numpy` packs them. The four keys of this map are bytes, not text.</summary>
+    [DataContract]
+    public sealed class NdArray
+    {
+        [DataMember(Name = "__ndarray__", IsRequired = true)]
+        public bool Ndarray { get; set; } = true;
+        /// <summary>the numbers, the last axis closest together; bytes</summary>
+        [DataMember(Name = "data", IsRequired = true)]
+        public byte[] Data { get; set; }
+        /// <summary>numpy's name of their type and byte order, like `&lt;f4` or `|u1`; text, 1 to 64 characters</summary>
+        [DataMember(Name = "dtype", IsRequired = true)]
+        public string Dtype { get; set; }
+        /// <summary>list of 0 to 8: integer, 0 to 2^53-1</summary>
+        [DataMember(Name = "shape", IsRequired = true)]
+        public long[] Shape { get; set; }
     }
 
     /// <summary>The header of a picture: a binary message begins with it. Little-endian.</summary>

@@ -1,5 +1,6 @@
 /**
  * The protocol, version 1: what each side says over the WebSocket. See docs/protocol.md for how it is meant.
+ * What begins with Batch is MessagePack, at `/v1/batch`.
  *
  * Generated: python -m worldloom.streamer.typescript client/js/protocol.d.ts
  */
@@ -71,6 +72,20 @@ export type ServerMessage =
   | PongMessage
   | ErrorMessage
   | ByeMessage;
+
+export type BatchRequest =
+  | BatchHello
+  | BatchStart
+  | BatchStep
+  | BatchSave
+  | BatchBye;
+
+export type BatchAnswer =
+  | BatchWelcome
+  | BatchStarted
+  | BatchStepped
+  | BatchSaved
+  | BatchRefused;
 
 /** The first message: what the client wants. */
 export interface HelloMessage {
@@ -525,4 +540,139 @@ export interface Photon {
   network?: number;
   /** from the decoder to the screen; number, 0 to 1e12; 0.0 when absent */
   display?: number;
+}
+
+/** The first message of a program: the streams that it wants. */
+export interface BatchHello {
+  type: "hello";
+  /** version that the program speaks: 1; integer, 0 to 2^53-1 */
+  protocol: number;
+  /** a world's name; the server's first one when absent; text, 1 to 64 characters */
+  world?: string;
+  /** streams; integer, 1 to 256; 1 when absent */
+  size?: number;
+  /** signed by the server; needed where it serves strangers; text, 8 to 1024 characters */
+  token?: string;
+  /** from a `welcome`: go on with the batch whose line was lost; text, 8 to 1024 characters */
+  resume?: string;
+}
+
+/** Begin streams, or begin them anew; all of these or none. */
+export interface BatchStart {
+  /** of a request; its answer has it too; integer, 1 to 2^53-1 */
+  id: number;
+  verb: "start";
+  /** numbers of streams, each once; all of them when absent; list of 0 to 256: integer, 0 to 255 */
+  which?: number[];
+  /** one for each of `which`; list of 0 to 256: BatchBeginning */
+  starts: BatchBeginning[];
+}
+
+/** Make one chunk of each stream. */
+export interface BatchStep {
+  /** of a request; its answer has it too; integer, 1 to 2^53-1 */
+  id: number;
+  verb: "step";
+  /** numbers of streams, each once; all of them when absent; list of 0 to 256: integer, 0 to 255 */
+  which?: number[];
+  /** actions, (n, F, A) float32: a row for each frame of the chunk */
+  rows: NdArray;
+}
+
+/** Keep the states of streams. */
+export interface BatchSave {
+  /** of a request; its answer has it too; integer, 1 to 2^53-1 */
+  id: number;
+  verb: "save";
+  /** numbers of streams, each once; all of them when absent; list of 0 to 256: integer, 0 to 255 */
+  which?: number[];
+}
+
+/** The program is done; its streams are freed, and the connection closed. */
+export interface BatchBye {
+  verb: "bye";
+}
+
+/** The answer to `hello`. No stream has begun yet. */
+export interface BatchWelcome {
+  type: "welcome";
+  /** integer, 0 to 2^53-1 */
+  protocol: number;
+  world: WorldInfo;
+  /** streams; integer, 1 to 256 */
+  size: number;
+  /** goes on with this batch after a lost connection; text, 8 to 1024 characters */
+  resume: string;
+}
+
+/** The answer to `start`. */
+export interface BatchStarted {
+  /** of a request; its answer has it too; integer, 1 to 2^53-1 */
+  id: number;
+}
+
+/** The answer to `step`. */
+export interface BatchStepped {
+  /** of a request; its answer has it too; integer, 1 to 2^53-1 */
+  id: number;
+  /** (n, F, H, W, 3) uint8 */
+  frames: NdArray;
+  /** (n,) how far the last pictures are from what the world should look like */
+  drift: NdArray | null;
+  /** what the world took; number, 0 to 1e12 */
+  compute_ms: number;
+}
+
+/** The answer to `save`. */
+export interface BatchSaved {
+  /** of a request; its answer has it too; integer, 1 to 2^53-1 */
+  id: number;
+  /** list of 0 to 256: bytes */
+  states: Uint8Array[];
+}
+
+/** The answer to what cannot be done; with id 0 the connection ends. */
+export interface BatchRefused {
+  /** integer, 0 to 2^53-1 */
+  id: number;
+  error: BatchError;
+}
+
+/** What one stream begins from. */
+export interface BatchBeginning {
+  /** of the world's random numbers; integer, 0 to 2^63-1 */
+  seed: number;
+  /** a text to start from, where the world takes one; text, 0 to 2048 characters */
+  prompt?: string;
+  /** a picture, (H, W, 3) uint8, where the world takes one */
+  image?: NdArray;
+  /** what was seen before, (K, H, W, 3) uint8 */
+  frames?: NdArray;
+  /** what led to each of `frames`, (K, A) float32 */
+  actions?: NdArray;
+  /** name of a saved state, good on this server; bytes */
+  state?: Uint8Array;
+}
+
+/** Why something was refused. */
+export interface BatchError {
+  /** as in `error`; text, 1 to 64 characters */
+  code: string;
+  /** for people; text, 0 to 2048 characters */
+  message: string;
+  /** the same request may succeed later; boolean */
+  retryable: boolean;
+  /** seconds until then; number, 0 to 1e9 */
+  retry_after: number | null;
+}
+
+/** Numbers, as openpi's `msgpack_numpy` packs them. The four keys of this map are bytes, not text. */
+export interface NdArray {
+  __ndarray__: true;
+  /** the numbers, the last axis closest together; bytes */
+  data: Uint8Array;
+  /** numpy's name of their type and byte order, like `<f4` or `|u1`; text, 1 to 64 characters */
+  dtype: string;
+  /** list of 0 to 8: integer, 0 to 2^53-1 */
+  shape: number[];
 }

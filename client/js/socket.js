@@ -57,7 +57,7 @@ export function openSocket(url, hello, patienceMs = WELCOME_MS, onWaiting = () =
       socket.send(JSON.stringify(hello));
       onOpen();
     };
-    socket.onclose = () => {
+    socket.onclose = socket.onerror = () => { // Node 20 says only that there was an error
       clearTimeout(timer);
       reject(refusal);
     };
@@ -72,7 +72,7 @@ export function openSocket(url, hello, patienceMs = WELCOME_MS, onWaiting = () =
       }
       if (message.type !== 'welcome') return;
       clearTimeout(timer);
-      socket.onopen = socket.onclose = socket.onmessage = null;
+      socket.onopen = socket.onclose = socket.onerror = socket.onmessage = null;
       resolve({ socket, welcome: message });
     };
   });

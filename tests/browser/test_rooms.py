@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import selectors
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.wire import Wire
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -19,62 +18,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 INDEX = "window.worldloom.client.meter.lastIndex"
-
-
-class Wire:
-    """A TCP relay to the server whose connections can be cut, as a network does it: without a word."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._door = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._door.getsockname()[1]
-        self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._up = True
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def cut(self) -> None:
-        """Nothing passes and nobody gets through until `mend`."""
-        self._up = False
-        pairs, self._pairs = self._pairs, []
-        for pair in pairs:
-            for end in pair:
-                end.close()
-
-    def mend(self) -> None:
-        self._up = True
-
-    def close(self) -> None:
-        self._door.close()
-        self.cut()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._door.accept()
-            except OSError:
-                return
-            if not self._up:
-                near.close()
-                continue
-            far = socket.create_connection(("127.0.0.1", self._target))
-            self._pairs.append((near, far))
-            threading.Thread(target=self._relay, args=(near, far), daemon=True).start()
-
-    @staticmethod
-    def _relay(near: socket.socket, far: socket.socket) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(near, selectors.EVENT_READ, far)
-            selector.register(far, selectors.EVENT_READ, near)
-            try:
-                while True:
-                    for key, _ in selector.select(0.2):
-                        data = key.fileobj.recv(65536)  # type: ignore[union-attr]
-                        if not data:
-                            raise OSError
-                        key.data.sendall(data)
-            except (OSError, ValueError):
-                near.close()
-                far.close()
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from .test_connection import serving
 
 pytestmark = pytest.mark.timeout(60)
 
+PNG = b"\x89PNG\r\n\x1a\n"  # as much of a picture as an upload looks at
+
 
 @pytest.fixture
 def url() -> Iterator[str]:
@@ -191,6 +193,41 @@ def test_a_world_is_closed_while_it_opens(early: bool) -> None:
                 assert time.monotonic() - begun < 3.0
         entering.join(5)
     assert [str(error) for error in told] == ["closed before it was open"]
+    assert threads() == []
+
+
+@pytest.mark.parametrize("opening", [False, True])
+def test_closing_does_not_wait_for_an_upload(url: str, opening: bool) -> None:
+    """`opening`: the picture is for the beginning, and there is no session yet."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the picture, and says nothing
+        silent.settimeout(5)
+        elsewhere = f"ws://127.0.0.1:{silent.getsockname()[1]}"
+        world = SyncWorld(connect(elsewhere, image=PNG) if opening else connect(url))
+        told: list[BaseException] = []
+
+        def ask() -> None:
+            try:
+                world.__enter__() if opening else world.start_from(PNG)
+            except errors.SessionClosed as error:
+                told.append(error)
+
+        if not opening:
+            world.__enter__()
+            world._world._line._url = elsewhere
+        asking = threading.Thread(target=ask)
+        asking.start()
+        uploading, _ = silent.accept()
+        with uploading:
+            assert uploading.recv(4).startswith(b"POST")
+            begun = time.monotonic()
+            world.close()
+            assert time.monotonic() - begun < 3.0
+            asking.join(5)
+            assert not asking.is_alive()
+            uploading.settimeout(5)
+            while uploading.recv(65536):
+                pass  # the connection has an end too
+    assert [type(error) for error in told] == [errors.SessionClosed]
     assert threads() == []
 
 

@@ -12,8 +12,10 @@ from worldloom.client import receipts
 from worldloom.client.connection import connect
 from worldloom.client.failures import ConnectionLost
 from worldloom.client.receipts import Sent
+from worldloom.client.session import RemoteWorld
 from worldloom.models.toy import ToyWorld
 from worldloom.streamer import errors
+from worldloom.streamer.client_messages import Key
 
 from .test_connection import first, serving
 from .test_line import back, cut
@@ -85,7 +87,9 @@ async def test_what_is_refused_at_once_is_not_held(monkeypatch: pytest.MonkeyPat
         for say in says:
             with pytest.raises(errors.RateLimited):
                 say()
-        assert (list(world._keys), world._levels, world._row, world.seed) == (["KeyW"], {}, None, 5)
+        (key,) = world._held()
+        assert isinstance(key, Key)
+        assert (key.code, key.down, world.seed) == ("KeyW", True, 5)
 
 
 async def test_what_was_not_sent_is_not_held_later() -> None:
@@ -98,10 +102,77 @@ async def test_what_was_not_sent_is_not_held_later() -> None:
             with pytest.raises(ConnectionLost, match="was not sent"):
                 await lost
         await back(world)
-        assert (world._keys, world._levels) == ({}, {})
+        assert world._held() == []
         await world.look()
         still = await first(world.pictures(), 4)
         assert (still[-1].pixels == still[-2].pixels).all()
+
+
+LEVERS: list[Callable[[RemoteWorld], Sent]] = [
+    lambda world: world.axes({"lever": 9.0}),
+    lambda world: world.axes({"lever": -1.0, "nothing": 1.0}),
+    lambda world: world.axes({"lever": -1.0, "turn": 999.0}),
+    lambda world: world.action([0, 0, 0, 0, 0, 9.0]),
+]
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("say", LEVERS)
+async def test_what_the_server_refuses_is_not_held_again(say: Callable[[RemoteWorld], Sent], early: bool) -> None:
+    """Refused before the line is lost, or after it is found: what was held before is held again."""
+    async with serving() as url, connect(url, mode="lockstep", format="raw", seed=5) as world:
+        world.axes({"lever": 0.5})
+        await world.step()
+        if early:
+            with pytest.raises(errors.BadAction):
+                await say(world)
+        cut(world)
+        if not early:
+            refused = say(world)
+        await back(world)
+        after = (await world.step())[0].pixels
+        if not early:
+            with pytest.raises(errors.BadAction):
+                await refused
+    toy = ToyWorld()
+    state = toy.start(seed=5)
+    want = [toy.step([state], np.array([[[0, 0, 0, 0, 0, 0.5]]], np.float32))[0, 0] for _ in range(2)]
+    assert (after == want[1]).all()
+
+
+async def test_what_was_too_much_for_the_server_is_not_held_again() -> None:
+    def held(world: RemoteWorld) -> list[dict[str, object]]:
+        return [one.model_dump(exclude={"seq"}) for one in world._held()]
+
+    async with serving(message_rate=20.0, message_burst=6) as url, connect(url, mode="lockstep") as world:
+        said = [world.axes({"lever": k / 100}) for k in range(1, 10)]
+        pressed = world.press("KeyW")
+        with pytest.raises(errors.RateLimited):
+            await pressed
+        taken = [one.message for one in said if not one.refused]
+        assert 0 < len(taken) < len(said)
+        assert held(world) == [taken[-1].model_dump(exclude={"seq"})]
+        await asyncio.sleep(0.2)  # room again
+        said.append(world.axes({"lever": -0.5}))
+        await world.step()
+        assert held(world) == [{"type": "axes", "values": {"lever": -0.5}}]
+
+
+async def test_a_spectators_keys_are_not_said_again() -> None:
+    async with serving() as url, connect(url) as world, connect(url, watch=world.watch_token) as spectator:
+        with pytest.raises(errors.Forbidden):
+            await spectator.press("KeyW")
+        assert spectator._held() == []
+
+
+async def test_what_is_held_takes_no_more_room_with_time() -> None:
+    async with serving(message_rate=1e6, message_burst=10**6) as url, connect(url, mode="lockstep") as world:
+        for _ in range(4):
+            for k in range(200):
+                world.axes({"lever": k / 200})
+            await world.step()
+        assert len(world._holding.asked) == 0
+        assert len(world._held()) == 1
 
 
 async def test_the_seed_is_that_of_a_beginning_that_was_made() -> None:

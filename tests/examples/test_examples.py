@@ -59,8 +59,18 @@ def test_planning_compares_three_ways_to_act() -> None:
     for name in ("planner", "expert", "random"):
         assert found[name]["frames"] == [3]
         assert found[name]["success_rate"] == 0.0
+        assert found[name]["success_interval"] == [0.0, 0.793]
     sim.env.close()
     world.close()
+
+
+def test_intervals_of_rates_are_those_of_wilson() -> None:
+    """Their bounds are the true rates from which what was seen is 1.96 standard deviations away."""
+    wilson = example("plan_arm").wilson
+    for bound in wilson(7, 10):
+        assert abs(0.7 - bound) == pytest.approx(1.96 * (bound * (1.0 - bound) / 10) ** 0.5)
+    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
 
 
 def test_a_hand_at_the_handle_of_an_open_drawer_costs_least() -> None:

@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from worldloom.streamer import asyncapi, csharp, errors, protocol, schemas, typescript
+from worldloom.streamer import asyncapi, batch_messages, csharp, errors, protocol, schemas, typescript
 from worldloom.streamer.protocol import encode
 
 from .test_protocol import CLIENT, SERVER
@@ -50,6 +50,13 @@ def test_every_message_is_in_an_operation() -> None:
     assert sorted(received) == sorted(schemas.kind_of(model) for model in schemas.client_messages())
     sent = {name for _, _, answers in asyncapi.ASKED.values() for name in answers} | set(asyncapi.NEWS)
     assert sent == {schemas.kind_of(model) for model in schemas.server_messages()} | {asyncapi.PICTURE}
+
+
+def test_every_message_of_a_batch_is_in_an_operation() -> None:
+    asked = [name for _, name, _ in asyncapi.BATCH.values()]
+    assert asked == [asyncapi.batch_name(model) for model in batch_messages.SAID]
+    told = {name for _, _, answers in asyncapi.BATCH.values() for name in answers}
+    assert told == {asyncapi.batch_name(model) for model in batch_messages.ANSWERED}
 
 
 def test_a_code_is_told_by_the_error_that_says_it_most_exactly() -> None:
@@ -96,13 +103,13 @@ def test_the_schema_takes_what_is_said(message: protocol.ClientMessage | protoco
 
 def test_types_of_both_languages_name_every_message_and_field() -> None:
     script, sharp = typescript.text(), csharp.text()
-    for model in [*schemas.messages(), *schemas.PARTS]:
+    for model in [*schemas.messages(), *schemas.PARTS, *schemas.batch_messages_and_parts()]:
         name = schemas.schema_name(model)
         block = script[script.index(f"export interface {name} {{") :]
         block = block[: block.index("\n}")]
         contract = sharp[sharp.index(f"public sealed class {name}\n") :]
         contract = contract[: contract.index("\n    }")]
-        for field in model.model_fields:
+        for field in (told.alias or name for name, told in model.model_fields.items()):
             assert f"\n  {field}: " in block or f"\n  {field}?: " in block, (name, field)
             assert f'Name = "{field}"' in contract, (name, field)
 

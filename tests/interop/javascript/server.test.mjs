@@ -1,5 +1,6 @@
 // The client in Node against a real server, whose address is in WORLDLOOM_URL.
 import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
 import { test } from 'node:test';
 
 import { Refused, connect, listWorlds } from '../../../client/js/worldloom.js';
@@ -36,6 +37,14 @@ test('a connection that is cut comes back to the same session, and its frames go
   assert.ok(after.frame > before.frame);
   assert.ok(after.seq > before.seq);
   world.close();
+});
+
+test('an attempt that fails is over', { timeout: 10000 }, async () => {
+  const door = createServer((line) => line.resetAndDestroy());
+  await new Promise((resolve) => door.listen(0, '127.0.0.1', resolve));
+  const nobody = `ws://127.0.0.1:${door.address().port}/v1/session`;
+  await assert.rejects(connect({ url: nobody, transport: 'none' }), (error) => error.code === 'unreachable');
+  await new Promise((resolve) => door.close(resolve));
 });
 
 test('lockstep steps when it is asked to', async () => {
