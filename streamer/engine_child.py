@@ -253,8 +253,7 @@ def main(pipe: Connection, job: Job) -> None:
     try:
         model = job.load(job.source)
     except Exception as error:
-        pipe.send(f"{type(error).__name__}: {error}")
-        return
+        return pipe.send(f"{type(error).__name__}: {error}")
     pipe.send(model.spec)
     place: Ring = pipe.recv()
     ring = FrameRing.attach(place.name, place.shape, place.places)

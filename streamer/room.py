@@ -185,10 +185,8 @@ class Room:
         """The session has ended by itself. If only its engine died, it goes on from what was kept, on the next one."""
         if self.closed or self.session is None:
             return
-        if not isinstance(error, EngineLost) or not self._fall_back():
-            self.close(error)
-            return
-        self.warn(error)
+        recovers = isinstance(error, EngineLost) and self._fall_back()
+        (self.warn if recovers else self.close)(error)
 
     def _fall_back(self) -> bool:
         """Whether there is a snapshot to go on from. Frame numbers never go back, the world does by some seconds."""

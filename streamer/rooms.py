@@ -1,7 +1,6 @@
 """All rooms of a server: opening one, finding it by a token, keeping orphans for a while, closing everything.
 
-Orphans are bounded in time, number and bytes; the oldest whose driver is not at the door gives way. Knows rooms and
-worlds; no sockets, no messages.
+Orphans are bounded in time, number and bytes; the oldest gives way. Knows rooms and worlds; no sockets, no messages.
 """
 
 from __future__ import annotations
@@ -105,8 +104,7 @@ class Rooms:
     def expect(self, room: Room) -> None:
         """A fork has its place: its driver is to come soon."""
         self._rooms.add(room)
-        soon = asyncio.get_running_loop().call_later(self._settings.hello_timeout, self._expire, room)
-        self._orphans[room] = soon
+        self._orphans[room] = asyncio.get_running_loop().call_later(self._settings.hello_timeout, self._expire, room)
         if self._settings.snapshot_every:
             self.spawn(self._keep_snapshot(room))
 
@@ -218,8 +216,7 @@ class Rooms:
                 await room.begin(room.snapshot, entry=entry)
 
     async def _keep_snapshot(self, room: Room) -> None:
-        others = sum(other.bytes_kept for other in self._rooms if other is not room)
-        await room.back_up(self._settings.snapshot_bytes - others)
+        await room.back_up(self._settings.snapshot_bytes - sum(r.bytes_kept for r in self._rooms if r is not room))
 
     async def _create(self, hello: Hello) -> Room:
         world = self._worlds.named(hello.world)
@@ -264,7 +261,7 @@ class Rooms:
         """Keep an orphan; whether there is room for it."""
         limit = self._settings.orphan_bytes
         size = room.snapshot.octets if room.snapshot else 0
-        if size > limit or self._settings.max_orphans == 0:
+        if size > limit:
             return False
         while len(self._orphans) >= self._settings.max_orphans or self._kept_bytes() + size > limit:
             oldest = next((other for other, timer in self._orphans.items() if not timer.cancelled()), None)
