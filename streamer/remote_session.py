@@ -59,7 +59,7 @@ class RemoteSession:
 
     def post(self, event: Control | Restart) -> None:
         """As `session.Session.post`; what waits is what has no receipt yet."""
-        check_control(event, self._spec, self.mode)
+        check_control(event, self._spec)
         if self.closing or self.ended.done():
             raise SessionClosed("the session has ended; open a new one", seq=event.seq)
         if len(self.waiting) >= self._inbox:

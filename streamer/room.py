@@ -32,6 +32,7 @@ from .recording import Recording
 from .server_messages import Receipt
 from .session import Phase
 from .transports.broadcast import Broadcast
+from .walk import Walk
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Room:
         self.snapshot: Snapshot | None = None  # while nobody does, or the engine is being replaced
         self.kept: Snapshot | None = None  # the latest one of a session that goes on, for when its engine dies
         self.recording: Recording | None = None  # while there is one; also while nobody drives
+        self.walk = Walk()
         self.closed = False
         self.since = self.controlled = time.monotonic()  # seconds: opened; somebody was last at the controls
         self.changing = asyncio.Lock()  # one change of phase at a time
@@ -114,6 +116,7 @@ class Room:
         """A frame was made."""
         self._shown = frame.index
         self._metrics.step_seconds.labels(self.spec.name).observe(frame.step_ns / 1e9)
+        self.walk.frame(frame)
         recording = self.recording
         if recording is not None:
             recording.frame(frame)
@@ -180,6 +183,7 @@ class Room:
             return False
         self.session = None
         self.snapshot = replace(self.kept, index=max(self.kept.index, self._shown + 1))
+        self.walk.rewound(self.kept.index)
         if self.recording is not None:
             self.recording.rewound(self.snapshot.index, self.kept.index)
         return True
@@ -223,6 +227,7 @@ class Room:
         if self.session is not None:
             self.session.close()
         self.snapshot = self.kept = None
+        self.walk.forget()
         self.broadcast.close()
         if self._showing is None:
             self.broadcast.end()

@@ -111,11 +111,11 @@ class Rooms:
                 return room
         raise UnknownSession("expected an open session; this one has ended")
 
-    def drives(self, token: str) -> bool:
-        """Whether a token is the resume token of an open session."""
+    def driven(self, token: str) -> Room | None:
+        """The open session that a resume token belongs to, None where there is none."""
         with suppress(UnknownSession):
-            return self._find(token, "resume") is not None
-        return False
+            return self._find(token, "resume")
+        return None
 
     def enter(self, room: Room, guest: Guest, role: Role) -> None:
         """Somebody comes.

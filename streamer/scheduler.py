@@ -27,7 +27,7 @@ from .origin import Origin, Snapshot
 from .overload import Rung
 from .pace import Pace
 from .server_messages import Receipt
-from .session import FULL, Session
+from .session import FULL, Phase, Session
 from .sink import SessionSink
 from .worlds import Start
 
@@ -139,7 +139,7 @@ class Scheduler:
         if batch:
             self._advance(batch, now)
         for session in batch:  # behind the `step` that was just made, another may have waited unread
-            if session.mode == "lockstep" and session in self._seats:
+            if (session.mode == "lockstep" or session.phase is Phase.PAUSED) and session in self._seats:
                 self._attend(session)
         dues = self._dues(self._clock_ns())
         return dues[0][0] if dues else None

@@ -6,6 +6,8 @@
     /v1/sessions for administrators     /whep      players that speak WHEP
     /v1/sessions/SESSION/recording      begin and end a recording, for administrators
     /v1/images   pictures to start from
+    /v1/walk     how to see again what a session showed
+    /v1/worlds/WORLD/scenes             how some seeds begin
     /v1/batch    the WebSocket of programs that drive streams by the batch
     /v1/capacity how many fit
 
@@ -28,7 +30,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from worldloom.models.catalog import open_world
 from worldloom.models.spec import WorldModel
 
-from . import admin, pages, uploads, whep
+from . import admin, pages, uploads, walks, whep
 from . import metrics as metrics_module
 from .admin import not_admin
 from .batch_door import Door
@@ -80,6 +82,7 @@ def create_app(
     app.include_router(admin.router)
     app.include_router(whep.router)
     app.include_router(uploads.router)
+    app.include_router(walks.router)
     app.include_router(pages.router)
     if chosen.origins:  # players on other pages
         app.add_middleware(

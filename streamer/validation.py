@@ -1,4 +1,4 @@
-"""What a session of a world and a mode can never obey is refused at once, by whoever posts it.
+"""What a session of a world can never obey is refused at once, by whoever posts it.
 
 Reads only what never changes, so it is for any thread. Knows the world's description and its columns; no session.
 """
@@ -15,23 +15,20 @@ from worldloom.models.spec import Actions, ActionSpec, WorldSpec
 from .client_messages import Action, Axes, Key, Look, Pause, Prompt, Reset, Resume, Step
 from .controls import Event
 from .errors import BadAction, UnknownImage, UnknownKey, Unsupported
-from .fields import Mode
 from .origin import Restart
 from .protocol import Control
 
 Ranges: TypeAlias = dict[str, tuple[np.float32, np.float32]]  # lowest and highest value by column
 
 
-def check_control(event: Control | Restart, spec: WorldSpec, mode: Mode) -> None:
-    """Refuse what a session of this world and mode can never obey; reads only what never changes, from any thread.
+def check_control(event: Control | Restart, spec: WorldSpec) -> None:
+    """Refuse what a session of this world can never obey; reads only what never changes, from any thread.
 
     Raises:
         ControlError: it cannot obey this.
     """
     match event:
         case Step():
-            if mode != "lockstep":
-                raise Unsupported("expected no step: this session is paced by the clock", seq=event.seq)
             if event.actions is not None:
                 _check_rows(event.actions, spec.actions, event.seq)
                 if len(event.actions) != spec.chunk:
