@@ -66,6 +66,7 @@ def test_a_link_walks_the_same_walk_again(visit: Callable[..., Visitor], world: 
     first.page.wait_for_timeout(300)
     before = {int(index): picture for index, picture in first.page.evaluate("window.pictures").items()}
     link = copied(first)
+    first.page.close()  # a small machine has one place
 
     again = visit(f"transport=websocket#{link}", script=KEEP)
     again.wait_for("window.worldloom?.replay?.rows.length > 0")
