@@ -102,7 +102,7 @@ def test_a_film_is_kept(visit: Callable[..., Visitor], transport: str) -> None:
 
 
 def pictures(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    with av.open(io.BytesIO(path.read_bytes())) as film:
+    with av.open(io.BytesIO(path.read_bytes()), "r") as film:
         return np.stack([frame.to_ndarray(format="gray").astype(np.float32) for frame in film.decode(video=0)])
 
 
