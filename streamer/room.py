@@ -32,6 +32,7 @@ from .recording import Recording
 from .server_messages import Receipt
 from .session import Phase
 from .transports.broadcast import Broadcast
+from .twin import Twin
 from .walk import Walk
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Room:
         self.kept: Snapshot | None = None  # the latest one of a session that goes on, for when its engine dies
         self.recording: Recording | None = None  # while there is one; also while nobody drives
         self.walk = Walk()
+        self.twin: Twin | None = None  # the engine beside the dream, while somebody looks at it
         self.closed = False
         self.since = self.controlled = time.monotonic()  # seconds: opened; somebody was last at the controls
         self.changing = asyncio.Lock()  # one change of phase at a time
@@ -117,6 +119,8 @@ class Room:
         self._shown = frame.index
         self._metrics.step_seconds.labels(self.spec.name).observe(frame.step_ns / 1e9)
         self.walk.frame(frame)
+        if (twin := self.twin) is not None:
+            twin.frame(frame)
         recording = self.recording
         if recording is not None:
             recording.frame(frame)
@@ -184,6 +188,8 @@ class Room:
         self.session = None
         self.snapshot = replace(self.kept, index=max(self.kept.index, self._shown + 1))
         self.walk.rewound(self.kept.index)
+        if self.twin is not None:
+            self.twin.end("the world went back")
         if self.recording is not None:
             self.recording.rewound(self.snapshot.index, self.kept.index)
         return True
@@ -228,6 +234,8 @@ class Room:
             self.session.close()
         self.snapshot = self.kept = None
         self.walk.forget()
+        if self.twin is not None:
+            self.twin.end("the session has ended")
         self.broadcast.close()
         if self._showing is None:
             self.broadcast.end()
