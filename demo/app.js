@@ -7,6 +7,7 @@ import { forgetWalk, walkHere } from './links.js';
 import { drawPads } from './pads.js';
 import { drawKeys, drawLevers } from './panel.js';
 import { drawScenes, takePictures } from './scenes.js';
+import { Beside } from './beside.js';
 import { showVitals } from './vitals.js';
 
 const byId = (id) => document.getElementById(id);
@@ -27,7 +28,9 @@ let capture = null; // its input
 let panel = null; // its keys, sliders and sticks
 let opening = 0; // counts attempts, so that an overtaken one gives up
 
+const beside = new Beside({ news });
 const bar = new Bar({
+  beside,
   get world() { return world; },
   get replay() { return replay; },
   anew,
@@ -50,6 +53,7 @@ function news(text, state = 'waiting') {
 function letGo() {
   const left = world;
   bar.letGo();
+  beside.close();
   replay?.stop();
   panel?.pads.stop();
   capture?.stop();
@@ -69,7 +73,7 @@ function anew(seed, image = world.info.images ? 'none' : undefined) {
   forgetWalk();
   if (replay) return enter(world.world, seed);
   panel?.levers.centre();
-  return world.reset(seed, image);
+  return beside.open ? beside.show(world, seed) : world.reset(seed, image);
 }
 
 /** The token of the session that this tab had before it was reloaded, once. */
@@ -128,6 +132,7 @@ function settle(opened) {
   world = opened;
   const { info } = world;
   stage.style.setProperty('--shape', `${info.width} / ${info.height}`);
+  stage.style.setProperty('--tall', `${info.width} / ${2 * info.height}`);
   byId('help').textContent = info.help;
   document.title = `${info.title || info.name} · Worldloom`;
   const watching = world.role === 'watch';
@@ -266,6 +271,7 @@ async function bring(file) {
   try {
     if (!world.info.images) throw new Error('This world starts from no picture');
     if (replay) throw new Error('Choose a new dream first: this one follows a walk');
+    beside.close();
     await world.startFrom(file);
   } catch (error) {
     news(error.message, 'failed');

@@ -14,6 +14,7 @@ const stage = byId('stage');
  * @typedef {object} Desk what the page lends to the buttons
  * @property {import('./js/worldloom.js').World | null} world that is open
  * @property {import('./js/walk.js').Replay | null} replay
+ * @property {import('./beside.js').Beside} beside
  * @property {(seed: number) => void} anew
  * @property {(text: string, state?: string) => void} news
  * @property {() => void} show draws the pause anew
@@ -36,6 +37,7 @@ export class Bar {
     press('record', () => desk.world.record(!desk.world.recording));
     press('share', () => handOver(byId('share'), watchLink(desk.world), 'Whoever opens this link sees what you see'));
     press('walk', () => this.copyWalk());
+    press('twin', () => (desk.beside.open ? desk.beside.close() : desk.beside.show(desk.world, desk.world.seed)));
     byId('seed').addEventListener('keydown', (event) => event.key === 'Enter' && this.enterSeed());
     byId('seed').addEventListener('blur', () => this.showSeed());
     byId('fullscreen').addEventListener('click', () => stage.requestFullscreen?.().then(() => stage.focus()).catch(() => {}));
@@ -49,6 +51,7 @@ export class Bar {
     byId('record').hidden = !world.canRecord;
     byId('film').hidden = !canFilm();
     byId('seed').readOnly = watching;
+    this.desk.beside.offer(world);
   }
 
   /** The world is left: what was filmed of it is kept. */
@@ -58,7 +61,7 @@ export class Bar {
 
   /** @param {boolean} on */
   enable(on) {
-    for (const id of ['pause', 'reset', 'seed', 'screenshot', 'film', 'walk']) byId(id).disabled = !on;
+    for (const id of ['pause', 'reset', 'seed', 'screenshot', 'film', 'walk', 'twin']) byId(id).disabled = !on;
     byId('step').disabled = !on || !this.paused;
   }
 

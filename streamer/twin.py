@@ -24,7 +24,7 @@ from worldloom.models.spec import Image
 from .errors import Unsupported
 from .frames import Frame
 from .origin import Origin
-from .twin_child import Begin, main
+from .twin_child import Begin, end_group, main
 from .wire import FrameHeader, pack_frame
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Twin:
         self.undrawn = 0  # pictures that the engine had no time for, or the viewer
         self.first: Image | None = None  # what the session is to begin with
         self.over = ""  # why it has ended
+        self.gone = asyncio.Event()  # its place is free again
         self._begin = begin
         self._images = images
         self._loop = asyncio.get_running_loop()
@@ -141,21 +142,20 @@ class Twin:
         return []
 
     def _reap(self) -> None:
-        if self._process.pid is not None:
-            self._process.kill()  # there is nothing in it that would be lost
+        pid = self._process.pid
+        if pid is not None:  # there is nothing in it that would be lost
+            end_group(pid)
+            self._process.kill()
             self._process.join(REAPED_S)
-        if self._thread is not None:
-            while self._thread.is_alive():
-                with suppress(queue.Full):
-                    self._rows.put_nowait(None)
-                self._thread.join(0.05)
-                if self._rows.full():
-                    with suppress(queue.Empty):
-                        self._rows.get_nowait()
+            if self._process.exitcode is None:
+                log.error("the engine of %s cannot be ended: process %d", self._begin.world, pid)
+        while self._thread is not None and self._thread.is_alive():  # it waits for rows: its pipe has ended
+            with suppress(queue.Empty):
+                self._rows.get_nowait()
+            self._rows.put_nowait(None)
+            self._thread.join(0.05)
         self._pipe.close()
         self._theirs.close()
-        if self._process.pid is not None and self._process.exitcode is not None:
-            self._process.close()
 
     # Inside -----------------------------------------------------------------------------------------------------------
 

@@ -3,14 +3,17 @@
     parent: Begin        child: the first picture (H, W, 3), or a text that says why not
     parent: rows (n, A)  child: JPEG of the picture after the last of them, or None once the episode has ended
 
-A process, because such engines crash, hold the interpreter, and draw one to a process. It ends with its pipe. Knows the
-simulators that worlds are trained with; no session and no clock.
+A process, because such engines crash, hold the interpreter, and draw one to a process. It ends with its pipe, and so
+does what it has started: ViZDoom is a program of its own, which would outlive us. Knows the simulators that worlds are
+trained with; no session and no clock.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
@@ -42,8 +45,17 @@ def has_engine(world: str) -> bool:
     return world in ENGINES and find_spec(ENGINES[world]) is not None
 
 
+def end_group(pid: int) -> None:
+    """End a child and all that it has started."""
+    if hasattr(os, "killpg"):  # not on Windows
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
+
 def main(pipe: Connection) -> None:
     """The child's whole life."""
+    if hasattr(os, "setsid"):
+        os.setsid()  # a group of its own, for `end_group`
     for number in (signal.SIGINT, signal.SIGTERM):  # whoever stops the server stops us by closing the pipe
         signal.signal(number, signal.SIG_IGN)
     try:
@@ -59,6 +71,8 @@ def main(pipe: Connection) -> None:
             pipe.send(_followed(simulator, pipe.recv()))
     except (EOFError, OSError):
         pass  # nobody asks any more
+    finally:
+        end_group(os.getpid())
 
 
 def _begun(begin: Begin) -> Any:

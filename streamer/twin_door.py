@@ -24,6 +24,7 @@ from .errors import BadMessage, Busy, UnknownSession, Unsupported, WorldloomErro
 from .fields import Message, Seed, Token
 from .handshake import heard
 from .peer import Gone, Peer
+from .room import Room
 from .state import ServerState
 from .twin import Twin
 from .twin_child import Begin, has_engine
@@ -80,8 +81,11 @@ async def _live(peer: Peer, server: ServerState) -> str:
         raise UnknownSession("expected the resume token of an open session")
     if room.mode != "realtime" or not has_engine(room.spec.name):
         raise Unsupported(f"expected a realtime session of a world whose engine is here, got {room.spec.name}")
+    if (before := room.twin) is not None:
+        before.end("another one took its place")
+        await before.gone.wait()
     if room.twin is not None or sum(one.twin is not None for one in server.rooms) >= server.settings.twins:
-        raise Busy(f"expected at most {server.settings.twins} twins on this server, and one of a session")
+        raise Busy(f"expected at most {server.settings.twins} twins on this server; try again later")
     spec = room.spec
     made = room.twin = Twin(Begin(spec.name, spec.height, spec.width, wish.seed), spec.images)
     try:
@@ -90,9 +94,14 @@ async def _live(peer: Peer, server: ServerState) -> str:
         await peer.send_text(json.dumps({"begin": {"seed": wish.seed, "image": image}}))
         return await _shown(peer, made, server)
     finally:
-        room.twin = None
         server.metrics.drops.labels(spec.name, "twin").inc(made.undrawn)
-        await asyncio.shield(made.close())
+        await asyncio.shield(_put_away(room, made))
+
+
+async def _put_away(room: Room, made: Twin) -> None:
+    await made.close()
+    room.twin = None
+    made.gone.set()
 
 
 async def _shown(peer: Peer, made: Twin, server: ServerState) -> str:

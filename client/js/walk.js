@@ -31,7 +31,7 @@ const VERSION = 1;
 
 /** A walk as text, of letters that a link may hold. @param {Walk} walk @returns {Promise<string>} @throws {Refused} */
 export async function packWalk({ world, seed, prompt, image, rows }) {
-  if (image) throw new Refused('unsupported', 'this walk began from a picture of your own, which a link cannot hold', false);
+  if (image) throw new Refused('unsupported', 'this walk began from a picture, which a link cannot hold', false);
   const columns = rows[0]?.length ?? 0;
   const head = JSON.stringify({ v: VERSION, world, seed, ...(prompt && { prompt }), columns });
   const byColumn = new Float32Array(rows.length * columns); // alike numbers side by side take least

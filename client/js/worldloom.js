@@ -25,6 +25,7 @@ export { captureInput } from './input.js';
 export { listScenes, listWorlds } from './socket.js';
 export { defaultSticks } from './sticks.js';
 export { captureTouchPad } from './touchpad.js';
+export { listTwins, openTwin } from './twin.js';
 export { Replay, packWalk, unpackWalk } from './walk.js';
 export { Refused };
 
@@ -213,9 +214,7 @@ export class World extends Controls {
   }
 
   /** The server's address; empty: this page's server. */
-  get base() {
-    return this.options.url ? new URL(this.options.url.replace(/^ws/, 'http')).origin : '';
-  }
+  get base() { return this.options.url ? new URL(this.options.url.replace(/^ws/, 'http')).origin : ''; }
 
   /**
    * Sends one control with the next number. Inputs by hand are timed from `atMs`, when they happened.

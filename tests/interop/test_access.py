@@ -92,6 +92,14 @@ def test_nobody_is_kept_out_of_driving(page: Page, server: ServerProcess, world:
     assert violations(page) == [], "paused, and filming"
 
 
+def test_nobody_is_kept_out_of_the_engine(page: Page, server: ServerProcess) -> None:
+    page.goto(f"{server.url}/?world=toy")
+    wait_for(page, "!document.getElementById('twin').hidden && !document.getElementById('twin').disabled")
+    page.locator("#twin").click()
+    wait_for(page, "document.getElementById('stage').dataset.twin === 'true'")
+    assert violations(page) == []
+
+
 def test_nobody_is_kept_out_of_trouble(page: Page, server: ServerProcess) -> None:
     page.goto(f"{server.url}/#walk=nonsense")
     wait_for(page, "!document.getElementById('retry').hidden")

@@ -76,7 +76,9 @@ def test_it_can_be_packed_and_imported(tmp_path: Path) -> None:
         "connect",
         "defaultSticks",
         "listScenes",
+        "listTwins",
         "listWorlds",
+        "openTwin",
         "packWalk",
         "unpackWalk",
     ]

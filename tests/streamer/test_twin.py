@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import multiprocessing
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -146,6 +147,18 @@ async def test_it_ends_when_the_world_begins_anew_and_with_the_session(serve: Se
         await server.freed()
 
 
+async def test_a_later_one_takes_the_place(serve: Serve) -> None:
+    async with serve() as server, server.client() as client:
+        welcome = await client.hello()
+        async with twin_of(server, welcome["resume"]) as first:
+            await begin(client, first)
+            async with twin_of(server, welcome["resume"], seed=4) as second:
+                assert (await told(first))["end"] == "another one took its place"
+                assert (await told(second))["begin"]["seed"] == 4
+                assert len(multiprocessing.active_children()) == 1
+        await gone(server)
+
+
 async def test_it_ends_with_its_process(serve: Serve) -> None:
     async with serve() as server, server.client() as client:
         welcome = await client.hello()
@@ -170,15 +183,15 @@ async def test_a_server_that_stops_ends_it(serve: Serve) -> None:
 
 
 async def test_who_may_not_is_refused(serve: Serve) -> None:
-    async with serve() as server, server.client() as client, server.client() as robot:
-        welcome = await client.hello()
+    async with serve() as server, server.client() as client, server.client() as robot, server.client() as third:
+        welcome, other = await client.hello(), await third.hello()
         stepped = await robot.hello(mode="lockstep")
         async with twin_of(server, welcome["resume"]) as first:
             assert "begin" in await told(first)
             for token, why in (
                 (welcome["watch"], "resume token"),
                 (stepped["resume"], "realtime"),
-                (welcome["resume"], "at most"),
+                (other["resume"], "at most"),
                 ("short", "expected a resume token"),
             ):
                 async with twin_of(server, token) as socket:
@@ -238,6 +251,7 @@ async def test_a_real_engine_follows(world: str) -> None:
     twin = Twin(Begin(world, size[0], size[1], 3), images=True)
     try:
         await twin.begin()
+        (child,) = multiprocessing.active_children()
         assert twin.first is not None
         assert twin.first.std() > 10
         row = np.zeros(size[2], np.float32)
@@ -255,6 +269,17 @@ async def test_a_real_engine_follows(world: str) -> None:
     finally:
         await twin.close()
     assert multiprocessing.active_children() == []
+    async with asyncio.timeout(2):  # nothing that the engine itself had started is left either
+        while group_lives(child.pid or 0):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+def group_lives(pid: int) -> bool:
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_engines_are_known_by_their_packages() -> None:
