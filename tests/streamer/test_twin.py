@@ -7,7 +7,7 @@ import io
 import json
 import multiprocessing
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -20,7 +20,7 @@ from PIL import Image as Pillow
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from worldloom.models.spec import Actions, Frames, Image
+from worldloom.models.spec import Image
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.models.training.simulators import ToySimulator
 from worldloom.streamer import twin as twin_module
@@ -47,9 +47,6 @@ class Painted(ToyWorld):
     def start(self, *, seed: int, prompt: str | None = None, image: Image | None = None) -> ToyState:
         self.begun.append(image)
         return super().start(seed=seed)
-
-    def step(self, states: Sequence[ToyState], actions: Actions) -> Frames:
-        return super().step(states, actions)
 
 
 @asynccontextmanager
@@ -128,7 +125,9 @@ async def test_the_dream_begins_with_the_engines_picture(serve: Serve) -> None:
             await drawn(socket, 2)
         alone = ToySimulator(96, 128)
         alone.reset(3)
-        assert np.array_equal(world.begun[-1], alone.observe()[0])
+        begun = world.begun[-1]
+        assert begun is not None
+        assert np.array_equal(begun, alone.observe()[0])
 
 
 async def test_it_ends_when_the_world_begins_anew_and_with_the_session(serve: Serve) -> None:
