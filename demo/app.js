@@ -1,9 +1,14 @@
 /** The page: choose a world, open it, wire keys, sliders, buttons and figures to it, and say plainly what goes wrong. */
 
-import { Refused, captureInput, connect, listWorlds } from './js/worldloom.js';
+import { Bar } from './bar.js';
+import { Refused, Replay, captureInput, connect, listWorlds } from './js/worldloom.js';
 import { cover, coverWith, say, uncover } from './curtain.js';
+import { forgetWalk, walkHere } from './links.js';
+import { drawPads } from './pads.js';
 import { drawKeys, drawLevers } from './panel.js';
 import { endTime, offerTime } from './time.js';
+import { drawScenes, takePictures } from './scenes.js';
+import { Beside } from './beside.js';
 import { showVitals } from './vitals.js';
 
 const byId = (id) => document.getElementById(id);
@@ -15,34 +20,62 @@ const KEPT = 'worldloom.session';
 
 /** A lost connection that is back within this many ms needs no words. */
 const SOON = 1500;
+/** How long news stand beside the dot, ms. */
+const NEWS = 4000;
 
 let world = null; // the open world
+let replay = null; // the walk that is being walked again in it
 let capture = null; // its input
-let panel = null; // its keys and sliders
+let panel = null; // its keys, sliders and sticks
 let opening = 0; // counts attempts, so that an overtaken one gives up
+
+const beside = new Beside({ news });
+const bar = new Bar({
+  beside,
+  get world() { return world; },
+  get replay() { return replay; },
+  anew,
+  news,
+  show: showPause,
+});
 
 function fail(why) {
   coverWith(why);
-  enable(false);
+  bar.enable(false);
 }
 
-function enable(on) {
-  byId('pause').disabled = byId('reset').disabled = !on;
+/** Something to know for a moment. */
+function news(text, state = 'waiting') {
+  say(state, text);
+  setTimeout(showPause, NEWS);
 }
 
 /** Nothing on the page is about a world any more. @returns the one that was open */
 function letGo() {
   const left = world;
+  bar.letGo();
+  beside.close();
+  replay?.stop();
+  panel?.pads.stop();
   capture?.stop();
   endTime();
-  world = capture = panel = null;
+  world = replay = capture = panel = null;
   return left;
 }
 
 /** The page goes away. If it is only being reloaded, the session goes on from where it was. */
 function stepOut() {
+  if (replay) return letGo()?.close(); // which begins again
   if (world?.tokens.resume) sessionStorage.setItem(KEPT, JSON.stringify({ world: world.world, resume: world.tokens.resume }));
-  letGo()?.leave();
+  return letGo()?.leave();
+}
+
+/** The world begins anew. A world that walks a walk again is left for one that a clock paces. */
+function anew(seed, image = world.info.images ? 'none' : undefined) {
+  forgetWalk();
+  if (replay) return enter(world.world, seed);
+  panel?.levers.centre();
+  return beside.open ? beside.show(world, seed) : world.reset(seed, image);
 }
 
 /** The token of the session that this tab had before it was reloaded, once. */
@@ -53,11 +86,11 @@ function kept(name) {
   return before?.world === name ? before.resume : undefined;
 }
 
-/** Opens a world and shows it; or goes on with the session of a token, or watches one. */
-async function enter(name, seed, tokens = {}) {
+/** Opens a world and shows it; or goes on with the session of a token, or watches one, or walks a walk again. */
+async function enter(name, seed, tokens = {}, walk = null) {
   const attempt = ++opening;
   letGo()?.close();
-  enable(false);
+  bar.enable(false);
   cover('Waking the world', '', false);
   say('waiting', 'Connecting');
   try {
@@ -66,7 +99,9 @@ async function enter(name, seed, tokens = {}) {
       seed,
       video: byId('video'),
       canvas: byId('canvas'),
-      transport: query.get('transport') ?? 'auto',
+      // Every frame of a walk is to be seen: nothing is left out on a WebSocket.
+      ...(walk ? { mode: 'lockstep', prompt: walk.prompt } : {}),
+      transport: query.get('transport') ?? (walk ? 'websocket' : 'auto'),
       token: query.get('token') ?? undefined,
       wait: true,
       onWaiting: ({ position, estimate_s: seconds }) => {
@@ -77,6 +112,7 @@ async function enter(name, seed, tokens = {}) {
     });
     if (attempt !== opening) return opened.close();
     settle(opened);
+    if (walk) again(walk);
   } catch (error) {
     if (attempt === opening && tokens.resume && error.code === 'unknown_session') return enter(name, seed);
     if (attempt === opening) fail(error instanceof Refused ? error : { code: 'unknown', message: error.message });
@@ -84,51 +120,66 @@ async function enter(name, seed, tokens = {}) {
   return undefined;
 }
 
+/** Walks a walk again in the world that was opened for it; then whoever is here goes on. */
+function again(walk) {
+  replay = new Replay(world, walk.rows, {
+    onEnd: (whole) => news(whole ? 'The walk ends here: drive on' : 'This walk cannot be walked on', whole ? 'live' : 'failed'),
+  });
+  byId('invite-text').textContent = 'Click to drive on from the end';
+  replay.play();
+}
+
 /** The world is open: everything on the page is about it now. */
 function settle(opened) {
   world = opened;
   const { info } = world;
   stage.style.setProperty('--shape', `${info.width} / ${info.height}`);
+  stage.style.setProperty('--tall', `${info.width} / ${2 * info.height}`);
   byId('help').textContent = info.help;
   document.title = `${info.title || info.name} · Worldloom`;
   const watching = world.role === 'watch';
   stage.dataset.role = world.role;
-  byId('share').hidden = watching || !world.tokens.watch;
-  byId('pause').hidden = byId('reset').hidden = watching;
-  byId('record').hidden = !world.canRecord;
+  bar.settle(world);
+  byId('invite-text').textContent = 'Click to drive';
   capture = watching ? null : captureInput(world, stage, {
     onHeld: (held) => panel.keys.held(held),
     onCapture: (captured) => (stage.dataset.captured = captured),
   });
   byId('keys').replaceChildren();
   byId('levers').replaceChildren();
-  panel = watching ? null : { keys: drawKeys(byId('keys'), world, capture), levers: drawLevers(byId('levers'), world) };
+  byId('pads').replaceChildren();
+  panel = watching ? null : {
+    keys: drawKeys(byId('keys'), world, capture),
+    levers: drawLevers(byId('levers'), world),
+    pads: drawPads(byId('pads'), world, capture),
+  };
+  drawScenes(watching ? null : world, (seed) => anew(seed));
   byId('keys-note').hidden = watching || Object.keys(info.actions.keys).length === 0;
   const looks = info.actions.look.some((axis) => axis !== null);
   byId('look-note').hidden = watching || !looks;
   stage.dataset.looks = looks; // a finger on the picture looks around, else it scrolls the page
   stage.dataset.captured = document.activeElement === stage;
   offerTime(world);
-  showSeed();
+  bar.showSeed();
   showPause();
-  showRecording();
+  bar.showRecording();
   listen();
 }
 
 function listen() {
   world.addEventListener('transport', () => {
     uncover();
-    enable(true);
+    bar.enable(true);
     showPause();
   });
   world.addEventListener('receipt', ({ detail }) => {
     panel?.keys.receipt(detail);
     panel?.levers.receipt(detail);
-    showSeed();
+    bar.showSeed();
     showPause();
-    showRecording();
+    bar.showRecording();
   });
-  world.addEventListener('stats', showRecording);
+  world.addEventListener('stats', () => bar.showRecording());
   world.addEventListener('fault', ({ detail }) => detail.code.startsWith('recording') && say('waiting', 'Not recorded'));
   world.addEventListener('notice', ({ detail }) => {
     if (detail.code.startsWith('recording')) return say('waiting', 'The recording has ended');
@@ -154,7 +205,7 @@ function listen() {
     clearTimeout(seeking);
     uncover();
     capture?.releaseAll(); // the server let go of every key meanwhile
-    showSeed();
+    bar.showSeed();
     showPause();
   });
   world.addEventListener('closed', ({ detail }) => {
@@ -164,30 +215,24 @@ function listen() {
   });
 }
 
-function showSeed() {
-  byId('seed').textContent = world?.seed ?? '–';
-}
-
-function showRecording() {
-  byId('record').setAttribute('aria-pressed', Boolean(world?.recording));
-  byId('recording').hidden = !world?.recording;
-}
-
 function showPause() {
   if (!world || world.transport === 'none') return;
-  byId('pause').setAttribute('aria-pressed', world.paused);
-  byId('pause').textContent = world.paused ? 'Go on' : 'Pause';
-  const live = world.role === 'watch' ? 'Watching' : 'Live';
-  say(world.paused ? 'paused' : 'live', world.paused ? 'Paused' : live);
+  const paused = bar.showPause();
+  const live = replay?.replaying ? 'Walking a walk again' : 'Live';
+  say(paused ? 'paused' : 'live', paused ? 'Paused' : world.role === 'watch' ? 'Watching' : live);
 }
 
 /** One choice a world; nothing to choose from needs no chooser. */
 function drawChooser(worlds, chosen) {
   const room = byId('worlds');
+  room.querySelectorAll('label').forEach((label) => label.remove());
   for (const { name, title } of worlds) {
     const label = document.createElement('label');
     const radio = Object.assign(document.createElement('input'), { type: 'radio', name: 'world', value: name, checked: name === chosen });
-    radio.addEventListener('change', () => enter(name));
+    radio.addEventListener('change', () => {
+      forgetWalk();
+      enter(name);
+    });
     label.append(radio, Object.assign(document.createElement('span'), { textContent: name }));
     label.title = title;
     room.append(label);
@@ -200,77 +245,52 @@ async function begin() {
   say('waiting', 'Connecting');
   try {
     const worlds = await listWorlds();
-    const wish = query.get('world');
+    const walk = await walkHere();
+    const wish = walk?.world ?? query.get('world');
     const chosen = worlds.some(({ name }) => name === wish) ? wish : worlds[0].name;
     drawChooser(worlds, chosen);
+    if (walk && chosen === wish) return enter(chosen, walk.seed, {}, walk);
+    if (walk) throw new Refused('unknown_world', `The link is about the world ${walk.world}, which is not served here.`, false);
     const watch = query.get('watch') ?? undefined;
     const resume = watch ? undefined : (query.get('resume') ?? kept(chosen));
-    await enter(chosen, query.has('seed') ? Number(query.get('seed')) : undefined, { resume, watch });
+    return enter(chosen, query.has('seed') ? Number(query.get('seed')) : undefined, { resume, watch });
   } catch (error) {
-    fail(error instanceof Refused ? error : { code: 'unreachable', message: error.message });
+    return fail(error instanceof Refused ? error : { code: 'unreachable', message: error.message });
   }
-}
-
-/** After a click with the mouse the keys go on driving; who came by keyboard stays where they are. */
-function giveBack(event) {
-  if (event.detail > 0) stage.focus({ preventScroll: true });
 }
 
 function retry() {
   const checked = document.querySelector('#worlds input:checked');
-  return checked ? enter(checked.value) : begin();
+  return checked && !location.hash ? enter(checked.value) : begin();
 }
 
 byId('retry').addEventListener('click', (event) => {
   event.stopPropagation();
   retry();
 });
-byId('pause').addEventListener('click', (event) => {
-  if (world?.paused) world.resume();
-  else world?.pause();
-  giveBack(event);
-});
-byId('record').addEventListener('click', (event) => {
-  world?.record(!world.recording);
-  giveBack(event);
-});
-byId('reset').addEventListener('click', (event) => {
-  world?.reset(crypto.getRandomValues(new Uint32Array(1))[0], world.info.images ? 'none' : undefined);
-  panel?.levers.centre();
-  giveBack(event);
-});
-/** A picture that is dropped on the world: it begins anew from there. */
-async function drop(event) {
-  const [file] = event.dataTransfer?.files ?? [];
-  if (!file || !world || world.role === 'watch') return;
-  event.preventDefault();
+/** A picture that somebody brings: the world begins anew from there. */
+async function bring(file) {
+  if (!world || world.role === 'watch') return;
   try {
     if (!world.info.images) throw new Error('This world starts from no picture');
+    if (replay) throw new Error('Choose a new dream first: this one follows a walk');
+    beside.close();
     await world.startFrom(file);
   } catch (error) {
-    say('failed', error.message);
-    setTimeout(showPause, 4000);
+    news(error.message, 'failed');
   }
 }
 
-byId('share').addEventListener('click', async (event) => {
-  const link = new URL(`/?watch=${world.tokens.watch}`, location.href).href;
-  const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
-  if (!copied) window.prompt('Whoever opens this link sees what you see', link);
-  else byId('share').textContent = 'Link copied';
-  setTimeout(() => (byId('share').textContent = 'Share'), 2000);
-  giveBack(event);
-});
-byId('fullscreen').addEventListener('click', () => stage.requestFullscreen?.().then(() => stage.focus()).catch(() => {}));
-stage.addEventListener('dragover', (event) => event.preventDefault());
-stage.addEventListener('drop', drop);
+takePictures(bring);
 stage.addEventListener('pointerdown', () => stage.focus({ preventScroll: true }));
 window.addEventListener('pagehide', stepOut);
+window.addEventListener('hashchange', () => location.hash && begin());
 window.addEventListener('pageshow', (event) => event.persisted && retry());
 
 // For tests, measurements and curious people: the open world, its name, its session and its figures.
 window.worldloom = {
   get client() { return world; },
+  get replay() { return replay; },
   get world() { return world?.world ?? null; },
   get session() { return world?.session ?? null; },
   get info() { return world?.info ?? null; },

@@ -137,7 +137,7 @@ export function drawLevers(room, world) {
   const levers = new Map(world.info.actions.axes.filter((axis) => axis.kind === 'level').map((axis) => [axis.name, lever(axis, world)]));
   room.replaceChildren(...[...levers.values()].map(({ row }) => row));
   return {
-    centre: () => levers.forEach(({ show }) => show(0)),
+    centre: () => levers.forEach(({ rest }) => rest()),
     receipt({ status, control }) {
       if (control?.type !== 'axes' || status !== 'applied') return;
       for (const [name, value] of Object.entries(control.values)) {
@@ -168,5 +168,5 @@ function lever(axis, world) {
       slider.addEventListener(type, (event) => Number(slider.value) !== 0 && send(0, event.timeStamp));
     }
   }
-  return { row, show };
+  return { row, rest: () => Number(slider.value) !== 0 && send(0) };
 }

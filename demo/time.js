@@ -69,7 +69,7 @@ function closeBeside() {
   beside?.capture.stop();
   beside?.world.close();
   beside = null;
-  byId('beside').hidden = true;
+  byId('other').hidden = true;
   byId('what-if').setAttribute('aria-pressed', 'false');
 }
 
@@ -80,12 +80,12 @@ async function whatIf() {
   const mine = opening;
   const { fork } = await world.fork();
   const { transport } = world.options; // and no token: the fork's own is enough
-  const other = await connect({ resume: fork, video: byId('beside-video'), canvas: byId('beside-canvas'), transport });
+  const other = await connect({ resume: fork, video: byId('other-video'), canvas: byId('other-canvas'), transport });
   if (mine !== opening) return other.close();
-  const stage = byId('beside-stage');
+  const stage = byId('other-stage');
   beside = { world: other, capture: captureInput(other, stage) };
   stage.style.setProperty('--shape', `${other.info.width} / ${other.info.height}`);
-  byId('beside').hidden = false;
+  byId('other').hidden = false;
   byId('what-if').setAttribute('aria-pressed', 'true');
   other.addEventListener('closed', closeBeside);
   other.resume();
@@ -117,7 +117,7 @@ onClick('keep', keep);
 onClick('restore', () => world.restore(kept));
 onClick('what-if', whatIf);
 onClick('replay', download);
-byId('beside-stage').addEventListener('pointerdown', () => byId('beside-stage').focus({ preventScroll: true }));
+byId('other-stage').addEventListener('pointerdown', () => byId('other-stage').focus({ preventScroll: true }));
 
 // For tests and curious people.
 window.worldloomBeside = () => beside?.world ?? null;

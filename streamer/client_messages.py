@@ -135,7 +135,7 @@ class Resume(Message):
 
 
 class Step(Message):
-    """Lockstep: make one chunk."""
+    """Make one chunk: in lockstep, or while the clock is paused."""
 
     type: Literal["step"] = "step"
     seq: Seq

@@ -71,6 +71,8 @@ class ServerSettings(BaseSettings):
     recording_bytes: int = Field(default=2**30, ge=2**16)  # that one recording may take
     recordings_bytes: int = Field(default=10 * 2**30, ge=2**16)  # that everything in the folder may take
 
+    twins: int = Field(default=1, ge=0, le=64)  # engines beside their dreams at a time, where they are installed
+
     encode_threads: int = Field(default=2, ge=1, le=64)  # threads that compress pictures, for all sessions
     warm_up: bool = True  # run a session through the whole path before /readyz says so
     warm_up_timeout: float = Field(default=120.0, gt=0)  # seconds; a world that takes longer is not ready

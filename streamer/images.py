@@ -81,7 +81,10 @@ class Images:
             TooManyPixels: its header promises more than may be decoded.
             BadImage: it cannot be decoded in time, or not at all.
         """
-        pixels = await asyncio.to_thread(_decode, data, self.settings)
+        return self.hold(await asyncio.to_thread(_decode, data, self.settings))
+
+    def hold(self, pixels: Image) -> str:
+        """Keep a picture (H, W, 3); returns its id."""
         if len(self._kept) >= self.settings.max_kept:
             self._drop(next(iter(self._kept)))
             self._metrics.images.labels("dropped").inc()

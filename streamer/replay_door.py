@@ -40,12 +40,10 @@ async def replay(request: Request, authorization: Annotated[str, Header()] = "")
     headers = request.headers
     if not origin_allowed(headers.get("origin"), headers.get("host"), server.settings.origins):
         return JSONResponse({"code": "forbidden", "message": "expected a page of our own"}, 403)
-    try:
-        scheme, _, token = authorization.partition(" ")
-        room = server.rooms.driven(token.strip() if scheme.lower() == "bearer" else "")
-    except UnknownSession as error:
-        denied = Unauthorized(str(error))
-        return _refused(denied, 401)
+    scheme, _, token = authorization.partition(" ")
+    room = server.rooms.driven(token.strip() if scheme.lower() == "bearer" else "")
+    if room is None:
+        return _refused(Unauthorized("expected the resume token of an open session; this one opens none"), 401)
     path = await asyncio.to_thread(_written, room, server.worlds.named(room.spec.name).source)
     if path is None:
         return _refused(UnknownSession("expected a session whose beginning is known; try again in some seconds"), 409)

@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
-from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from worldloom.models.spec import WorldSpec
 
 from .capacity import Entry
-from .config import ServerSettings
-from .engine_config import SessionConfig
 from .engine_stats import EngineStats
 from .errors import EngineLost, SessionClosed, WorldloomError
 from .fields import Mode, Role
 from .frames import Frame
 from .guests import Guest, Guests
 from .home import EngineHome, LiveSession
+from .keys import Keys
 from .metrics import Metrics
 from .origin import Snapshot, Start
 from .phase import Phase
@@ -33,18 +30,12 @@ from .recording import Recording
 from .replay_log import ReplayLog
 from .server_messages import Receipt
 from .transports.broadcast import Broadcast
+from .twin import Twin
+from .walk import Walk
 
 log = logging.getLogger(__name__)
 
 FREE_WITHIN = 5.0  # seconds that the engine may take to end a session: as long as its longest step
-
-
-@dataclass(frozen=True)
-class Keys:
-    """What opens a room. Long random strings: whoever has one may enter."""
-
-    resume: str = field(default_factory=lambda: secrets.token_urlsafe(24))  # to drive
-    watch: str = field(default_factory=lambda: secrets.token_urlsafe(24))  # to see
 
 
 class Room:
@@ -71,6 +62,8 @@ class Room:
         self.kept: Snapshot | None = None  # the latest one of a session that goes on, for when its engine dies
         self.recording: Recording | None = None  # while there is one; also while nobody drives
         self.log = log or ReplayLog(spec, 0)  # what replays it
+        self.walk = Walk()
+        self.twin: Twin | None = None  # the engine beside the dream, while somebody looks at it
         self.closed = False
         self.since = self.controlled = time.monotonic()  # seconds: opened; somebody was last at the controls
         self.changing = asyncio.Lock()  # one change of phase at a time
@@ -128,6 +121,9 @@ class Room:
         """A frame was made."""
         self._shown = frame.index
         self._metrics.step_seconds.labels(self.spec.name).observe(frame.step_ns / 1e9)
+        self.walk.frame(frame)
+        if (twin := self.twin) is not None:
+            twin.frame(frame)
         recording = self.recording
         if recording is not None:
             recording.frame(frame)
@@ -195,6 +191,9 @@ class Room:
         self.session = None
         self.snapshot = replace(self.kept, index=max(self.kept.index, self._shown + 1))
         self.log.lost(self.snapshot)
+        self.walk.rewound(self.kept.index, self.snapshot.index)
+        if self.twin is not None:
+            self.twin.end("the world went back")
         if self.recording is not None:
             self.recording.rewound(self.snapshot.index, self.kept.index)
         return True
@@ -238,6 +237,9 @@ class Room:
         if self.session is not None:
             self.session.close()
         self.snapshot = self.kept = None
+        self.walk.forget()
+        if self.twin is not None:
+            self.twin.end("the session has ended")
         self.broadcast.close()
         if self._showing is None:
             self.broadcast.end()
@@ -282,18 +284,3 @@ class Room:
         if showing is not None:
             showing.cancel()
             await asyncio.wait([showing])
-
-
-def broadcast_of(spec: WorldSpec, mode: Mode, settings: ServerSettings, pool: Executor) -> Broadcast:
-    """The pictures of a session of this world."""
-    # Lockstep loses no frame: as many fit as steps can wait.
-    depth = spec.chunk if mode == "realtime" else spec.chunk * SessionConfig().inbox
-    return Broadcast(
-        height=spec.height,
-        width=spec.width,
-        fps=spec.fps,
-        depth=depth,
-        encoder=settings.webrtc.encoder,
-        jpeg_quality=settings.websocket.jpeg_quality,
-        pool=pool,
-    )

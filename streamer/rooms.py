@@ -13,6 +13,7 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
 
+from .broadcasting import broadcast_of
 from .capacity import Entry
 from .client_messages import Hello
 from .config import ServerSettings
@@ -26,7 +27,7 @@ from .metrics import Metrics
 from .origin import Origin
 from .phase import Phase
 from .replay_log import ReplayLog
-from .room import Room, broadcast_of
+from .room import Room
 from .tokens import Tokens
 from .waiting import Place, WaitingLine
 
@@ -124,15 +125,11 @@ class Rooms:
                 return room
         raise UnknownSession("expected an open session; this one has ended")
 
-    def driven(self, token: str) -> Room:
-        """The room that a resume token opens. Raises `UnknownSession`."""
-        return self._find(token, "resume")
-
-    def drives(self, token: str) -> bool:
-        """Whether a token is the resume token of an open session."""
+    def driven(self, token: str) -> Room | None:
+        """The open session that a resume token belongs to, None where there is none."""
         with suppress(UnknownSession):
-            return self.driven(token) is not None
-        return False
+            return self._find(token, "resume")
+        return None
 
     def room(self, engine: EngineHome, mode: Mode) -> Room:
         """A new one, for a session that is to be opened."""

@@ -27,6 +27,7 @@ from .frames import Frame
 from .origin import Branch, Origin, Snapshot, Start
 from .overload import Rung
 from .pace import Pace
+from .phase import Phase
 from .server_messages import Receipt
 from .session import FULL, Session
 from .sink import SessionSink
@@ -142,7 +143,7 @@ class Scheduler:
         if batch:
             self._advance(batch, now)
         for session in batch:  # behind the `step` that was just made, another may have waited unread
-            if session.mode == "lockstep" and session in self._seats:
+            if (session.mode == "lockstep" or session.phase is Phase.PAUSED) and session in self._seats:
                 self._attend(session)
         dues = self._dues(self._clock_ns())
         return dues[0][0] if dues else None

@@ -6,6 +6,9 @@
     /v1/sessions for administrators     /whep      players that speak WHEP
     /v1/sessions/SESSION/recording      begin and end a recording, for administrators
     /v1/images   pictures to start from
+    /v1/walk     how to see again what a session showed
+    /v1/twin     the WebSocket that shows an engine beside its dream
+    /v1/worlds/WORLD/scenes             how some seeds begin
     /v1/batch    the WebSocket of programs that drive streams by the batch
     /v1/capacity how many fit
 
@@ -28,7 +31,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from worldloom.models.catalog import open_world
 from worldloom.models.spec import WorldModel
 
-from . import admin, pages, replay_door, uploads, whep
+from . import admin, pages, replay_door, twin_door, uploads, walks, whep
 from . import metrics as metrics_module
 from .admin import not_admin
 from .batch_door import Door
@@ -86,6 +89,8 @@ def create_app(
     app.include_router(whep.router)
     app.include_router(uploads.router)
     app.include_router(replay_door.router)
+    app.include_router(walks.router)
+    app.include_router(twin_door.router)
     app.include_router(pages.router)
     if chosen.origins:  # players on other pages
         app.add_middleware(

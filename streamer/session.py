@@ -2,7 +2,7 @@
 
 No socket, thread, clock or tensor inside: the engine calls it and tells it the time. `post`, `close`, `closing` and
 `refused` are for any thread; everything else belongs to the engine's. A viewer's session (realtime) and a robot's
-(lockstep) differ only in when the next chunk is due.
+(lockstep) differ only in when the next chunk is due. A viewer's session that is paused goes on by single steps.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Session:
         span_ns = FrameClock(spec.fps).span_ns(spec.chunk)
         self._clock = FrameClock(spec.fps, grace_ns=int(span_ns * self._config.grace))
         self._clock.anchor(0, beat(now_ns) if mode == "realtime" else now_ns)
-        self._step: Step | None = None  # lockstep: the request to answer next
+        self._step: Step | None = None  # lockstep, or while paused: the request to answer next
         self._step_ns = 0  # when that request was read
         self._let_go = False  # nobody is at the controls any more, and the engine has not heard of it
         self._sampled_ns = 0
@@ -137,11 +137,11 @@ class Session:
 
     def due(self) -> int | None:
         """When the next chunk is due, in the engine's nanoseconds; None if nothing will make it due but an event."""
-        if self.phase is not Phase.LIVE or self.restart is not None or self.wish is not None:
+        if self.restart is not None or self.wish is not None:
             return None
-        if self.mode == "lockstep":
-            return self._step_ns if self._step is not None else None
-        return self._clock.due(self.index)
+        if self._step is not None:
+            return self._step_ns
+        return self._clock.due(self.index) if self.mode == "realtime" and self.phase is Phase.LIVE else None
 
     def sample(self, now_ns: int) -> NDArray[np.float32]:
         """(F, A) action rows of the next chunk, from the controls as they are now."""
@@ -262,10 +262,11 @@ class Session:
 
     def _take(self, event: Control | Restart, now_ns: int) -> None:
         match event:
-            case Step() if self.phase is Phase.PAUSED:
+            case Step() if self.phase is not (Phase.LIVE if self.mode == "lockstep" else Phase.PAUSED):
                 self._receipts.answer(event.seq, "expired")
             case Step():
                 self._step, self._step_ns = event, now_ns
+                self._anchor(now_ns)
             case Pause():
                 self.phase = Phase.PAUSED
                 self._receipts.settle("expired")

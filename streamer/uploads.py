@@ -73,7 +73,7 @@ def _admit(server: ServerState, request: Request, authorization: str) -> None:
         raise Forbidden("expected a page of our own, or one of the setting `origins`")
     scheme, _, token = authorization.partition(" ")
     given = token.strip() if scheme.lower() == "bearer" else None
-    if not (given and server.rooms.drives(given)):
+    if not (given and server.rooms.driven(given)):
         server.tokens.read(given, "drive")
 
 

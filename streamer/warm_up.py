@@ -12,12 +12,13 @@ from concurrent.futures import Executor
 
 from worldloom.models.spec import WorldSpec
 
+from .broadcasting import broadcast_of
 from .config import ServerSettings
 from .errors import SessionClosed, WorldloomError
 from .frames import Frame
 from .hosting import HostedWorld
 from .origin import Origin
-from .room import broadcast_of
+from .scenes import photographs
 from .server_messages import Receipt
 from .transports.broadcast import Broadcast, Kind
 from .transports.loopback import first_picture
@@ -55,6 +56,7 @@ class WarmUp:
         self._settings = settings
         self._pool = pool
         self.webrtc: dict[str, bool] = {}  # by world: whether a picture arrived over WebRTC
+        self.scenes: dict[str, tuple[bytes, ...]] = {}  # by world: JPEGs of what the seeds 0, 1, 2, ... begin with
 
     async def __call__(self, world: HostedWorld) -> None:
         """Prove this world.
@@ -76,6 +78,8 @@ class WarmUp:
             finally:
                 visitor.broadcast.close()
                 await asyncio.wrap_future(engine.close(session))
+            if world.name not in self.scenes:  # an engine that was replaced begins as the one before
+                self.scenes[world.name] = await photographs(engine, self._pool)
             await asyncio.wrap_future(engine.measure())
 
     async def _watch(self, visitor: _Visitor, spec: WorldSpec) -> None:

@@ -33,6 +33,7 @@ STREAMER_LAYERS: dict[str, int] = {
     "clock": 2,
     "frames": 2,
     "frame_ring": 2,
+    "freed_memory": 2,
     "logs": 2,
     "inbox": 2,
     "origin": 2,

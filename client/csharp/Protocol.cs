@@ -287,7 +287,7 @@ namespace Worldloom.Protocol
         public long Seq { get; set; }
     }
 
-    /// <summary>Lockstep: make one chunk.</summary>
+    /// <summary>Make one chunk: in lockstep, or while the clock is paused.</summary>
     [DataContract]
     public sealed class StepMessage
     {

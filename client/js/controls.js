@@ -107,7 +107,7 @@ export class Controls extends EventTarget {
     return this.control({ type: 'record', on });
   }
 
-  /** Lockstep: makes one chunk. @param {number[][]} [actions] one row a frame */
+  /** In lockstep, or while paused: makes one chunk. @param {number[][]} [actions] one row a frame */
   step(actions) {
     return this.control({ type: 'step', actions });
   }

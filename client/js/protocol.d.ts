@@ -216,7 +216,7 @@ export interface ResumeMessage {
   seq: number;
 }
 
-/** Lockstep: make one chunk. */
+/** Make one chunk: in lockstep, or while the clock is paused. */
 export interface StepMessage {
   type: "step";
   /** chosen by the client; the receipt names it; integer, 1 to 2^53-1 */

@@ -38,6 +38,30 @@ export async function uploadImage(file, bearer, base = '') {
 }
 
 /**
+ * The walk of a session.
+ * @param {string | null} bearer its resume token
+ * @param {string} [base] the server's address; this page's server when absent
+ * @returns {Promise<import('./walk.js').Walk>}
+ * @throws {Refused}
+ */
+export async function fetchWalk(bearer, base = '') {
+  const answer = await fetch(`${base}/v1/walk`, { headers: { authorization: `Bearer ${bearer}` } }).catch(() => null);
+  const told = await answer?.json().catch(() => null);
+  if (answer?.ok) return told;
+  throw new Refused(answer ? 'no_walk' : 'unreachable', told?.detail ?? 'the server did not tell the walk', true);
+}
+
+/**
+ * A world's beginnings that were photographed.
+ * @param {string} world @param {string} [base] the server's address; this page's server when absent
+ * @returns {Promise<{seed: number, picture: string}[]>} `picture` is an address; none where the server has none
+ */
+export async function listScenes(world, base = '') {
+  const answer = await fetch(`${base}/v1/worlds/${encodeURIComponent(world)}/scenes`).catch(() => null);
+  return answer?.ok ? (await answer.json()).scenes : [];
+}
+
+/**
  * Opens a session: `hello` and its answer.
  * @param {string | undefined} url this page's server when absent
  * @param {Hello} hello the first message

@@ -17,14 +17,16 @@ import { Line } from './line.js';
 import { Meter } from './meter.js';
 import { Receipts } from './receipts.js';
 import { Refused } from './refused.js';
-import { uploadImage } from './socket.js';
+import { fetchWalk, uploadImage } from './socket.js';
 import { View } from './view.js';
 
 export { captureGamepad } from './gamepad.js';
 export { captureInput } from './input.js';
-export { listWorlds } from './socket.js';
+export { listScenes, listWorlds } from './socket.js';
 export { defaultSticks } from './sticks.js';
 export { captureTouchPad } from './touchpad.js';
+export { listTwins, openTwin } from './twin.js';
+export { Replay, packWalk, unpackWalk } from './walk.js';
 export { Refused };
 
 /** How often the server is told how long inputs took, ms. */
@@ -35,6 +37,7 @@ const REPORT_EVERY = 1000;
  * @property {string} [url] of the server's WebSocket; this page's server when absent
  * @property {string} [world] name; the server's first one when absent
  * @property {number} [seed] drawn by the server when absent
+ * @property {string | null} [prompt] a text to start from, where the world takes one
  * @property {HTMLVideoElement} [video] shows WebRTC
  * @property {HTMLCanvasElement} [canvas] shows WebSocket frames
  * @property {'auto' | 'webrtc' | 'websocket' | 'none'} [transport] 'auto' goes by WebRTC where that works, else by the
@@ -130,9 +133,9 @@ export class World extends Controls {
 
   /** Opens the connection and starts the pictures. Used by `connect`. */
   async open() {
-    const { world, mode, wait, token, resume, watch } = this.options;
+    const { world, mode, wait, token, resume, watch, prompt } = this.options;
     const asked = await this.view.asked();
-    this.settle(await this.line.open({ type: 'hello', protocol: 1, world, seed: this.seed ?? undefined, mode, wait, token, resume, watch, ...asked }));
+    this.settle(await this.line.open({ type: 'hello', protocol: 1, world, seed: this.seed ?? undefined, prompt: prompt ?? undefined, mode, wait, token, resume, watch, ...asked }));
     this.meter.restart();
     this.view.begin();
   }
@@ -204,9 +207,16 @@ export class World extends Controls {
 
   /** Begins the world anew from a picture. @param {Blob} file PNG, JPEG or WebP @throws {Refused} */
   async startFrom(file) {
-    const base = this.options.url ? new URL(this.options.url.replace(/^ws/, 'http')).origin : '';
-    return this.reset(undefined, await uploadImage(file, this.options.token ?? this.tokens.resume, base));
+    return this.reset(undefined, await uploadImage(file, this.options.token ?? this.tokens.resume, this.base));
   }
+
+  /** The walk since the world began, for `packWalk` and `Replay`; its driver's alone. @throws {Refused} */
+  walk() {
+    return fetchWalk(this.tokens.resume, this.base);
+  }
+
+  /** The server's address; empty: this page's server. */
+  get base() { return this.options.url ? new URL(this.options.url.replace(/^ws/, 'http')).origin : ''; }
 
   /**
    * Sends one control with the next number. Inputs by hand are timed from `atMs`, when they happened.

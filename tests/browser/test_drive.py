@@ -118,7 +118,7 @@ def test_pause_stops_the_picture_and_a_reset_changes_it(drive: Visitor, world: s
     drive.page.locator("#reset").click()
     receipt = drive.wait_for_receipts("reset", 1)[0]
     assert receipt["status"] == "applied"
-    drive.wait_for(f"document.getElementById('seed').textContent === '{receipt['control']['seed']}'", 3)
+    drive.wait_for(f"document.getElementById('seed').value === '{receipt['control']['seed']}'", 3)
     drive.film(4)
     changed = np.abs(drive.film(1)[0] - before).mean()
     assert changed > (2.0 if world == "toy" else 0.0)  # two dreams of one room may begin much alike

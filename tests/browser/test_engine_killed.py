@@ -25,7 +25,7 @@ KEPT_S = 0.8  # seconds after which a snapshot has been taken of everybody as th
 ROW = [[1.0, 0.0, 0.0, 0.0, 3.0, 0.0]]  # forward, turning
 LISTEN = """window.heard = [];
   window.worldloom.client.addEventListener('notice', ({ detail: { code } }) => heard.push({ code, at: Date.now() }));"""
-SEEN = """({ session: window.worldloom.session, seed: document.getElementById('seed').textContent,
+SEEN = """({ session: window.worldloom.session, seed: document.getElementById('seed').value,
   index: window.worldloom.client.meter.lastIndex, shown: window.worldloom.stats().frames_shown })"""
 
 

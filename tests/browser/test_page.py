@@ -63,10 +63,11 @@ def test_everything_can_be_reached_from_the_keyboard(visit: Callable[..., Visito
     visitor = visit("world=toy")
     visitor.wait_for_picture()
     reached = set()
-    for _ in range(30):
+    for _ in range(60):
         visitor.page.keyboard.press("Tab")
         reached.add(visitor.page.evaluate("document.activeElement.id || document.activeElement.dataset.code || ''"))
-    assert {"stage", "pause", "reset", "fullscreen", "KeyW", "ArrowLeft"} <= reached
+    buttons = {"pause", "reset", "seed", "fullscreen", "screenshot", "film", "walk", "share"}
+    assert {"stage", *buttons, "KeyW", "ArrowLeft"} <= reached
     visitor.page.locator("#stage").focus()
     visitor.page.keyboard.down("KeyW")
     assert visitor.wait_for_receipts("key", 1)[0]["status"] == "applied"

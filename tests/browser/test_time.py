@@ -67,7 +67,7 @@ def test_what_if_beside(visit: Callable[..., Visitor]) -> None:
     visitor = driving(visit, "world=toy&transport=websocket")
     visitor.page.click("#what-if")
     visitor.wait_for("window.worldloomBeside()?.stats().frames_shown > 5")
-    stages = [visitor.page.locator(one).bounding_box() for one in ("#stage", "#beside-stage")]
+    stages = [visitor.page.locator(one).bounding_box() for one in ("#stage", "#other-stage")]
     assert all(box and box["width"] > 200 and box["height"] > 150 for box in stages)
     assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 1280
     main, beside = "window.worldloom.client", "window.worldloomBeside()"
@@ -79,7 +79,7 @@ def test_what_if_beside(visit: Callable[..., Visitor]) -> None:
     assert visitor.page.evaluate(f"{main}.lastSeq") == before
     visitor.page.click("#what-if")
     visitor.wait_for("window.worldloomBeside() === null")
-    assert not visitor.page.is_visible("#beside")
+    assert not visitor.page.is_visible("#other")
     visitor.wait_for(f"{main}.server.sessions === 1")
 
 

@@ -7,7 +7,7 @@ debian="firefox-esr gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreame
   gstreamer1.0-libav python3-gst-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0
   mono-mcs mono-runtime libmono-system-runtime-serialization4.0-cil godot3-server"
 # The latest puppeteer wants a newer Node than most systems have. AsyncAPI's command line is this parser and 1.6 GB.
-npm="whip-whep@1.2.0 puppeteer-core@24.43.1 @asyncapi/parser@3.6.3 typescript@5.9.3"
+npm="whip-whep@1.2.0 puppeteer-core@24.43.1 @asyncapi/parser@3.6.3 typescript@5.9.3 axe-core@4.11.0"
 
 if ! dpkg -s $debian >/dev/null 2>&1; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

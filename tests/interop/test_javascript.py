@@ -46,7 +46,7 @@ def test_the_types_hold(packages: Path) -> None:
     run("node", compiler, "--project", CLIENT)
 
 
-@pytest.mark.parametrize("name", ["client", "input", "sticks", "view"])
+@pytest.mark.parametrize("name", ["client", "input", "sticks", "view", "walk"])
 def test_its_logic_in_node(name: str) -> None:
     run("node", "--test", HERE / "javascript" / f"{name}.test.mjs")
 
@@ -68,11 +68,17 @@ def test_it_can_be_packed_and_imported(tmp_path: Path) -> None:
     script = "import('worldloom').then((m) => console.log(Object.keys(m).join(' ')))"
     assert run("node", "--eval", script, folder=tmp_path).split() == [
         "Refused",
+        "Replay",
         "World",
         "captureGamepad",
         "captureInput",
         "captureTouchPad",
         "connect",
         "defaultSticks",
+        "listScenes",
+        "listTwins",
         "listWorlds",
+        "openTwin",
+        "packWalk",
+        "unpackWalk",
     ]

@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 
 from worldloom.models.spec import Actions, Frames
 from worldloom.models.toy import ToyState, ToyWorld
+from worldloom.streamer.scenes import SCENES
 from worldloom.streamer.wire import unpack_frame
 from worldloom.streamer.world_info import WorldInfo
 
@@ -73,7 +74,7 @@ async def test_not_ready_until_a_session_ran_through_everything(serve: Serve) ->
         assert ready.json()["worlds"]["toy"] == {"ready": True, "trouble": "", "webrtc": True}
         stats = next(iter(server.state.worlds)).stats()
         assert stats is not None
-        assert (stats.sessions, stats.states, stats.opened) == (0, 0, 1)
+        assert (stats.sessions, stats.states, stats.opened) == (0, 0, 1 + SCENES)
 
 
 async def test_a_world_that_does_not_load_stays_closed(serve: Serve) -> None:

@@ -120,7 +120,6 @@ def test_what_a_stream_began_from_is_told_although_it_was_away_before_its_first_
     [
         (key(9, code="KeyZ"), UnknownKey),
         (Action(seq=9, values=(0.0,)), BadAction),
-        (Step(seq=9), Unsupported),
         (Prompt(seq=9, text="a maze"), Unsupported),
     ],
 )
@@ -268,13 +267,6 @@ def test_rows_of_a_step_take_the_place_of_what_waits() -> None:
     assert held[0, FORWARD] == 1  # the key is still down
     assert held[0, TURN] == 0
     assert driver.answers == {1: ("superseded", None), 2: ("superseded", None), 3: ("applied", 0), 4: ("applied", 2)}
-
-
-def test_a_step_during_a_pause_expires() -> None:
-    driver = Driver("lockstep")
-    driver.post(Pause(seq=1), Step(seq=2))
-    driver.read()
-    assert driver.answers == {1: ("applied", 0), 2: ("expired", None)}
 
 
 def test_reading_is_bounded_however_fast_somebody_posts() -> None:
