@@ -163,7 +163,8 @@ def free(inertia: Tensor, momentum: Tensor, action: Tensor, turn: Tensor) -> Ten
         turn: (B,) degrees to the right.
     """
     half = 0.5 * turn
-    return turned(torch.cat([turned(momentum, half), action], 1) @ inertia.T, -half)
+    known = torch.cat([turned(momentum, half), action], 1)
+    return turned((known[:, None] * inertia).sum(-1), -half)  # a product of matrices rounds batches in another way
 
 
 def turned(step: Tensor, turn: Tensor) -> Tensor:

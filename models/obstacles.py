@@ -49,7 +49,8 @@ def kept_out(step: Tensor, solid: Tensor, body: float) -> Tensor:
         body: its radius, in the same lengths. Who is nearer than that already may stay, and leave.
     """
     wanted, distance = step[:, ::2], solid.norm(dim=-1)
-    if distance.amin() >= body + wanted.norm(dim=1).amax():  # nothing in reach: most steps
+    free = distance.amin(1, keepdim=True) >= body + wanted.norm(dim=1, keepdim=True)  # nothing in reach: most steps
+    if free.all():
         return step
     clearance = distance.clamp(max=body)  # (B, n) how near it may come
     went = torch.zeros_like(wanted)
@@ -59,7 +60,7 @@ def kept_out(step: Tensor, solid: Tensor, body: float) -> Tensor:
             went = went + _push(went, solid, clearance)
     # No push carries anybody further than his own step.
     went = went * (wanted.norm(dim=1, keepdim=True) / went.norm(dim=1, keepdim=True).clamp(min=1e-6)).clamp(max=1.0)
-    return torch.stack([went[:, 0], step[:, 1], went[:, 1]], 1)
+    return torch.where(free, step, torch.stack([went[:, 0], step[:, 1], went[:, 1]], 1))
 
 
 def _push(place: Tensor, solid: Tensor, clearance: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from .client_messages import Pause, Prompt, Reset, Restore, Resume, Rewind, Step
 from .clock import FrameClock
 from .controls import ControlState
 from .engine_config import SessionConfig
+from .errors import Unsupported
 from .fields import Mode, Status
 from .frames import Frame
 from .inbox import Inbox
@@ -262,7 +263,9 @@ class Session:
 
     def _take(self, event: Control | Restart, now_ns: int) -> None:
         match event:
-            case Step() if self.phase is not (Phase.LIVE if self.mode == "lockstep" else Phase.PAUSED):
+            case Step() if self.mode == "realtime" and self.phase is Phase.LIVE:
+                self._receipts.answer(event.seq, "rejected", code=Unsupported.code)
+            case Step() if self.mode == "lockstep" and self.phase is not Phase.LIVE:
                 self._receipts.answer(event.seq, "expired")
             case Step():
                 self._step, self._step_ns = event, now_ns

@@ -161,7 +161,8 @@ def test_batched_equals_alone(chunk: int, sink: int, keyframes: int, moves: bool
         torch.testing.assert_close(a.past, b.past, atol=close, rtol=close)
         torch.testing.assert_close(a.cache.keys, b.cache.keys, atol=close, rtol=close)
         if a.view and b.view:
-            torch.testing.assert_close(a.view.picture, b.view.picture, atol=close, rtol=close)
+            # Resampled at every frame, which makes much of little: a quarter of a grey level.
+            torch.testing.assert_close(a.view.picture, b.view.picture, atol=2e-3, rtol=0.0)
             torch.testing.assert_close(a.view.way.momentum, b.view.way.momentum, atol=close, rtol=close)
         assert bool(a.view) == bool(b.view) == moves
 

@@ -267,7 +267,7 @@ def test_random_messages_leave_the_session_alive(rounds: int) -> None:
         if number % 7 == 0:
             now[0] += 50_000_000
             engine.turn()
-    assert min(counts.values()) > 250, counts  # each way is really taken
+    assert min(counts.values()) > 100, counts  # each way is really taken
     assert sink.error is None
     engine.close(session)
     engine.turn()

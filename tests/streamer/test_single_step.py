@@ -19,7 +19,7 @@ def test_a_viewer_who_paused_steps_one_chunk_at_a_time() -> None:
     driver.step(0)
     driver.post(Step(seq=1))
     driver.read(PERIOD)
-    assert driver.answers == {1: ("expired", None)}, "the clock makes the frames of a session that goes on"
+    assert driver.answers == {1: ("rejected", None)}, "the clock makes the frames of a session that goes on"
     driver.post(Pause(seq=2), key(3), Step(seq=4), Step(seq=5))
     held = driver.step(9 * PERIOD)
     driver.step(10 * PERIOD)
