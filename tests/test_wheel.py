@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -29,7 +30,10 @@ PACKAGES = {
 @pytest.fixture(scope="module")
 def contents(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "-w", folder, ROOT]
+    # A copy: setuptools builds in the sources, and these tests may run side by side.
+    sources = shutil.copytree(ROOT, folder / "sources", ignore=shutil.ignore_patterns(".*", "runs", "build", "tests"))
+    options = ("--no-deps", "--no-build-isolation", "--quiet", "-w", folder)
+    command = [sys.executable, "-m", "pip", "wheel", *options, sources]
     subprocess.run([str(part) for part in command], check=True, capture_output=True, cwd=folder)
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
