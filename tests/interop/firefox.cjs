@@ -43,6 +43,7 @@ async function visit(page) {
   await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
   await page.keyboard.up(key);
   await until("window.receipts.filter(({ control }) => control?.type === 'key').length > 1");
+  await until('window.worldloom.stats().input_to_photon_ms.p50 !== null'); // its picture follows its receipt
   seen.played = (await page.evaluate(() => document.getElementById('video').currentTime)) - before;
   seen.stats = await page.evaluate(() => window.worldloom.stats());
   seen.receipts = await page.evaluate(() => window.receipts);
