@@ -20,7 +20,7 @@ from worldloom.models.spec import Actions, Frames
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.errors import ModelFault
 
-WORLDS = ("toy", *shipped_worlds())
+WORLDS = ("toy", *(pytest.param(name, marks=pytest.mark.slow) for name in shipped_worlds()))
 
 
 class FaultyWorld(ToyWorld):

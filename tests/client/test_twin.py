@@ -115,6 +115,7 @@ def test_gymnasium_approves() -> None:
 
 
 @pytest.mark.engines
+@pytest.mark.slow
 def test_the_arm_and_its_dream() -> None:
     pytest.importorskip("metaworld")
     twin = TwinEnv(RealEnv("arm"), WorldEnv("arm"))

@@ -27,6 +27,7 @@ def envs() -> Iterator[WorldVectorEnv]:
 
 
 @pytest.mark.parametrize("world", ["toy", *(name for name in ("arm",) if name in shipped_worlds())])
+@pytest.mark.slow
 def test_the_same_as_gymnasiums_own_over_single_ones_through_several_episodes(world: str) -> None:
     native = WorldVectorEnv(world, 2, max_frames=2, terminated_fn=_grabbed, deterministic=True)
     sync = SyncVectorEnv([lambda: WorldEnv(world, max_frames=2, terminated_fn=_grabbed)] * 2)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-torch.set_num_threads(1)
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Whatever a test before this one has left: two threads of four processes on two cores wait for each other."""
+    torch.set_num_threads(1)

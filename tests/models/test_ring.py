@@ -52,6 +52,7 @@ def test_a_fork_and_its_origin_dream_what_two_copies_dream(chunk: int, sink: int
         assert torch.equal(state.cache.values, twins[0].cache.values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("chunk", "sink", "moves"), SHAPES)
 def test_a_past_is_what_it_was_however_far_its_origin_went(chunk: int, sink: int, moves: bool) -> None:
     """A restore point at every step, each gone back to long after, and again."""

@@ -189,6 +189,7 @@ async def test_a_driver_who_leaves_meanwhile_can_come_back(serve: Serve) -> None
         await server.freed()
 
 
+@pytest.mark.slow
 async def test_who_cannot_be_kept_is_told_and_the_server_goes_on(serve: Serve) -> None:
     async with serve(load=unsavable, **SETTINGS) as server:
         async with server.client() as client:

@@ -12,7 +12,7 @@ from worldloom.streamer.wire import FrameHeader, unpack_frame
 
 from .conftest import Client, Running, Serve
 
-HOMES = pytest.mark.parametrize("engine", ["thread", "process"])
+HOMES = pytest.mark.parametrize("engine", ["thread", pytest.param("process", marks=pytest.mark.slow)])
 
 
 async def picture(client: Client) -> tuple[FrameHeader, bytes]:

@@ -128,6 +128,7 @@ async def test_one_file_while_the_driver_is_away(serve: Serve, tmp_path: Path) -
     assert log_of(tmp_path, "end") == [{"type": "end", "frame": 16, "why": "stopped"}]
 
 
+@pytest.mark.slow
 async def test_an_engine_that_dies_takes_the_world_back_and_the_log_says_so(serve: Serve, tmp_path: Path) -> None:
     async with serve(recordings=tmp_path, engine="process", snapshot_every=0.2) as server, server.client() as client:
         await client.hello(video="websocket", format="raw")

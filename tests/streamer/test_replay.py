@@ -248,6 +248,7 @@ async def driven(client: Client) -> str:
 
 
 @pytest.mark.parametrize("engine", ["thread", "process"])
+@pytest.mark.slow
 async def test_a_session_of_a_server_is_replayed_by_the_command(serve: Serve, tmp_path: Path, engine: str) -> None:
     path = tmp_path / "one.wloom"
     async with serve(engine=engine) as server, server.client() as client:

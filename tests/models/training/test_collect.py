@@ -65,6 +65,7 @@ def test_a_place_from_which_the_engine_cannot_move_is_not_kept() -> None:
     assert moved(here, here, "doom", "turn left")
 
 
+@pytest.mark.slow
 def test_collect_records_what_is_missing_and_nothing_else(toy_recipe: Recipe, recordings: Path, tmp_path: Path) -> None:
     """In a real worker process; the sets that are there already stay as they are."""
     data = tmp_path / "data"

@@ -49,6 +49,7 @@ class TestMaps:
     def _needs_the_engine(self) -> None:
         pytest.importorskip("vizdoom")
 
+    @pytest.mark.slow
     def test_the_same_seed_gives_the_same_walk_and_training_keeps_out_of_the_unseen_place(self) -> None:
         names = pose_columns("doom", maps=True)
         walks = []
@@ -63,6 +64,7 @@ class TestMaps:
         assert set(poses["map"]) <= {0.0, 1.0}
         assert np.ptp(poses["x"]) > 100.0
 
+    @pytest.mark.slow
     def test_held_out_episodes_also_begin_in_the_unseen_place(self) -> None:
         engine = open_simulator("doom", 80, 128, columns=self.COLUMNS, maps=self.MAPS, seed=1)
         seen = []

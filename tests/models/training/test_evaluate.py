@@ -108,6 +108,7 @@ def test_a_tiny_world_from_end_to_end(recordings: Path, dreamer: DiTWorld, tmp_p
     assert {k: v for k, v in again.items() if k != "seconds"} == {k: v for k, v in result.items() if k != "seconds"}
 
 
+@pytest.mark.slow
 def test_the_weights_of_a_run_are_found(toy_recipe: Recipe, recordings: Path, dreamer: DiTWorld) -> None:
     path = recordings / "toy-dream.safetensors"
     counts = replace(FEW, contexts=2, rollouts=4, starts=1, drift_streams=1, drift_frames=8, drift_tail=8)

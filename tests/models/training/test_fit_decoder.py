@@ -20,6 +20,8 @@ from worldloom.models.training.simulators import open_simulator
 
 CPU = torch.device("cpu")
 
+pytestmark = pytest.mark.slow  # trains
+
 
 def recipe_for(*, lean: bool) -> Recipe:
     toy = load_recipe("toy")

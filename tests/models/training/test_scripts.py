@@ -47,6 +47,7 @@ def test_there_and_back(recordings: Path) -> None:
     np.testing.assert_allclose(depth[:, -1], depth[:, 0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_played_again(toy_recipe: Recipe, recordings: Path, tmp_path: Path) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("played again")

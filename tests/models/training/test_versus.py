@@ -38,6 +38,7 @@ def videos(page: str) -> list[bytes]:
     return [b64decode(text) for text in re.findall(r"data:video/mp4;base64,([A-Za-z0-9+/=]+)", page)]
 
 
+@pytest.mark.slow
 def test_the_key_says_which_side_moves_and_the_page_does_not(
     sides: tuple[Side, Side], recordings: Path, tmp_path: Path
 ) -> None:
