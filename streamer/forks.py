@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from weakref import WeakKeyDictionary
 
+from .asking import Asker, answer
 from .client_messages import Fork
-from .errors import Busy, ModelFault, RateLimited, SessionClosed, WorldloomError
+from .errors import Busy, ModelFault, RateLimited, SessionClosed
 from .origin import Branch
-from .recordings import Asker
 from .room import Room
 from .rooms import Rooms
 from .server_messages import Receipt
-
-log = logging.getLogger(__name__)
 
 
 class Forks:
@@ -37,16 +34,14 @@ class Forks:
 
     async def _obey(self, message: Fork, room: Room, asker: Asker) -> None:
         try:
-            twin = await self._fork(room, message.snapshot)
-            asker.receipt(Receipt(seq=message.seq, status="applied", frame=twin.next_frame, fork=twin.keys.resume))
-        except WorldloomError as error:
-            error.seq = message.seq
-            asker.refuse(error)
-        except Exception:
-            log.exception("session %s cannot be forked", room.ident)
-            asker.refuse(ModelFault("the server failed to fork", seq=message.seq))
+            failure = ModelFault("the server failed to fork", seq=message.seq)
+            await answer(asker, room.ident, self._done(message, room), failure)
         finally:
             self._forking.discard(room)
+
+    async def _done(self, message: Fork, room: Room) -> Receipt:
+        twin = await self._fork(room, message.snapshot)
+        return Receipt(seq=message.seq, status="applied", frame=twin.next_frame, fork=twin.keys.resume)
 
     async def _fork(self, room: Room, snapshot: str | None) -> Room:
         """A session beside another one, which goes on from where that is, or was.

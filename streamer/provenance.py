@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from importlib import metadata
 
 from worldloom.models.catalog import weights_file
@@ -30,8 +31,9 @@ def machine() -> str:
     return f"{hardware()}, {torch_facts().get('device', 'cpu')}"
 
 
+@cache
 def weights_of(source: str) -> dict[str, str] | None:
-    """Name and hash of the weights of a world, where they are a file. Reads all of it."""
+    """Name and hash of the weights of a world, where they are a file. Reads all of it, the first time."""
     path = weights_file(source)
     if path is None or not path.is_file():
         return None

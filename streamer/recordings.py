@@ -16,11 +16,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
+from .asking import Asker, answer
 from .client_messages import Record
 from .config import ServerSettings
-from .errors import ModelFault, RateLimited, RecordingFailed, RecordingOff, SessionClosed, WorldloomError
+from .errors import ModelFault, RateLimited, RecordingFailed, RecordingOff, SessionClosed
 from .hosting import HostedWorlds
 from .metrics import Metrics
 from .provenance import version, weights_of
@@ -35,16 +36,6 @@ log = logging.getLogger(__name__)
 _V = TypeVar("_V")
 
 
-class Asker(Protocol):
-    """Who asked for a recording."""
-
-    def receipt(self, receipt: Receipt) -> None:
-        """It was done."""
-
-    def refuse(self, error: WorldloomError) -> None:
-        """It was refused."""
-
-
 class Recordings:
     """See the module. Belongs to the event loop."""
 
@@ -57,7 +48,6 @@ class Recordings:
         self._changing: set[Room] = set()  # rooms in which one is being started or stopped
         self._open: set[Recording] = set()
         self._tasks: set[asyncio.Task[None]] = set()  # at most one a room
-        self._models: dict[str, dict[str, str] | None] = {}  # what the header says of the weights, by world
 
     def obey(self, message: Record, room: Room, asker: Asker) -> None:
         """What a driver asks for; the answer follows. Who asks again before it is told `rate_limited`."""
@@ -79,16 +69,14 @@ class Recordings:
         if folder is None:
             raise RecordingOff("this server records nothing: its setting `recordings` names no folder")
         with self._change(room):
+            weights = await asyncio.to_thread(weights_of, self._worlds.named(room.spec.name).source)
             if room.closed:
                 raise SessionClosed("the session has ended")
             if room.recording is not None:
                 return room.next_frame
-            source = self._worlds.named(room.spec.name).source
-            if source not in self._models:
-                self._models[source] = await asyncio.to_thread(weights_of, source)
             room.recording = Recording(room.broadcast, world=room.spec.name, disk=self._disk, metrics=self._metrics)
             try:
-                return await self._begin(room, room.recording, folder, self._models[source])
+                return await self._begin(room, room.recording, folder, weights)
             except BaseException:
                 room.recording.stop()
                 room.recording = None
@@ -113,15 +101,12 @@ class Recordings:
         self._disk.shutdown(wait=False)
 
     async def _obey(self, message: Record, room: Room, asker: Asker) -> None:
-        try:
-            frame = await (self.start(room) if message.on else self.stop(room))
-            asker.receipt(Receipt(seq=message.seq, status="applied", frame=frame))
-        except WorldloomError as error:
-            error.seq = message.seq
-            asker.refuse(error)
-        except Exception:
-            log.exception("session %s cannot be recorded", room.ident)
-            asker.refuse(RecordingFailed("the server failed to record", seq=message.seq))
+        failure = RecordingFailed("the server failed to record", seq=message.seq)
+        await answer(asker, room.ident, self._done(message, room), failure)
+
+    async def _done(self, message: Record, room: Room) -> Receipt:
+        frame = await (self.start(room) if message.on else self.stop(room))
+        return Receipt(seq=message.seq, status="applied", frame=frame)
 
     @contextmanager
     def _change(self, room: Room) -> Iterator[None]:

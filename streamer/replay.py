@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from worldloom.models.catalog import open_world, shipped_worlds
 from worldloom.models.spec import AdjustableWorld, WorldModel
+from worldloom.models.training.metrics import psnr
 
 from .beginning import begin
 from .bundle import BadBundle, Bundle, Event
@@ -122,16 +123,15 @@ def compared(
         same = digest_of(picture) == digest.tobytes()
         equal += same
         first = frame if first is None and not same else first
-        if frame in shown:
-            near.append(psnr(picture, shown[frame]))
-    finite = [one for one in near if np.isfinite(one)]
+        if frame in shown and not np.array_equal(picture, shown[frame]):
+            near.append(float(psnr(picture, shown[frame])))
     return Report(
         world=header.world,
         frames=len(bundle),
         equal=equal,
         first_difference=first,
-        psnr_db=round(float(np.mean(finite)), 2) if finite else None,
-        psnr_db_least=round(float(np.min(finite)), 2) if finite else None,
+        psnr_db=round(float(np.mean(near)), 2) if near else None,
+        psnr_db_least=round(min(near), 2) if near else None,
         same_weights=weights_of(source) == header.weights,
         same_versions=versions() == header.versions,
         same_machine=machine() == header.machine,
@@ -154,12 +154,6 @@ def render(bundle: Bundle, model: WorldModel[Any], out: Path, tell: Callable[[in
         half.replace(out)
     finally:
         half.unlink(missing_ok=True)
-
-
-def psnr(a: Picture, b: Picture) -> float:
-    """Decibels; infinite where they are equal."""
-    error = float(np.square(a.astype(np.float32) - b.astype(np.float32)).mean())
-    return 10.0 * float(np.log10(255.0**2 / error)) if error else float("inf")
 
 
 def _loaded(model: WorldModel[Any], state: bytes | None) -> Any:

@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .bundle import Bundle
 from .printing import refuse, show
 
 
@@ -31,7 +30,7 @@ def replay(
     try:
         bundle = read(file)
         model = world_of(bundle, world)
-        with _progress(bundle, quiet=as_json) as bar:
+        with _progress(len(bundle), quiet=as_json) as bar:
             if out is not None:
                 render(bundle, in_steps(model, steps) if steps else model, out, bar)
                 report = None
@@ -48,8 +47,8 @@ def replay(
 
 
 @contextmanager
-def _progress(bundle: Bundle, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+def _progress(frames: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
-        task = progress.add_task("frames", total=len(bundle))
+        task = progress.add_task("frames", total=frames)
         yield lambda made: progress.update(task, completed=made)

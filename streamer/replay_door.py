@@ -22,6 +22,7 @@ from .provenance import machine, versions, weights_of
 from .replay_log import Source
 from .room import Room
 from .state import ServerState
+from .tokens import bearer
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/zip": {}}, "description": "The bundle."},
@@ -40,8 +41,7 @@ async def replay(request: Request, authorization: Annotated[str, Header()] = "")
     headers = request.headers
     if not origin_allowed(headers.get("origin"), headers.get("host"), server.settings.origins):
         return JSONResponse({"code": "forbidden", "message": "expected a page of our own"}, 403)
-    scheme, _, token = authorization.partition(" ")
-    room = server.rooms.driven(token.strip() if scheme.lower() == "bearer" else "")
+    room = server.rooms.driven(bearer(authorization) or "")
     if room is None:
         return _refused(Unauthorized("expected the resume token of an open session; this one opens none"), 401)
     path = await asyncio.to_thread(_written, room, server.worlds.named(room.spec.name).source)

@@ -7,18 +7,17 @@ engine's interface; no HTTP and no world.
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import time
 from concurrent.futures import Executor
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from .errors import WorldloomError
 from .frames import Frame
 from .home import EngineHome
+from .jpeg import jpeg
 from .origin import Origin
 from .server_messages import Receipt
 
@@ -68,13 +67,7 @@ async def photographs(engine: EngineHome, pool: Executor) -> tuple[bytes, ...]:
             picture = await camera.picture
         finally:
             await asyncio.wrap_future(engine.close(session))
-        taken.append(await asyncio.get_running_loop().run_in_executor(pool, _jpeg, picture))
+        taken.append(await asyncio.get_running_loop().run_in_executor(pool, jpeg, picture, QUALITY, "4:2:0"))
     if len(taken) < SCENES:
         log.info("%d of %d start scenes were photographed within %g s", len(taken), SCENES, WITHIN)
     return tuple(taken)
-
-
-def _jpeg(picture: NDArray[np.uint8]) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=QUALITY)
-    return file.getvalue()

@@ -10,7 +10,6 @@ trained with; no session and no clock.
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 from contextlib import suppress
@@ -21,7 +20,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+from .jpeg import jpeg
 
 ENGINES = {"toy": "numpy", "arm": "metaworld", "doom": "vizdoom"}
 """By world: the package that draws it. The toy is its own engine."""
@@ -88,6 +88,4 @@ def _followed(simulator: Any, rows: NDArray[np.float32]) -> bytes | None:
     if any(simulator.act(row) for row in rows):
         return None
     picture, _ = simulator.observe()
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture, np.uint8)).save(file, "JPEG", quality=QUALITY, subsampling="4:4:4")
-    return file.getvalue()
+    return jpeg(np.ascontiguousarray(picture, np.uint8), QUALITY)

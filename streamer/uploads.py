@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from .auth import origin_allowed
 from .errors import BadImage, Busy, Forbidden, ImageTooLarge, TooManyPixels, Unauthorized, WorldloomError
 from .state import ServerState
+from .tokens import bearer
 
 TYPES = ("image/png", "image/jpeg", "image/webp")
 STATUS: dict[type[WorldloomError], int] = {
@@ -71,8 +72,7 @@ def _admit(server: ServerState, request: Request, authorization: str) -> None:
     headers = request.headers
     if not origin_allowed(headers.get("origin"), headers.get("host"), server.settings.origins):
         raise Forbidden("expected a page of our own, or one of the setting `origins`")
-    scheme, _, token = authorization.partition(" ")
-    given = token.strip() if scheme.lower() == "bearer" else None
+    given = bearer(authorization)
     if not (given and server.rooms.driven(given)):
         server.tokens.read(given, "drive")
 

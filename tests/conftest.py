@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.serving import ServerMaker, servers
 from worldloom.models.toy import ToyWorld
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture
@@ -20,3 +24,18 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerMak
     """Starts servers and ends them; arguments are those of `worldloom serve`."""
     with servers(lambda: tmp_path_factory.mktemp("server")) as start:
         yield start
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The Chromium of this machine."""
+    from playwright.sync_api import sync_playwright  # most tests need none
+
+    from worldloom.streamer.chromium import MISSING, installed_browser, launch
+
+    if installed_browser() is None:
+        pytest.skip(MISSING)
+    with sync_playwright() as playwright:
+        launched = launch(playwright.chromium)
+        yield launched
+        launched.close()

@@ -34,6 +34,7 @@ STREAMER_LAYERS: dict[str, int] = {
     "frames": 2,
     "frame_ring": 2,
     "freed_memory": 2,
+    "jpeg": 2,
     "logs": 2,
     "inbox": 2,
     "origin": 2,

@@ -10,7 +10,6 @@ latents that the whole one gives (distillation, arXiv 1503.02531).
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +33,7 @@ def fit_decoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
     clips = Clips.open(folder / "data" / "train")
     torch.manual_seed(recipe.data.seed)
     whole = load_whole(recipe, folder).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model = whole.leaner() if r.lean else copy.deepcopy(whole)
+    model = whole.leaner() if r.lean else whole
     model = model.to(device, memory_format=torch.channels_last)
     model.encoder.requires_grad_(r.lean)
     learned = [p for p in model.parameters() if p.requires_grad]

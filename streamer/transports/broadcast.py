@@ -11,7 +11,6 @@ Knows frames and encoders; no peers, no sockets, no sessions.
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,10 +19,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, TypeAlias, get_args
 
-from PIL import Image
-
 from ..errors import SessionClosed
 from ..frames import Frame, FrameSlot
+from ..jpeg import jpeg
 from .coders import Codec
 from .encoder import Encoded, EncoderSettings, VideoEncoder
 
@@ -248,10 +246,5 @@ class Broadcast:
 
     def _still(self, frame: Frame, kind: Kind) -> Encoded:
         start = time.perf_counter_ns()
-        if kind == "raw":
-            data = frame.pixels.tobytes()
-        else:
-            out = io.BytesIO()
-            Image.fromarray(frame.pixels).save(out, "JPEG", quality=self._jpeg_quality, subsampling="4:4:4")
-            data = out.getvalue()
+        data = frame.pixels.tobytes() if kind == "raw" else jpeg(frame.pixels, self._jpeg_quality)
         return Encoded(data, True, time.perf_counter_ns() - start, kind)

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tests.serving import ServerMaker, ServerProcess
 from worldloom.models.catalog import shipped_worlds
-from worldloom.streamer.chromium import MISSING, installed_browser, launch, wait_for
+from worldloom.streamer.chromium import wait_for
 
 WORLDS = ("toy", *shipped_worlds())
 PROBE = (Path(__file__).parent / "probe.js").read_text()
@@ -46,17 +46,6 @@ def server(start_server: ServerMaker) -> ServerProcess:
     started = start_server(*arguments)
     started.wait_until_ready()
     return started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The Chromium of this machine."""
-    if installed_browser() is None:
-        pytest.skip(MISSING)
-    with sync_playwright() as playwright:
-        launched = launch(playwright.chromium)
-        yield launched
-        launched.close()
 
 
 class Visitor:

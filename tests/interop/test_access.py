@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from worldloom.models.catalog import shipped_worlds
-from worldloom.streamer.chromium import MISSING, installed_browser, launch, wait_for
+from worldloom.streamer.chromium import wait_for
 
 if TYPE_CHECKING:
     from tests.serving import ServerMaker, ServerProcess
@@ -30,17 +30,6 @@ def server(start_server: ServerMaker) -> ServerProcess:
     started = start_server(*(part for name in WORLDS for part in ("--world", name)))
     started.wait_until_ready()
     return started
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The Chromium of this machine."""
-    if installed_browser() is None:
-        pytest.skip(MISSING)
-    with sync_playwright() as playwright:
-        launched = launch(playwright.chromium)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(params=WIDTHS)

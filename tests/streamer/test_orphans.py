@@ -47,6 +47,19 @@ async def orphaned(server: Running, **hello: Any) -> str:
     return token
 
 
+def slow_entrance(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """From now on an engine lets nobody in before the second event; the first says that somebody has asked."""
+    asked, ready, entrance = asyncio.Event(), asyncio.Event(), HostedWorld.entrance
+
+    async def slow(world: HostedWorld) -> EngineHome:
+        asked.set()
+        await ready.wait()
+        return await entrance(world)
+
+    monkeypatch.setattr(HostedWorld, "entrance", slow)
+    return asked, ready
+
+
 async def test_an_orphan_is_given_up_after_its_time(serve: Serve) -> None:
     async with serve(orphan_timeout=0.3) as server:
         await orphaned(server)
@@ -71,16 +84,9 @@ async def test_orphans_are_bounded_and_the_oldest_gives_way(serve: Serve) -> Non
 async def test_who_is_back_in_time_is_in_time_however_long_the_engine_takes(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, ready, entrance = asyncio.Event(), asyncio.Event(), HostedWorld.entrance
-
-    async def slow(world: HostedWorld) -> EngineHome:
-        asked.set()
-        await ready.wait()
-        return await entrance(world)
-
     async with serve(orphan_timeout=0.5) as server:
         token = await orphaned(server, seed=4)
-        monkeypatch.setattr(HostedWorld, "entrance", slow)
+        asked, ready = slow_entrance(monkeypatch)
         async with server.client() as client:
             await client.send("hello", protocol=1, video="none", resume=token)
             await asyncio.wait_for(asked.wait(), 0.5)
@@ -95,17 +101,10 @@ async def test_who_is_back_in_time_is_in_time_however_long_the_engine_takes(
 async def test_an_orphan_whose_driver_is_at_the_door_does_not_give_way(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, ready, entrance = asyncio.Event(), asyncio.Event(), HostedWorld.entrance
-
-    async def slow(world: HostedWorld) -> EngineHome:
-        asked.set()
-        await ready.wait()
-        return await entrance(world)
-
     async with serve(max_orphans=1) as server, server.client() as other:
         token = await orphaned(server, seed=4)
         await other.hello(seed=5)
-        monkeypatch.setattr(HostedWorld, "entrance", slow)
+        asked, ready = slow_entrance(monkeypatch)
         async with server.client() as client:
             await client.send("hello", protocol=1, video="none", resume=token)
             await asyncio.wait_for(asked.wait(), 2.0)

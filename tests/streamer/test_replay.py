@@ -14,11 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 from worldloom.models.toy import ToyWorld
+from worldloom.models.training.metrics import psnr
 from worldloom.streamer.__main__ import app
 from worldloom.streamer.bundle import BadBundle, Bundle, read
 from worldloom.streamer.client_messages import Key, Reset, Restore, Rewind, TakeSnapshot
 from worldloom.streamer.provenance import machine, versions
-from worldloom.streamer.replay import compared, psnr, regenerated, render, world_of
+from worldloom.streamer.replay import compared, regenerated, render, world_of
 from worldloom.streamer.replay_log import PICTURES, ReplayLog, Source
 from worldloom.streamer.session import Session
 from worldloom.streamer.transports.inprocess import Collector
