@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from .capacity_command import capacity
 from .printing import diagnose, refuse, show
 from .replay_command import replay
 
@@ -24,6 +25,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 bench = typer.Typer(no_args_is_help=True, help="Measure speed and latency on this machine.")
 app.add_typer(bench, name="bench")
 app.command()(replay)
+app.command()(capacity)
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 
@@ -154,6 +156,7 @@ def train(
     stage: Annotated[list[str] | None, typer.Option(help="only this stage; give it again for more")] = None,
     folder: Annotated[Path | None, typer.Option(help="where everything lands; runs/NAME by default")] = None,
     data: Annotated[Path | None, typer.Option(help="recordings of your own, instead of an engine's")] = None,
+    start: Annotated[str | None, typer.Option(help="begin from this world's weights; its autoencoder stays")] = None,
     minutes: Annotated[float | None, typer.Option(help="of training in each stage, instead of the recipe's")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads")] = None,
 ) -> None:
@@ -161,7 +164,8 @@ def train(
     from worldloom.models.training import run
 
     try:
-        path = run.train(name, stages=stage or run.STAGES, folder=folder, data=data, minutes=minutes, threads=threads)
+        chosen = stage or run.STAGES
+        path = run.train(name, stages=chosen, folder=folder, data=data, start=start, minutes=minutes, threads=threads)
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         raise refuse(str(error)) from error
     print(path)
@@ -202,15 +206,20 @@ def evaluate(
 def engine(
     world: Annotated[str, typer.Option(help="which world")],
     seconds: Annotated[float, typer.Option(min=1.0, help="of measurement, after a warm-up")] = 20.0,
-    sessions: Annotated[int, typer.Option(min=0, help="at once; 0: as many as fit")] = 1,
+    sessions: Annotated[str, typer.Option(help="at once; 0: as many as fit; 1,2,4: what batches of these gain")] = "1",
     as_json: AsJson = False,
 ) -> None:
-    """How fast a world steps, paced by its own clock."""
+    """How fast a world steps, paced by its own clock; or, for several numbers of sessions, as fast as it goes."""
     from .bench_engine import bench_engine
+    from .bench_sessions import bench_sessions
     from .errors import WorldloomError
 
     try:
-        show(bench_engine(world, seconds, sessions=sessions), as_json)
+        counts = [int(count) for count in sessions.split(",")]
+        if len(counts) > 1:
+            show(bench_sessions(world, counts, seconds), as_json)
+        else:
+            show(bench_engine(world, seconds, sessions=counts[0]), as_json)
     except (ValueError, WorldloomError) as error:
         raise refuse(str(error)) from error
 

@@ -29,7 +29,7 @@ WARM_UP_S = 3.0  # seconds before anything counts
 HOLD_S = (0.08, 0.6)  # shortest and longest hold of a key, seconds
 
 
-class _Stopwatch:
+class Stopwatch:
     """A sink that keeps the time that each chunk took."""
 
     def __init__(self) -> None:
@@ -38,6 +38,7 @@ class _Stopwatch:
         self.error: WorldloomError | None = None
 
     def frame(self, frame: Frame) -> None:
+        """One more."""
         self.steps[frame.sampled_ns] = frame.step_ns
         self.frames += 1
 
@@ -45,6 +46,7 @@ class _Stopwatch:
         """Only time counts here."""
 
     def fault(self, error: WorldloomError) -> None:
+        """The session has ended."""
         self.error = error
 
 
@@ -65,7 +67,7 @@ def bench_engine(
     with Engine(model) as engine:
         engine.measure().result()
         capacity = engine.capacity()
-        watches = [_Stopwatch() for _ in range(sessions or capacity.places.count)]
+        watches = [Stopwatch() for _ in range(sessions or capacity.places.count)]
         watch, *others = watches
         session = engine.open(watch, Origin(seed))
         for number, other in enumerate(others, 1):

@@ -154,6 +154,8 @@ class Capacity:
     share: float  # that all of them together may take
     free_bytes: int | None  # memory that nobody uses; None: not known
     measured: Measured
+    session_bytes: int | None = None  # that one session is taken to hold, its past and its coders included
+    budget_bytes: int | None = None  # that all of them may hold together; None: not known
 
     def check(self, *, paced: bool, entry: Entry = "new") -> None:
         """Whether one more session fits; `paced`: it is a realtime one.
@@ -184,7 +186,12 @@ class Capacity:
             "share": self.share,
             "period_ms": round(self.measured.period_ns / 1e6, 2),
             "step_ms": {str(batch): round(ms, 2) for batch, ms in self.measured.step_ms.items()},
-            "memory": {"state_bytes": self.measured.state_bytes, "free_bytes": self.free_bytes},
+            "memory": {
+                "state_bytes": self.measured.state_bytes,
+                "session_bytes": self.session_bytes,
+                "budget_bytes": self.budget_bytes,
+                "free_bytes": self.free_bytes,
+            },
             "level": self.measured.level,
         }
 
@@ -199,6 +206,7 @@ def capacity_of(
     others: float,
     free_bytes: int | None,
     past_bytes: int = 0,
+    most_bytes: int = 0,
 ) -> Capacity:
     """What there is, is taken and is left.
 
@@ -211,15 +219,19 @@ def capacity_of(
         others: what other engines on the machine take of it.
         free_bytes: memory that nobody uses, if that is known.
         past_bytes: of a session, for what it can go back to.
+        most_bytes: that all sessions may hold together, where that is less than the device has; 0: as it has.
     """
-    line, compute, memory = measured.line, None, None
+    line, compute, memory, each, budget = measured.line, None, None, None, None
     if line is not None:
         within_ns = (share - others) * measured.period_ns
         if measured.level:  # whoever is here gets less than the world's own: nobody enters
             within_ns = min(within_ns, line.at(sessions))
         compute = line.fitting(within_ns, setting)
-    if measured.state_bytes is not None and free_bytes is not None:
-        memory = sessions + int(free_bytes * MEMORY_SHARE) // (measured.state_bytes + SESSION_BYTES + past_bytes)
+    if measured.state_bytes is not None:
+        each = measured.state_bytes + SESSION_BYTES + past_bytes
+        budgets = [] if free_bytes is None else [sessions * each + int(free_bytes * MEMORY_SHARE)]
+        budget = min(budgets + [most_bytes] * bool(most_bytes), default=None)
+        memory = None if budget is None else budget // each
     return Capacity(
         sessions=sessions,
         realtime=realtime,
@@ -229,4 +241,6 @@ def capacity_of(
         share=share,
         free_bytes=free_bytes,
         measured=measured,
+        session_bytes=each,
+        budget_bytes=budget,
     )

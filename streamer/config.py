@@ -31,6 +31,7 @@ class ServerSettings(BaseSettings):
     worlds: tuple[str, ...] = ()  # names to serve, the first is the default; empty: all that ship, or "toy"
     max_sessions: int = Field(default=0, ge=0, le=1024)  # at most, on each world; 0: as many as fit, up to 64
     step_share: float = Field(default=0.85, gt=0, le=1)  # of a frame's time that a step of all sessions may take
+    memory_budget: int = Field(default=0, ge=0)  # bytes that sessions of one world may hold; 0: what the device has
     max_connections: int = Field(default=64, ge=1, le=4096)  # open WebSockets, with or without a session
 
     auth: Literal["auto", "on", "off"] = "auto"  # ask for tokens: auto does unless only this machine can reach us

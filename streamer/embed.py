@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldloom.models.catalog import open_world
-from worldloom.models.spec import Actions, TensorWorld, WorldModel
+from worldloom.models.spec import Actions, SharingWorld, TensorWorld, WorldModel
 from worldloom.models.training.metrics import appearance
 
 from .beginning import begin
@@ -168,6 +168,17 @@ class WorldBatch:
         """Some streams as bytes, from which `start` goes on."""
         chosen = self._chosen(which)
         return self._do(lambda model: tuple(model.save(self._states[k]) for k in chosen))
+
+    def footprint(self) -> int | None:
+        """Bytes that the streams hold together; None where the world cannot tell."""
+        chosen = self._chosen(None)
+
+        def job(model: WorldModel[Any]) -> int | None:
+            if not hasattr(model, "footprint"):
+                return None
+            return cast("SharingWorld[Any]", model).footprint([self._states[k] for k in chosen])
+
+        return self._do(job)
 
     def fork(self, copies: int) -> WorldBatch:
         """Every stream so many times, in a batch of its own that shares the engine."""

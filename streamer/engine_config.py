@@ -23,6 +23,7 @@ class EngineConfig:
 
     max_sessions: int = 64  # at most; fewer where fewer were measured to fit. Further ones are refused as `busy`
     max_batch: int = 64  # streams in one step
+    most_bytes: int = 0  # that all sessions may hold together, as far as the device has as much; 0: what it has
     share: float = 0.85  # of a chunk's duration that one step of all realtime sessions may take, to admit another
     gather: Fraction = Fraction(1, 4)  # of a chunk's duration: sessions due this soon join a step that is made anyway
     history: int = 512  # steps that the percentiles of `stats` look back on

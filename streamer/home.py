@@ -117,6 +117,7 @@ class EngineHome(ABC):
             others=self.others(),
             free_bytes=stats.free_bytes,
             past_bytes=self.config.session.past.reserve(float(self.spec.fps), stats.measured.state_bytes or 0),
+            most_bytes=self.config.most_bytes,
         )
 
     async def open_async(

@@ -16,14 +16,16 @@ from worldloom.models.catalog import open_world, shipped_worlds
 from worldloom.models.spec import WorldModel
 
 from .capacity import Capacity
+from .config import ServerSettings
 from .engine import Engine
 from .engine_child import Job
-from .engine_config import EngineConfig
+from .engine_config import EngineConfig, SessionConfig
 from .engine_process import EngineProcess
 from .engine_stats import EngineStats
 from .errors import ModelFault, UnknownWorld
 from .home import EngineHome
 from .logs import Style
+from .past import PastConfig
 from .world_info import WorldInfo
 
 log = logging.getLogger(__name__)
@@ -210,6 +212,19 @@ class HostedWorlds:
             if name in (world.name, world.source):
                 return world
         raise UnknownWorld(f"expected one of the worlds {', '.join(self.names)}; got {name!r}")
+
+
+def limits(settings: ServerSettings) -> EngineConfig:
+    """What an engine of this server may take."""
+    most = settings.max_sessions or EngineConfig.max_sessions
+    past = PastConfig(settings.rewind_seconds, settings.rewind_bytes, settings.max_snapshots)
+    return EngineConfig(
+        max_sessions=most,
+        max_batch=most,
+        most_bytes=settings.memory_budget,
+        share=settings.step_share,
+        session=SessionConfig(past=past),
+    )
 
 
 def engines(

@@ -23,14 +23,57 @@ from .origin import Origin, Snapshot
 PICTURES = 32  # kept as they were; when there are more, every second one goes
 
 
-@dataclass(frozen=True, eq=False)
-class _Row:
-    frame: int
-    actions: NDArray[np.float32]
-    steps: int
-    digest: bytes
-    back_to: int | None
-    origin: Origin | None
+class _Rows:
+    """Frames that follow one another, in some 40 bytes each: an hour of them is kept."""
+
+    def __init__(self, first: int = 0, columns: int = 0) -> None:
+        self.first = first  # number of the first frame
+        self.back_to: dict[int, int] = {}  # frames before which the world went back, and to where
+        self.origins: dict[int, Origin] = {}  # frames that began a stream, or began it anew
+        self._columns = columns  # of an action row
+        self._actions, self._steps, self._digests = bytearray(), bytearray(), bytearray()
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    @property
+    def next(self) -> int:
+        """Number of the frame that follows."""
+        return self.first + len(self)
+
+    def add(self, frame: Frame, actions: NDArray[np.float32], digest: bytes) -> None:
+        """The next one."""
+        if frame.back_to is not None:
+            self.back_to[frame.index] = frame.back_to
+        if frame.origin is not None:
+            self.origins[frame.index] = frame.origin
+        self._actions += actions.astype("<f4", copy=False).tobytes()
+        self._steps.append(frame.steps)
+        self._digests += digest
+
+    def drop_first(self) -> None:
+        """Forget the oldest one."""
+        for known in (self.back_to, self.origins):
+            known.pop(self.first, None)
+        del self._actions[: 4 * self._columns], self._steps[:1], self._digests[:DIGEST]
+        self.first += 1
+
+    def part(self, first: int, chunk: int) -> _Rows:
+        """A copy of whole chunks, from a frame on."""
+        skipped = first - self.first
+        last = len(self) - (len(self) - skipped) % chunk
+        made = _Rows(first, self._columns)
+        made.back_to = {frame: to for frame, to in self.back_to.items() if first <= frame < self.first + last}
+        made.origins = {frame: one for frame, one in self.origins.items() if first <= frame < self.first + last}
+        made._actions = self._actions[4 * self._columns * skipped : 4 * self._columns * last]
+        made._steps, made._digests = self._steps[skipped:last], self._digests[DIGEST * skipped : DIGEST * last]
+        return made
+
+    def arrays(self) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]:
+        """Actions (N, A), denoising steps (N,), digests (N, DIGEST)."""
+        actions = np.frombuffer(bytes(self._actions), "<f4").reshape(len(self), -1)
+        steps, digests = (np.frombuffer(bytes(part), np.uint8) for part in (self._steps, self._digests))
+        return actions, steps, digests.reshape(-1, DIGEST)
 
 
 @dataclass(frozen=True)
@@ -52,7 +95,7 @@ class ReplayLog:
         self._spec = spec
         self._most = most
         self._lock = threading.Lock()
-        self._rows: deque[_Row] = deque()
+        self._rows = self._none()
         self._starts: deque[tuple[int, bytes | None]] = deque()  # frames that it can begin with; state, or an origin
         self._pictures: dict[int, NDArray[np.uint8]] = {}
         self._stride = 1  # frames between two kept pictures
@@ -70,7 +113,9 @@ class ReplayLog:
             back = frame.back_to
             while back is not None and self._starts and back < self._starts[0][0]:
                 self._starts.popleft()  # from there on it could not be followed
-            self._rows.append(_Row(frame.index, frame.actions, frame.steps, digest, back, frame.origin))
+            if not self._rows:
+                self._rows.first = frame.index
+            self._rows.add(frame, frame.actions, digest)
             if frame.index % self._stride == 0:
                 self._picture(frame)
             self._bound()
@@ -79,9 +124,9 @@ class ReplayLog:
         """The session as it was between two frames."""
         with self._lock:
             latest = self._starts[-1][0] if self._starts else None
-            known = not self._rows or self._rows[0].frame <= past.index <= self._rows[-1].frame + 1
+            known = not self._rows or self._rows.first <= past.index <= self._rows.next
             late = latest is None or past.index - latest >= self._most // 2
-            before = any(r.back_to is not None and r.back_to < past.index <= r.frame for r in self._rows)
+            before = any(to < past.index <= frame for frame, to in self._rows.back_to.items())
             if self._most and known and late and not before:
                 self._starts.append((past.index, past.state))
 
@@ -97,17 +142,18 @@ class ReplayLog:
             if not self._starts:
                 return None
             first, state = self._starts[0]
-            rows = [row for row in self._rows if row.frame >= first]
+            if first >= self._rows.next:
+                return None
+            rows = self._rows.part(first, self._spec.chunk)
             pictures = {index: picture for index, picture in self._pictures.items() if index >= first}
-        whole = len(rows) - len(rows) % self._spec.chunk
-        return _bundle(self._spec, source, first, state, rows[:whole], pictures) if whole else None
+        return _bundle(self._spec, source, state, rows, pictures) if rows else None
 
     # Inside, under the lock -------------------------------------------------------------------------------------------
 
     def _next(self, index: int) -> int:
         """Number of the frame that goes on from what is known; any where nothing is."""
         if self._rows:
-            return self._rows[-1].frame + 1
+            return self._rows.next
         return self._starts[-1][0] if self._starts else index
 
     def _picture(self, frame: Frame) -> None:
@@ -121,18 +167,21 @@ class ReplayLog:
         if len(self._rows) <= self._most:
             return
         while len(self._rows) > self._most:
-            if self._starts and self._starts[0][0] > self._rows[0].frame:
-                self._rows.popleft()
+            if self._starts and self._starts[0][0] > self._rows.first:
+                self._rows.drop_first()
             elif len(self._starts) > 1:
                 self._starts.popleft()
             else:  # no snapshot came in time: the next one makes it whole again
                 self._starts.clear()
-                self._rows.popleft()
-        first = self._rows[0].frame
+                self._rows.drop_first()
+        first = self._rows.first
         self._pictures = {index: one for index, one in self._pictures.items() if index >= first}
 
+    def _none(self) -> _Rows:
+        return _Rows(columns=len(self._spec.actions.columns))
+
     def _forget(self) -> None:
-        self._rows.clear()
+        self._rows = self._none()
         self._starts.clear()
         self._pictures.clear()
         self._stride = 1
@@ -144,24 +193,19 @@ def digest_of(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _bundle(
-    spec: WorldSpec,
-    source: Source,
-    first: int,
-    state: bytes | None,
-    rows: list[_Row],
-    pictures: dict[int, NDArray[np.uint8]],
+    spec: WorldSpec, source: Source, state: bytes | None, rows: _Rows, pictures: dict[int, NDArray[np.uint8]]
 ) -> Bundle:
     events: list[Event] = []
     images: list[NDArray[np.uint8]] = []
-    for row in rows:
-        if row.back_to is not None:
-            events.append(Event(frame=row.frame, to=row.back_to))
-        if row.origin is not None and not (row.frame == first and state is not None):
-            origin, image = row.origin, None
+    for frame in sorted(rows.back_to.keys() | rows.origins.keys()):
+        if frame in rows.back_to:
+            events.append(Event(frame=frame, to=rows.back_to[frame]))
+        if frame in rows.origins and not (frame == rows.first and state is not None):
+            origin, image = rows.origins[frame], None
             if origin.image is not None:
                 image = next((k for k, known in enumerate(images) if known is origin.image), len(images))
                 images += [origin.image] if image == len(images) else []
-            events.append(Event(frame=row.frame, seed=origin.seed, prompt=origin.prompt, image=image))
+            events.append(Event(frame=frame, seed=origin.seed, prompt=origin.prompt, image=image))
     header = Header(
         world=spec.name,
         weights=source.weights,
@@ -174,18 +218,10 @@ def _bundle(
         height=spec.height,
         width=spec.width,
         columns=spec.actions.columns,
-        frame=first,
+        frame=rows.first,
         events=tuple(events),
     )
-    kept = [index for index in sorted(pictures) if index < first + len(rows)]
+    kept = [index for index in sorted(pictures) if index < rows.next]
     shape = (len(kept), spec.height, spec.width, 3)
-    return Bundle(
-        header,
-        np.stack([row.actions for row in rows]),
-        np.array([row.steps for row in rows], np.uint8),
-        np.frombuffer(b"".join(row.digest for row in rows), np.uint8).reshape(-1, DIGEST),
-        np.array([pictures[index] for index in kept], np.uint8).reshape(shape),
-        np.array(kept, np.int64),
-        tuple(images),
-        state,
-    )
+    shown = np.array([pictures[index] for index in kept], np.uint8).reshape(shape)
+    return Bundle(header, *rows.arrays(), shown, np.array(kept, np.int64), tuple(images), state)

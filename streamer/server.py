@@ -37,14 +37,12 @@ from .admin import not_admin
 from .batch_door import Door
 from .config import ServerSettings
 from .connection import Connection
-from .engine_config import EngineConfig, SessionConfig
 from .errors import SessionClosed
 from .forks import Forks
 from .guard import Guard
-from .hosting import HostedWorlds, engines
+from .hosting import HostedWorlds, engines, limits
 from .images import Images
 from .metrics import Metrics
-from .past import PastConfig
 from .phase import Phase
 from .recordings import Recordings
 from .rooms import Rooms
@@ -68,10 +66,7 @@ def create_app(
     chosen = settings or ServerSettings()
     chosen = chosen.compressing_with(_h264(chosen.webrtc.encoder.h264))
     app = FastAPI(title="Worldloom", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
-    most = chosen.max_sessions or EngineConfig.max_sessions
-    past = PastConfig(chosen.rewind_seconds, chosen.rewind_bytes, chosen.max_snapshots)
-    session = SessionConfig(past=past)
-    config = EngineConfig(max_sessions=most, max_batch=most, share=chosen.step_share, session=session)
+    config = limits(chosen)
     pool = ThreadPoolExecutor(chosen.encode_threads, thread_name_prefix="worldloom-encode")
     worlds, metrics = HostedWorlds(chosen.worlds, engines(chosen.engine, config, load=load)), Metrics()
     images = Images(chosen.images, metrics)

@@ -20,10 +20,10 @@ from .metrics import psnr
 from .recipe import Recipe
 
 
-def autoencoder_config(recipe: Recipe) -> AutoencoderConfig:
-    """The shape that a recipe asks for."""
+def autoencoder_config(recipe: Recipe, *, lean: bool = False) -> AutoencoderConfig:
+    """The shape that a recipe asks for; `lean` as the decoder stage makes it."""
     r = recipe.autoencoder
-    return AutoencoderConfig(recipe.spec.height, recipe.spec.width, r.channels, r.widths, r.position)
+    return AutoencoderConfig(recipe.spec.height, recipe.spec.width, r.channels, r.widths, r.position, lean)
 
 
 def fit_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
@@ -75,25 +75,34 @@ def load_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> Auto
     Raises:
         FileNotFoundError: the autoencoder stage has not run.
     """
-    model, again = load_whole(recipe, folder), folder / "decoder.pt"
-    if again.exists() and again.stat().st_mtime > (folder / "autoencoder.pt").stat().st_mtime:
-        model = model.leaner() if recipe.decoder.lean else model
-        model.load_state_dict(torch.load(again, map_location="cpu", weights_only=True)["model"])
+    first, again = folder / "autoencoder.pt", folder / "decoder.pt"
+    if again.exists() and not (first.exists() and first.stat().st_mtime >= again.stat().st_mtime):
+        model = _loaded(Autoencoder(autoencoder_config(recipe, lean=recipe.decoder.lean)), again)
+    else:
+        model = load_whole(recipe, folder)
     return model.to(device).eval()
+
+
+def encoder_file(folder: Path) -> Path:
+    """The checkpoint that latents depend on. The decoder stage leaves them as they are: its own, where no other is."""
+    first = folder / "autoencoder.pt"
+    return first if first.exists() else folder / "decoder.pt"
 
 
 def load_whole(recipe: Recipe, folder: Path) -> Autoencoder:
     """The same as the autoencoder stage left it."""
-    model = Autoencoder(autoencoder_config(recipe))
-    state = torch.load(folder / "autoencoder.pt", map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
+    return _loaded(Autoencoder(autoencoder_config(recipe)), folder / "autoencoder.pt")
+
+
+def _loaded(model: Autoencoder, path: Path) -> Autoencoder:
+    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"])
     return model
 
 
 @torch.inference_mode()
 def encode_recordings(recipe: Recipe, folder: Path, device: torch.device) -> None:
     """Latents (n, C, h, w) float16 of every shard, beside its frames. Skips what is newer than the autoencoder."""
-    stamp = (folder / "autoencoder.pt").stat().st_mtime
+    stamp = encoder_file(folder).stat().st_mtime
     model = load_autoencoder(recipe, folder, device)
     for name in ("train", "holdout"):
         clips = Clips.open(folder / "data" / name)

@@ -211,8 +211,9 @@ class Trainee:
             return
         self.model.load_state_dict(state["model"])
         self.average = state["average"]
-        self.muon.load_state_dict(state["muon"])
-        self.adam.load_state_dict(state["adam"])
+        if "muon" in state:  # not in a checkpoint that was made of a world (warm.py)
+            self.muon.load_state_dict(state["muon"])
+            self.adam.load_state_dict(state["adam"])
 
 
 def fit_dynamics(recipe: Recipe, folder: Path, device: torch.device) -> None:

@@ -45,8 +45,9 @@ def fit_motion(recipe: Recipe, folder: Path, device: torch.device) -> None:
     kept = read_checkpoint(path, budget, device)
     if kept:
         model.load_state_dict(kept["model"])
-        optimiser.load_state_dict(kept["optimiser"])
         average = kept["average"]
+        if "optimiser" in kept:  # not in a checkpoint that was made of a world (warm.py)
+            optimiser.load_state_dict(kept["optimiser"])
 
     def step() -> dict[str, float]:
         rng = np.random.default_rng((recipe.data.seed, budget.done))

@@ -116,11 +116,12 @@ def read_checkpoint(path: Path, budget: Budget, device: torch.device | str = "cp
 
 
 def resume(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, budget: Budget) -> None:
-    """Go on from a checkpoint, if there is one."""
+    """Go on from a checkpoint, if there is one. One that was made of a world (warm.py) has no optimiser."""
     state = read_checkpoint(path, budget)
     if state is not None:
         model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
+        if "optimiser" in state:
+            optimiser.load_state_dict(state["optimiser"])
 
 
 def save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, budget: Budget) -> None:

@@ -22,7 +22,7 @@ from ..detail import DetailConfig, DetailNet
 from ..precision import native_dtype
 from ..view import Glimpse, Outlook
 from .clips import Clips
-from .fit_autoencoder import load_autoencoder
+from .fit_autoencoder import encoder_file, load_autoencoder
 from .fit_motion import load_motion
 from .recipe import Recipe
 from .survey import Index, survey
@@ -86,7 +86,10 @@ def move_recordings(recipe: Recipe, folder: Path, device: torch.device) -> None:
     Skips what was moved by this motion network, with this album, and encoded by this autoencoder.
     """
     path, note = folder / "moved-train.npy", folder / "moved-train.json"
-    made_from: dict[str, Any] = {name: _digest(folder / f"{name}.pt") for name in ("autoencoder", "motion")}
+    made_from: dict[str, Any] = {
+        "autoencoder": _digest(encoder_file(folder)),
+        "motion": _digest(folder / "motion.pt"),
+    }
     made_from["album"] = recipe.motion.album if recipe.motion else 0
     if path.exists() and note.exists() and json.loads(note.read_text()) == made_from:
         return

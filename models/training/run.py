@@ -45,6 +45,7 @@ from .own_recordings import import_recordings
 from .recipe import Recipe, is_recipe, load_recipe
 from .report import write_report
 from .survey import survey
+from .warm import begin_from
 
 STAGES = ("collect", "autoencoder", "decoder", "motion", "dynamics", "detail", "evaluate")
 SCENES = 12  # start scenes that a world carries
@@ -57,6 +58,7 @@ def train(
     stages: Sequence[str] = STAGES,
     folder: Path | None = None,
     data: Path | None = None,
+    start: str | None = None,
     minutes: float | None = None,
     threads: int | None = None,
     counts: Counts | None = None,
@@ -69,12 +71,14 @@ def train(
         folder: where everything lands, `runs/NAME` by default. Running again resumes there.
         data: recordings of one's own, instead of an engine's. Where no recipe is called `name`, one is derived from
             them, and lies in `folder` afterwards.
+        start: a world to begin from, where `folder` has no checkpoint yet. Its autoencoder stays as it is, for all its
+            other parts know its latents: the stages that train one are left out.
         minutes: overrides the recipe's training time of each stage that trains.
         threads: CPU threads for torch.
         counts: how much the last stage measures; by default what is worth publishing.
 
     Raises:
-        ValueError: an unknown recipe or stage.
+        ValueError: an unknown recipe or stage, or a world to begin from that does not fit.
         RuntimeError: `data` is a LeRobot dataset, and its tables cannot be read without another package.
         FileNotFoundError: a stage needs what an earlier one leaves, and it is not there.
     """
@@ -102,6 +106,10 @@ def train(
         report_balance(recipe, folder / "data")
     elif "collect" in stages:
         collect(recipe, folder / "data")
+    if start is not None:
+        begin_from(start, recipe, folder)
+        stages = [stage for stage in stages if stage not in ("autoencoder", "decoder")]
+        encode_recordings(recipe, folder, device)
     if "autoencoder" in stages:
         fit_autoencoder(recipe, folder, device)
         encode_recordings(recipe, folder, device)

@@ -90,11 +90,13 @@ def test_train_and_eval_hand_their_arguments_on(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(worldloom.models.training, "run", Run, raising=False)
     monkeypatch.setitem(sys.modules, "worldloom.models.training.run", Run)
     monkeypatch.setitem(sys.modules, "worldloom.models.training.evaluate", Run)
-    code, output = run("train", "arm", "--stage", "dynamics", "--minutes", "2", "--data", str(tmp_path))
+    given = ["--stage", "dynamics", "--minutes", "2", "--data", str(tmp_path), "--start", "doom"]
+    code, output = run("train", "arm", *given)
     assert (code, output.strip()) == (0, str(tmp_path / "arm.safetensors"))
     assert run("eval", "arm", "--json") == (0, '{"autoencoder_psnr": 30.5}\n')
+    told = {"stages": ["dynamics"], "folder": None, "data": tmp_path, "start": "doom", "minutes": 2.0, "threads": None}
     assert asked == [
-        ("arm", {"stages": ["dynamics"], "folder": None, "data": tmp_path, "minutes": 2.0, "threads": None}),
+        ("arm", told),
         ("arm", {"folder": None, "quick": False, "report": None}),
     ]
 

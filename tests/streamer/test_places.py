@@ -10,6 +10,7 @@ import pytest
 
 from worldloom.models.spec import Actions, Frames
 from worldloom.models.toy import ToyState, ToyWorld
+from worldloom.streamer.bench_engine import Stopwatch
 from worldloom.streamer.capacity import (
     RECENT,
     SESSION_BYTES,
@@ -130,6 +131,50 @@ def test_as_many_enter_as_fit_and_then_none() -> None:
     room.engine.close(sessions[0])
     room.engine.turn()
     room.open(5, "realtime")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("base", "each"), [(10, 10), (2, 3), (30, 1), (0, 20), (45, 0.5)])
+def test_the_prediction_holds_to_the_breaking_point(base: float, each: float) -> None:
+    room = Room(Costly(base=round(base * MS), each=round(each * MS)), max_batch=64)
+    room.measure()
+    predicted = room.engine.capacity().places.count
+    assert all(keeps_the_rate(base, each, count) for count in range(1, predicted + 1))
+    breaking = next(count for count in range(predicted, 65) if not keeps_the_rate(base, each, count))
+    within = 50 * room.engine.config.share
+    assert predicted == max(
+        1, int((within - base) / each)
+    )  # all that the share allows, and admission's margin is known
+    assert breaking * each + base > 50 * 0.97
+
+
+def keeps_the_rate(base: float, each: float, count: int) -> bool:
+    """Whether so many sessions, let in past admission, are all shown as many frames as the world has."""
+    world = Costly(base=round(base * MS), each=round(each * MS))
+    room = Room(world)
+    watches = [Stopwatch() for _ in range(count)]
+    for seed, watch in enumerate(watches):
+        room.engine.submit(watch, Origin(seed), entry="recovered")
+    begun = world.now
+    while world.now < begun + 80 * PERIOD:
+        due = room.engine.turn()
+        assert due is not None
+        world.now = max(world.now, due)
+    return min(watch.frames for watch in watches) >= 78 and room.engine.stats().level == 0
+
+
+def test_a_budget_counts_what_a_session_holds() -> None:
+    room = Room(Costly(base=0, each=MS), most_bytes=3 * SESSION_BYTES)
+    room.measure()
+    capacity = room.engine.capacity()
+    assert capacity.session_bytes is not None
+    assert SESSION_BYTES < capacity.session_bytes < 1.01 * SESSION_BYTES
+    assert capacity.budget_bytes == 3 * SESSION_BYTES
+    assert (capacity.places.limit, capacity.places.count) == ("memory", 2)
+    for seed in range(2):
+        room.open(seed, "realtime")
+    with pytest.raises(Busy, match="2 of 2, limited by free memory"):
+        room.engine.submit(Collector(), Origin(3))
 
 
 def test_who_was_here_before_is_not_asked_for_step_time() -> None:

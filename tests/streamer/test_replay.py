@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,24 @@ def test_who_goes_back_to_before_the_log_waits_for_a_snapshot(tmp_path: Path) ->
     drive.keep()
     drive.go(3)
     check(drive, tmp_path / "one.wloom")
+
+
+def test_a_frame_takes_bytes_in_the_log_and_not_objects() -> None:
+    drive = Drive(most=10_000)
+    drive.go(40)
+    frame = drive.sink.take(1, timeout_s=0)[0]
+    log = ReplayLog(drive.desk.model.spec, 10_000)
+    log.frame(replace(frame, index=0))
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for index in range(1, 4001):  # minutes, of which one in 128 is kept as a picture in the end
+            log.frame(replace(frame, index=index, origin=None))
+        log._pictures.clear()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (after - before) / 4000 < 100
 
 
 def test_another_world_is_told_by_psnr() -> None:

@@ -1,0 +1,72 @@
+"""Beginning from a world that is there already: its weights as the checkpoints that a run would have left.
+
+What each part was trained before counts as spent, so a run goes on as if it had been stopped there; what the optimisers
+remember is not in a world and begins anew. Knows files of worlds and of checkpoints; nothing about training.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..catalog import weights_file
+from ..weights import load_world, read_table
+from ..world import DiTWorld
+from .budget import Budget
+from .fit_autoencoder import autoencoder_config
+from .fit_detail import detail_config
+from .fit_dynamics import dit_config
+from .loop import write_checkpoint
+from .recipe import Recipe
+from .walks import motion_config
+
+
+def begin_from(source: str, recipe: Recipe, folder: Path) -> None:
+    """Write the checkpoints that `folder` lacks.
+
+    Args:
+        source: a world that ships, or a path to a `.safetensors` file.
+        recipe: what is going to be trained.
+        folder: of the run.
+
+    Raises:
+        ValueError: that world is not made of weights, or its parts have other shapes than the recipe's.
+    """
+    path = weights_file(source)
+    if path is None or not path.is_file():
+        raise ValueError(f"expected a world with weights to begin from, got {source!r}; try one that ships, or a file")
+    world, trained = load_world(path, device="cpu", dtype=torch.float32), read_table(path).get("trained", {})
+    _check(recipe, world)
+    for stage, part in _parts(world).items():
+        file = folder / f"{stage}.pt"
+        if not file.exists():
+            seen = trained.get(stage, {})
+            budget = Budget(0.0, spent_s=60.0 * seen.get("minutes", 0.0), done=seen.get("steps", 0))
+            write_checkpoint(file, _state(part), budget)
+
+
+def _parts(world: DiTWorld) -> dict[str, nn.Module]:
+    """What each stage leaves. The decoder's checkpoint holds a whole autoencoder."""
+    parts: dict[str, nn.Module] = {"decoder": world.autoencoder, "dynamics": world.dit}
+    if world.outlook:
+        parts |= {"motion": world.outlook.motion, "detail": world.outlook.detail}
+    return parts
+
+
+def _state(part: nn.Module) -> dict[str, Any]:
+    weights = {name: value.detach().clone() for name, value in part.state_dict().items()}
+    return {"model": weights, "average": {name: weights[name].clone() for name, _ in part.named_parameters()}}
+
+
+def _check(recipe: Recipe, world: DiTWorld) -> None:
+    wanted = {"autoencoder": autoencoder_config(recipe, lean=recipe.decoder.lean), "dynamics": dit_config(recipe)}
+    found: dict[str, object] = {"autoencoder": world.autoencoder.config, "dynamics": world.dit.config}
+    if recipe.motion and recipe.detail:
+        wanted |= {"motion": motion_config(recipe), "detail": detail_config(recipe)}
+        found |= {"motion": world.outlook.motion.config, "detail": world.outlook.detail.config} if world.outlook else {}
+    for stage, config in wanted.items():
+        if found.get(stage) != config:
+            raise ValueError(f"{stage}: expected what the recipe says, {config}; got {found.get(stage)} in the world")

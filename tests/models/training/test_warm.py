@@ -1,0 +1,63 @@
+"""Beginning from a world: what a run is given is what the world has, and goes on from there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from worldloom.models.catalog import open_world
+from worldloom.models.training.budget import Budget
+from worldloom.models.training.fit_autoencoder import load_autoencoder
+from worldloom.models.training.fit_detail import load_detail
+from worldloom.models.training.fit_dynamics import Trainee, load_dynamics
+from worldloom.models.training.fit_motion import load_motion
+from worldloom.models.training.loop import read_checkpoint
+from worldloom.models.training.recipe import load_recipe
+from worldloom.models.training.warm import begin_from
+
+
+def test_a_run_begins_with_the_weights_of_a_world(tmp_path: Path) -> None:
+    recipe = load_recipe("doom")
+    begin_from("doom", recipe, tmp_path)
+    world = open_world("doom", dtype=torch.float32)
+    pairs = {
+        "autoencoder": (load_autoencoder(recipe, tmp_path, torch.device("cpu")), world.autoencoder),  # type: ignore[attr-defined]
+        "dynamics": (load_dynamics(recipe, tmp_path), world.dit),  # type: ignore[attr-defined]
+        "motion": (load_motion(recipe, tmp_path), world.outlook.motion),  # type: ignore[attr-defined]
+        "detail": (load_detail(recipe, tmp_path), world.outlook.detail),  # type: ignore[attr-defined]
+    }
+    for name, (loaded, shipped) in pairs.items():
+        for one, other in zip(loaded.state_dict().values(), shipped.state_dict().values(), strict=True):
+            assert torch.equal(one, other.to(one.dtype)), name
+    budget = Budget(1.0)
+    read_checkpoint(tmp_path / "motion.pt", budget)
+    assert budget.done > 0
+    assert budget.finished  # a minute is less than it has been trained
+
+
+def test_what_is_there_already_stays(tmp_path: Path) -> None:
+    (tmp_path / "motion.pt").write_bytes(b"mine")
+    begin_from("doom", load_recipe("doom"), tmp_path)
+    assert (tmp_path / "motion.pt").read_bytes() == b"mine"
+
+
+def test_optimisers_begin_anew(tmp_path: Path) -> None:
+    recipe = load_recipe("arm")
+    begin_from("arm", recipe, tmp_path)
+    trainee = Trainee.fresh(recipe, torch.device("cpu"))
+    trainee.resume(tmp_path / "dynamics.pt")
+    assert not trainee.adam.state_dict()["state"]
+    assert trainee.budget.done > 0
+
+
+def test_another_shape_is_refused(tmp_path: Path) -> None:
+    recipe = load_recipe("arm")
+    wider = replace(recipe, dynamics=replace(recipe.dynamics, width=512))
+    with pytest.raises(ValueError, match="dynamics: expected what the recipe says"):
+        begin_from("arm", wider, tmp_path)
+    with pytest.raises(ValueError, match="a world with weights"):
+        begin_from("toy", recipe, tmp_path)
+    assert not list(tmp_path.iterdir())
