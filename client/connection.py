@@ -39,6 +39,7 @@ async def connect(
     video: Video = "websocket",
     mode: Mode = "realtime",
     format: Format = "jpeg",
+    deterministic: bool = False,
     prompt: str | None = None,
     image: bytes | Path | None = None,
     buffer: int | None = None,
@@ -56,6 +57,7 @@ async def connect(
         video: how pictures travel: "websocket", "webrtc" (needs the `server` extra), or "none".
         mode: "realtime" is paced by the server's clock; in "lockstep" a chunk is made for each `step`.
         format: of pictures over the WebSocket; "raw" is exact.
+        deterministic: pictures do not depend, to the bit, on who else is served; it may cost the server a step.
         prompt: a text to start from, where the world takes one.
         image: a PNG, JPEG or WebP file to start from, or its bytes, where the world takes one.
         buffer: pictures that may wait to be read, the oldest dropped first; one chunk when absent, or in lockstep less.
@@ -80,6 +82,7 @@ async def connect(
         video=video,
         mode=mode,
         format=format,
+        deterministic=deterministic,
         token=token,
         resume=resume,
         watch=watch,

@@ -158,6 +158,14 @@ class WorldModel(Protocol[StateT]):
         """Free what the state holds. Releasing twice is allowed; stepping a released state is an error."""
 
 
+class SteadyWorld(WorldModel[StateT], Protocol):
+    """A world that can tell whether a stream's bytes depend on the batch in which it is stepped."""
+
+    @property
+    def steady(self) -> bool:
+        """They do not, on this device and in this arithmetic."""
+
+
 class AdjustableWorld(WorldModel[StateT], Protocol):
     """A world whose `spec.steps` is a range: it can be asked for fewer denoising steps, from call to call."""
 

@@ -60,6 +60,11 @@ class ToyWorld:
             help="W A S D to walk, arrows or mouse to turn, Q and E for the lever",
         )
 
+    @property
+    def steady(self) -> bool:
+        """Streams are drawn one by one."""
+        return True
+
     def start(self, *, seed: int, prompt: str | None = None, image: Image | None = None) -> ToyState:
         """A new stream; the seed chooses the colours."""
         if prompt is not None or image is not None:

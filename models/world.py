@@ -24,6 +24,7 @@ from .dit import CausalDiT
 from .keyframes import Keyframes
 from .kv_cache import CacheConfig, KVCache
 from .memory import CachedMemory
+from .noise import noise_of
 from .sampler import denoise, fewer
 from .spec import Actions, Frames, Image, WorldSpec
 from .state import DiTState, Given, Pending, StartScene, checked, footprint, packed, unpacked
@@ -80,6 +81,11 @@ class DiTWorld:
         self._cache_config = CacheConfig(
             d.layers, d.heads, d.width // d.heads, d.tokens, spec.chunk, config.window, config.sink
         )
+
+    @property
+    def steady(self) -> bool:
+        """Batches change no stream's bytes: in bfloat16 on a CPU, as docs/design.md says."""
+        return self.device.type == "cpu" and self.dtype == torch.bfloat16
 
     def start(self, *, seed: int, prompt: str | None = None, image: Image | None = None) -> DiTState:
         """A new stream: from a picture, or from the start scene that the seed chooses."""
@@ -182,15 +188,8 @@ class DiTWorld:
         state.release()
 
     def _noise(self, states: Sequence[DiTState], purpose: int) -> Tensor:
-        """(B, F, C, h, w) float32 standard normal, a function of each stream's seed, its frame and the purpose."""
-        shape = (self.spec.chunk, *states[0].past.shape[1:])
-        generator = torch.Generator()
-        draws = []
-        for state in states:
-            words = np.random.SeedSequence((state.seed & (2**63 - 1), state.frame, purpose))
-            generator.manual_seed(int(words.generate_state(1, np.uint64)[0] >> np.uint64(1)))
-            draws.append(torch.randn(shape, generator=generator))
-        return torch.stack(draws).to(self.device)
+        """(B, F, C, h, w), see noise.py."""
+        return noise_of(states, (self.spec.chunk, *states[0].past.shape[1:]), purpose).to(self.device)
 
     def _denoise(self, states: Sequence[DiTState], noise: Tensor, given: Given, levels: Sequence[float]) -> Tensor:
         """(B, F, C, h, w) finished latents. The first pass also leaves the chunk before in the memory."""

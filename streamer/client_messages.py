@@ -33,6 +33,7 @@ class Hello(Message):
     video: Video = Field(default="webrtc", description="how pictures travel")
     mode: Mode = Field(default="realtime", description="paced by the clock, or one chunk for each `step`")
     format: Format = Field(default="jpeg", description="of pictures over the WebSocket")
+    deterministic: bool = Field(default=False, description="pictures do not depend, to the bit, on who else is served")
     wait: bool = Field(default=False, description="when every place is taken: wait for one instead of `busy`")
     token: Token | None = Field(default=None, description="signed by the server; needed where it serves strangers")
     resume: Token | None = Field(

@@ -48,6 +48,18 @@ def batch_of(dues: Dues, now: int, *, gather_ns: int, most: int, apart: bool) ->
     return together[:most]
 
 
+def parts_of(batch: Sequence[Session], *, steady: bool) -> Sequence[Sequence[int]]:
+    """Places in the batch that are stepped together: all but those of streams whose bytes must not depend on others.
+
+    Args:
+        batch: sessions to step now.
+        steady: a batch changes no stream's bytes.
+    """
+    alone = [] if steady else [k for k, session in enumerate(batch) if session.origin.deterministic]
+    together = [k for k in range(len(batch)) if k not in alone]
+    return [part for part in (together, *([k] for k in alone)) if part]
+
+
 def beat_of(sessions: Iterable[Session], now: int) -> int:
     """When a realtime session that begins now has its first frame due: with the others, if there are any."""
     dues = (session.due() for session in sessions if session.mode == "realtime" and not session.closing)

@@ -27,6 +27,7 @@ class Origin:
     image: Image | None = None
     frames: NDArray[np.uint8] | None = None  # (K, H, W, 3) recorded, to begin with; for programs, see worlds.py
     actions: NDArray[np.float32] | None = None  # (K, A) what led to each of them; rest when absent
+    deterministic: bool = False  # stepped so that its bytes do not depend on other streams
 
     def after(self, event: Reset | Restart | Prompt) -> Origin:
         """What the stream starts anew from; as before where the event does not say."""

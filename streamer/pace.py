@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+import numpy as np
+
 from worldloom.models.spec import Actions, AdjustableWorld, Frames, WorldModel
 
 from .capacity import Measured, StepTimes
@@ -77,10 +79,20 @@ class Pace:
             self._times.probed(found.times_ns)
 
     def make(self, states: Sequence[Any], actions: Actions, rung: Rung) -> Frames:
-        """One call of the world, on this rung."""
-        if not rung.steps:
-            return self._model.step(states, actions)
-        return cast(AdjustableWorld[Any], self._model).step(states, actions, steps=rung.steps)
+        """One call of the world, on this rung.
+
+        Raises:
+            ModelFault: it made something else than pictures; or whatever it raised.
+        """
+        if rung.steps:
+            pictures = cast(AdjustableWorld[Any], self._model).step(states, actions, steps=rung.steps)
+        else:
+            pictures = self._model.step(states, actions)
+        spec = self._model.spec
+        want = (len(states), spec.chunk, spec.height, spec.width, 3)
+        if pictures.shape != want or pictures.dtype != np.uint8:
+            raise ModelFault(f"expected uint8 frames {want} from the world, got {pictures.dtype} {pictures.shape}")
+        return pictures
 
     def took(self, batch: int, step_ns: int, rung: Rung, *, paced: bool, stalls: int) -> None:
         """What a step of so many sessions took. `paced`: the clock was waiting for it; `stalls`: in vain, so often."""

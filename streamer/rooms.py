@@ -221,7 +221,7 @@ class Rooms:
         image = await self._images.picture(hello.image, engine.spec) if hello.image is not None else None
         room = self.room(engine, hello.mode)
         seed = hello.seed if hello.seed is not None else secrets.randbelow(2**31)
-        await room.begin(Origin(seed, hello.prompt, image))
+        await room.begin(Origin(seed, hello.prompt, image, deterministic=hello.deterministic))
         self._rooms.add(room)
         self._metrics.opened.labels(world.name, hello.video).inc()
         if self._settings.snapshot_every:

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from worldloom.models.spec import Actions, Frames, WorldModel
+from worldloom.models.spec import Actions, WorldModel
 
 from .beginning import begin
-from .due import Dues, batch_of, beat_of, dues_of
+from .due import Dues, batch_of, beat_of, dues_of, parts_of
 from .engine_config import EngineConfig
 from .engine_stats import EngineStats
 from .errors import ModelFault, SessionClosed, Unsupported, WorldloomError
@@ -188,11 +188,18 @@ class Scheduler:
         return dues_of(self._seats, now, span_ns=self.pace.span_ns, step_ns=self.pace.expected_ns)
 
     def _advance(self, batch: Sequence[Session], now: int) -> None:
-        """Sample the controls of a batch, step the world once, deliver."""
+        """Sample the controls of a batch, step the world, deliver."""
         stalls = sum(session.stalls for session in batch)
         actions = np.stack([session.sample(now) for session in batch])
+        stalls = sum(session.stalls for session in batch) - stalls
+        for part in parts_of(batch, steady=getattr(self._model, "steady", False)):
+            self._advance_part([batch[k] for k in part], actions[part], stalls)
+            stalls = 0
+
+    def _advance_part(self, batch: Sequence[Session], actions: Actions, stalls: int) -> None:
+        """Step the world once, deliver."""
         try:
-            self._step(batch, actions, sum(session.stalls for session in batch) - stalls)
+            self._step(batch, actions, stalls)
         except Exception as error:
             if len(batch) == 1:
                 self._fail(batch[0], error)
@@ -212,7 +219,6 @@ class Scheduler:
         begun = self._clock_ns()
         pictures = self.pace.make([session.state for session in batch], actions, rung)
         made = self._clock_ns()
-        self._check(pictures, len(batch))
         with self._lock:
             self._steps_ns.append(made - begun)
         self._steps += 1
@@ -225,12 +231,6 @@ class Scheduler:
         self.pace.took(len(batch), made - begun, rung, paced=paced, stalls=stalls)
         for session in batch:
             self.travel.note(session)
-
-    def _check(self, pictures: Frames, batch: int) -> None:
-        spec = self._model.spec
-        want = (batch, spec.chunk, spec.height, spec.width, 3)
-        if pictures.shape != want or pictures.dtype != np.uint8:
-            raise ModelFault(f"expected uint8 frames {want} from the world, got {pictures.dtype} {pictures.shape}")
 
     def _send(self, session: Session, receipts: Sequence[Receipt], frames: Sequence[Frame] = ()) -> None:
         """To the sink. One that raises loses its session; the others do not notice."""

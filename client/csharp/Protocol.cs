@@ -116,6 +116,9 @@ namespace Worldloom.Protocol
         /// <summary>of pictures over the WebSocket; `raw` or `jpeg` or `h264` or `vp8`</summary>
         [DataMember(Name = "format")]
         public string Format { get; set; } = "jpeg";
+        /// <summary>pictures do not depend, to the bit, on who else is served; boolean</summary>
+        [DataMember(Name = "deterministic")]
+        public bool Deterministic { get; set; } = false;
         /// <summary>when every place is taken: wait for one instead of `busy`; boolean</summary>
         [DataMember(Name = "wait")]
         public bool Wait { get; set; } = false;

@@ -106,6 +106,8 @@ export interface HelloMessage {
   mode?: "realtime" | "lockstep";
   /** of pictures over the WebSocket; "jpeg" when absent */
   format?: "raw" | "jpeg" | "h264" | "vp8";
+  /** pictures do not depend, to the bit, on who else is served; boolean; false when absent */
+  deterministic?: boolean;
   /** when every place is taken: wait for one instead of `busy`; boolean; false when absent */
   wait?: boolean;
   /** signed by the server; needed where it serves strangers; text, 8 to 1024 characters */

@@ -43,6 +43,7 @@ const REPORT_EVERY = 1000;
  * @property {'auto' | 'webrtc' | 'websocket' | 'none'} [transport] 'auto' goes by WebRTC where that works, else by the
  *   WebSocket, and needs both elements; 'none' asks for no pictures
  * @property {'realtime' | 'lockstep'} [mode]
+ * @property {boolean} [deterministic] pictures do not depend, to the bit, on who else is served
  * @property {boolean} [wait] when every place is taken: wait for one
  * @property {(waiting: import('./protocol.js').WaitingMessage) => void} [onWaiting] told now and then meanwhile
  * @property {string} [token] signed by the server, where it serves strangers
@@ -133,9 +134,9 @@ export class World extends Controls {
 
   /** Opens the connection and starts the pictures. Used by `connect`. */
   async open() {
-    const { world, mode, wait, token, resume, watch, prompt } = this.options;
+    const { world, mode, deterministic, wait, token, resume, watch, prompt } = this.options;
     const asked = await this.view.asked();
-    this.settle(await this.line.open({ type: 'hello', protocol: 1, world, seed: this.seed ?? undefined, prompt: prompt ?? undefined, mode, wait, token, resume, watch, ...asked }));
+    this.settle(await this.line.open({ type: 'hello', protocol: 1, world, seed: this.seed ?? undefined, prompt: prompt ?? undefined, mode, deterministic, wait, token, resume, watch, ...asked }));
     this.meter.restart();
     this.view.begin();
   }

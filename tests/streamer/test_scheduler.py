@@ -10,6 +10,8 @@ import pytest
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.client_messages import Key, Pause, Reset, Resume, Step
 from worldloom.streamer.errors import ModelFault, SessionClosed, Unsupported
+from worldloom.streamer.origin import Origin
+from worldloom.streamer.transports.inprocess import Collector
 
 from .desk import MS, PERIOD, Desk, Probe
 
@@ -231,3 +233,40 @@ def test_a_world_that_cannot_release_does_not_stop_the_engine(monkeypatch: pytes
     desk.turn()
     assert gone.done()
     assert desk.engine.stats().sessions == desk.engine.stats().states == 0
+
+
+class Unsteady(Probe):
+    """A world whose streams are rounded otherwise in a batch."""
+
+    @property
+    def steady(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(("steady", "batches"), [(False, [2, 1, 1]), (True, [4])])
+def test_who_must_not_depend_on_others_is_stepped_alone_where_that_matters(steady: bool, batches: list[int]) -> None:
+    desk = Desk(Probe() if steady else Unsteady())
+    sinks = [Collector() for _ in range(4)]
+    answers = [
+        desk.engine.submit(sink, Origin(seed, deterministic=seed in (1, 3)), "realtime")
+        for seed, sink in enumerate(sinks)
+    ]
+    desk.turn()
+    assert desk.model.batches == batches
+    assert [len(sink.take(1)) for sink in sinks] == [1, 1, 1, 1]
+    for answer in answers:
+        answer.result(0).close()
+    desk.turn()
+    desk.check_empty()
+
+
+def test_one_that_is_stepped_alone_fails_alone() -> None:
+    desk = Desk(Unsteady())
+    desk.model.guilty = {1}
+    sinks = [Collector(), Collector()]
+    for seed, sink in enumerate(sinks):
+        desk.engine.submit(sink, Origin(seed, deterministic=True), "realtime")
+    desk.turn()
+    assert len(sinks[0].take(1)) == 1
+    assert sinks[0].error is None
+    assert sinks[1].error is not None
