@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .spec import WorldModel
+
+if TYPE_CHECKING:
+    from .kv_format import KVFormat
 
 DATA = Path(__file__).parent / "data"
 
@@ -28,11 +31,11 @@ def weights_file(name: str) -> Path | None:
     return Path(name) if name.endswith(".safetensors") else DATA / f"{name}.safetensors"
 
 
-def open_world(name: str, **options: Any) -> WorldModel[Any]:
+def open_world(name: str, *, kv: KVFormat = "native", **options: Any) -> WorldModel[Any]:
     """The world of that name, weights loaded.
 
     `name` is a shipped world ("arm"), "toy", a path to a `.safetensors` file with its `.json` beside it, or
-    "package.module:Class" whose class is called with `options`.
+    "package.module:Class" whose class is called with `options`. `kv` says how trained worlds keep keys and values.
 
     Raises:
         ValueError: no such world; the message lists those there are.
@@ -51,4 +54,4 @@ def open_world(name: str, **options: Any) -> WorldModel[Any]:
         raise ValueError(f"no world named {name!r}; known: {known}, a .safetensors path, or module:Class")
     from .weights import load_world
 
-    return load_world(path, **options)
+    return load_world(path, kv=kv, **options)

@@ -14,12 +14,13 @@ Knows nothing about networks or sampling.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from .kv_format import KVFormat, Parts, decoded, empty, encoded
 from .ring import Past, Ring, footprint_of
 from .rope import RopeConfig, rotary, rotate
 
@@ -35,6 +36,7 @@ class CacheConfig:
     chunk: int  # frames made by one step
     window: int  # frames remembered before the current chunk, a multiple of `chunk`
     sink: int = 0  # first frames never forgotten, a multiple of `chunk`
+    format: KVFormat = "native"  # how the window is kept; sinks are kept as they are
 
     def __post_init__(self) -> None:
         if self.window % self.chunk or self.sink % self.chunk or self.window < self.chunk:
@@ -74,12 +76,18 @@ class KVCache:
     @property
     def keys(self) -> Tensor:
         """(L, heads, slots * tokens, d), rotated."""
-        return self._own.keys
+        return self._halves(self._own.parts)[0]
 
     @property
     def values(self) -> Tensor:
         """(L, heads, slots * tokens, d)."""
-        return self._own.values
+        return self._halves(self._own.parts)[1]
+
+    def named(self) -> dict[str, Tensor]:
+        """Everything that it keeps, for files."""
+        scaled = ("keys", "key_scales", "values", "value_scales")
+        names = ("keys", "values") if self.config.format == "native" else scaled
+        return dict(zip(names, self._own.parts, strict=True)) | {"sinks": self.sinks}
 
     @property
     def _own(self) -> Ring:
@@ -114,15 +122,15 @@ class KVCache:
         n, slot, ring = self.config.tokens, self.slot(ahead), self._own
         here = slice(slot * n, (slot + self.config.chunk) * n)
         ring.leave(slot // self.config.chunk)
-        ring.keys[layer, :, here] = rotated
-        ring.values[layer, :, here] = values
+        for part, new in zip(ring.parts, (*self._encoded(rotated), *self._encoded(values)), strict=True):
+            part[layer, :, here] = new
         if self.frame < self.config.sink:
             self.sinks[layer, :, here] = raw
 
     def read(self, layer: int, ahead: int = 0) -> tuple[Tensor, Tensor]:
         """Keys and values that this chunk may look at, each (heads, T, d); the next write changes them."""
         seen, ring = self.filled(ahead) * self.config.tokens, self._own
-        return ring.keys[layer, :, :seen], ring.values[layer, :, :seen]
+        return self._halves([part[layer, :, :seen] for part in ring.parts])
 
     def advance(self, yaw: list[float]) -> None:
         """The current chunk is finished; `yaw` (degrees) has one number a frame of it."""
@@ -137,12 +145,14 @@ class KVCache:
         if not c.sink or self.frame <= c.sink or (first <= c.sink and not rope.fov):
             return
         frames = torch.arange(c.sink, dtype=torch.float64) + max(0, first - c.sink)
-        turned = torch.tensor([yaw + _half_turn(s - yaw) for s in self.sink_yaw], dtype=torch.float64)
-        cos, sin = rotary(rope, frames, turned)
+        yaws = torch.tensor([yaw + half_turn(s - yaw) for s in self.sink_yaw], dtype=torch.float64)
+        cos, sin = rotary(rope, frames, yaws)
         ring = self._own
         for place in range(c.sink // c.chunk):
             ring.leave(place)
-        ring.keys[:, :, : c.sink * c.tokens] = rotate(self.sinks, (cos.to(self.device), sin.to(self.device)))
+        turned = rotate(self.sinks, (cos.to(self.device), sin.to(self.device)))
+        for part, new in zip(ring.parts, self._encoded(turned), strict=False):  # keys come first
+            part[:, :, : c.sink * c.tokens] = new
 
     def fork(self) -> KVCache:
         """An independent copy, for next to nothing: it shares what neither has written since."""
@@ -156,7 +166,7 @@ class KVCache:
     def tensors(self) -> Iterator[Tensor]:
         """Everything that it keeps in memory, shared or not."""
         yield self.sinks
-        yield from self.buffer.tensors() if isinstance(self.buffer, Past) else (self.buffer.keys, self.buffer.values)
+        yield from self.buffer.tensors() if isinstance(self.buffer, Past) else self.buffer.parts
 
     @property
     def nbytes(self) -> int:
@@ -170,12 +180,21 @@ class KVCache:
         self.sinks = self.sinks.new_empty(0)
         self.buffer = Past(None, (), {})
 
+    def _encoded(self, x: Tensor) -> Parts:
+        return encoded(x, self.config.format)
+
+    def _halves(self, parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Keys and values of the parts of a ring, or of some of it."""
+        half, dtype = len(parts) // 2, self.sinks.dtype
+        return decoded(tuple(parts[:half]), dtype), decoded(tuple(parts[half:]), dtype)
+
 
 def _empty(config: CacheConfig, like: Tensor) -> Ring:
     shape = (config.layers, config.heads, config.slots * config.tokens, config.head_dim)
-    return Ring(like.new_zeros(shape), like.new_zeros(shape), config.slots // config.chunk)
+    keys, values = (empty(shape, like, config.format) for _ in range(2))
+    return Ring((*keys, *values), config.slots // config.chunk)
 
 
-def _half_turn(degrees: float) -> float:
+def half_turn(degrees: float) -> float:
     """An angle brought into [-180, 180)."""
     return (degrees + 180.0) % 360.0 - 180.0

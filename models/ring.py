@@ -17,22 +17,22 @@ from weakref import WeakSet
 import torch
 from torch import Tensor
 
-Block: TypeAlias = tuple[Tensor, Tensor]
-"""Keys and values of one place, each (L, heads, n, d); never written."""
+Block: TypeAlias = tuple[Tensor, ...]
+"""What stands in one place, each (L, heads, n, ...); never written."""
 
 
 class Ring:
-    """Keys and values (L, heads, places * n, d) of one writer."""
+    """Buffers (L, heads, places * n, ...) of one writer: keys, values and what else belongs to them."""
 
-    def __init__(self, keys: Tensor, values: Tensor, places: int) -> None:
-        self.keys, self.values = keys, values
-        self._span = keys.shape[2] // places  # tokens of a place
+    def __init__(self, parts: Block, places: int) -> None:
+        self.parts = parts
+        self._span = parts[0].shape[2] // places  # tokens of a place
         self._pasts: WeakSet[Past] = WeakSet()  # that still want to see something here
 
     def block(self, place: int) -> Block:
         """What stands in a place; the next write changes it."""
         here = slice(place * self._span, (place + 1) * self._span)
-        return self.keys[:, :, here], self.values[:, :, here]
+        return tuple(part[:, :, here] for part in self.parts)
 
     def past(self, places: Iterable[int]) -> Past:
         """The ring as it is now, as far as these places go."""
@@ -44,8 +44,7 @@ class Ring:
             return
         lacking = [past for past in self._pasts if place in past.wanted]
         if lacking:
-            keys, values = self.block(place)
-            block = keys.clone(), values.clone()
+            block = tuple(part.clone() for part in self.block(place))
             for past in lacking:
                 past.keep(place, block)
 
@@ -76,10 +75,9 @@ class Past:
     def fill(self, ring: Ring) -> None:
         """Write everything into another ring."""
         blocks = self._kept | {place: self._ring.block(place) for place in self.wanted if self._ring}
-        for place, (keys, values) in blocks.items():
-            into_keys, into_values = ring.block(place)
-            into_keys.copy_(keys)
-            into_values.copy_(values)
+        for place, block in blocks.items():
+            for into, part in zip(ring.block(place), block, strict=True):
+                into.copy_(part)
 
     def release(self) -> None:
         """Nobody wants to see it any more."""
@@ -90,7 +88,7 @@ class Past:
     def tensors(self) -> Iterator[Tensor]:
         """Everything that it keeps in memory."""
         if self._ring:
-            yield from (self._ring.keys, self._ring.values)
+            yield from self._ring.parts
         for block in self._kept.values():
             yield from block
 

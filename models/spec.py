@@ -184,6 +184,13 @@ class SharingWorld(WorldModel[StateT], Protocol):
         """Bytes that some states hold together; what they share counts once."""
 
 
+class ParkableWorld(WorldModel[StateT], Protocol):
+    """A world that can make a stream's memory anew from far fewer bytes than it holds; nearly as it was."""
+
+    def park(self, state: StateT) -> bytes:
+        """The state in few bytes, for `load`."""
+
+
 class RecallingWorld(WorldModel[StateT], Protocol):
     """A world whose stream can begin with frames that somebody recorded."""
 

@@ -1,5 +1,4 @@
-"""What belongs to one stream of a DiTWorld: its state, how that is written as bytes, what it can begin with
-and what it can be asked.
+"""What belongs to one stream of a DiTWorld: its state, what it can begin with and what it can be asked.
 
 Knows tensors and their shapes; nothing about networks.
 """
@@ -11,8 +10,6 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from .kv_cache import KVCache
@@ -49,6 +46,12 @@ class Pending:
         return latents, Given(*given)
 
     @property
+    def remembered(self) -> Pending:
+        """The same in half the bytes, for parking (parked.py)."""
+        shrunk = {name: getattr(self, name).half() for name in PENDING if name != "yaws"}
+        return replace(self, **shrunk, yaws=self.yaws.clone())
+
+    @property
     def compact(self) -> Pending:
         """The same without what other streams of its batch made."""
         return Pending(*(compact(getattr(self, name)) for name in PENDING))
@@ -64,6 +67,7 @@ class DiTState:
     recent: Tensor  # (history, A) float32, the latest action rows, newest first, brought to about [-1, 1]
     pending: Pending | None = None  # None before the first chunk
     view: View | None = None  # the last picture, in worlds that move it
+    history: tuple[Pending, ...] = ()  # chunks in the memory, what they were made from; the oldest first
     yaw: float = 0.0  # degrees turned so far
     frame: int = 0  # frames finished so far, context included
     released: bool = False
@@ -75,14 +79,14 @@ class DiTState:
 
     def release(self) -> None:
         """Give the memory back."""
-        self.released, self.view, self.pending = True, None, None
+        self.released, self.view, self.pending, self.history = True, None, None, ()
         self.cache.release()
 
     def tensors(self) -> Iterator[Tensor]:
         """Everything that it keeps in memory, shared or not."""
         yield from (*self.cache.tensors(), self.past, self.recent)
-        if self.pending:
-            yield from (getattr(self.pending, name) for name in PENDING)
+        for chunk in (*self.history, *([self.pending] if self.pending else ())):
+            yield from (getattr(chunk, name) for name in PENDING)
         if self.view:
             yield from (self.view.picture, *(getattr(self.view.way, name) for name in WAY))
 
@@ -119,63 +123,6 @@ def footprint(states: Iterable[DiTState]) -> int:
     return footprint_of(tensor for state in states for tensor in state.tensors())
 
 
-def packed(state: DiTState, world: str) -> bytes:
-    """A stream of the world of that name as safetensors bytes."""
-    cache, view = state.cache, state.view
-    tensors = {
-        "keys": cache.keys,
-        "values": cache.values,
-        "sinks": cache.sinks,
-        "past": state.past,
-        "recent": state.recent,
-    }
-    if state.pending:
-        tensors |= {f"pending.{name}": getattr(state.pending, name) for name in PENDING}
-    if view:
-        tensors |= {"picture": view.picture} | {name: getattr(view.way, name) for name in WAY}
-        tensors["clock"] = torch.tensor(view.clock)
-    contiguous = torch.contiguous_format
-    tensors = {name: part.clone(memory_format=contiguous) for name, part in tensors.items()}  # files share no memory
-    tensors["sink_yaw"] = torch.tensor(cache.sink_yaw, dtype=torch.float64)
-    tensors["yaw"] = torch.tensor(state.yaw, dtype=torch.float64)
-    tensors["numbers"] = torch.tensor([state.seed, state.frame, cache.frame])
-    return save_tensors(tensors, {"world": world})
-
-
-def unpacked(blob: bytes, cache: KVCache, *, views: bool) -> DiTState:
-    """The stream that `packed` wrote.
-
-    Args:
-        blob: what it wrote.
-        cache: a new one of the world's shape, to be filled.
-        views: the world moves its pictures.
-
-    Raises:
-        ValueError, KeyError: it is a stream of another shape.
-        Exception: of safetensors, for damaged bytes.
-    """
-    tensors, device = load_tensors(blob), cache.device
-    seed, frame, remembered = (int(n) for n in tensors["numbers"])
-    for name in ("keys", "values", "sinks"):
-        kept, saved = getattr(cache, name), tensors[name]
-        if saved.shape != kept.shape or saved.dtype != kept.dtype:
-            raise ValueError(
-                f"{name}: expected {tuple(kept.shape)} {kept.dtype}, got {tuple(saved.shape)} {saved.dtype}"
-            )
-        kept.copy_(saved)
-    cache.frame, cache.sink_yaw = remembered, tensors["sink_yaw"].tolist()
-    past, recent = (tensors[name].to(device) for name in ("past", "recent"))
-    pending = None
-    if frame > remembered:
-        parts = {name: tensors[f"pending.{name}"] for name in PENDING}
-        pending = Pending(**{name: part if name == "yaws" else part.to(device) for name, part in parts.items()})
-    view = None
-    if views:
-        way = Way(**{name: tensors[name].to(device) for name in WAY})
-        view = View(tensors["picture"].to(device), way, int(tensors["clock"]))
-    return DiTState(cache, seed, past, recent, pending, view, float(tensors["yaw"]), frame)
-
-
 def checked(spec: WorldSpec, states: Sequence[DiTState], actions: Actions, steps: int | None) -> Tensor:
     """(B, F, A) float32 action rows within their ranges, for one step of some streams.
 
@@ -195,3 +142,16 @@ def checked(spec: WorldSpec, states: Sequence[DiTState], actions: Actions, steps
     if not np.isfinite(rows).all():
         raise ValueError("expected finite actions, got NaN or infinity")
     return torch.from_numpy(np.clip(rows, spec.actions.low, spec.actions.high))
+
+
+def yaws_of(states: Sequence[DiTState], turns: Tensor) -> Tensor:
+    """(B, F) float64 degrees that each camera has turned at each frame of its next chunk, which turns so (B, F)."""
+    start = torch.tensor([s.yaw for s in states], dtype=torch.float64)[:, None]
+    return start + turns.double().cumsum(1)
+
+
+def told_of(states: Sequence[DiTState], rows: Tensor) -> Tensor:
+    """(B, F, history, A) what each frame is told of actions, newest first; of rows (B, F, A) about [-1, 1]."""
+    recent = torch.stack([s.recent for s in states]).flip(1)
+    line = torch.cat([recent[:, 1:], rows], 1)  # (B, history - 1 + F, A) oldest first
+    return line.unfold(1, recent.shape[1], 1).movedim(-1, 2).flip(2)

@@ -22,6 +22,7 @@ from .autoencoder import Autoencoder, AutoencoderConfig
 from .detail import DetailConfig, DetailNet
 from .dit import CausalDiT, DiTConfig
 from .keyframes import Keyframes
+from .kv_format import KVFormat
 from .motion import MotionConfig, MotionNet
 from .precision import native_dtype
 from .spec import ActionSpec, Axis, Key, WorldSpec
@@ -72,8 +73,12 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
     path.with_suffix(".json").write_text(json.dumps(table, indent=1) + "\n")
 
 
-def load_world(path: Path, *, device: str | torch.device = "", dtype: torch.dtype | None = None) -> DiTWorld:
+def load_world(
+    path: Path, *, device: str | torch.device = "", dtype: torch.dtype | None = None, kv: KVFormat = "native"
+) -> DiTWorld:
     """The world in `path`, on the given device (CUDA where there is one) in the dtype that the hardware does well.
+
+    Its streams keep keys and values as `kv` says.
 
     Raises:
         ValueError: the files are damaged, or of another format, or do not fit each other.
@@ -92,7 +97,7 @@ def load_world(path: Path, *, device: str | torch.device = "", dtype: torch.dtyp
     keyframes = Keyframes.unpacked(tensors["keyframes"]) if "keyframes" in tensors else None
     outlook = _outlook(table, tensors, path) if "motion" in table else None
     dtype = dtype or native_dtype(place)
-    return DiTWorld(spec, dit, autoencoder, dream, scenes, keyframes, outlook, device=place, dtype=dtype)
+    return DiTWorld(spec, dit, autoencoder, dream, scenes, keyframes, outlook, device=place, dtype=dtype, kv=kv)
 
 
 def _scene(parts: Mapping[str, Tensor]) -> StartScene:

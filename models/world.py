@@ -23,11 +23,14 @@ from .autoencoder import Autoencoder, to_pictures, to_signed, unit_cells
 from .dit import CausalDiT
 from .keyframes import Keyframes
 from .kv_cache import CacheConfig, KVCache
+from .kv_format import KVFormat
 from .memory import CachedMemory
 from .noise import noise_of
+from .packed import kept, packed, parked, unpacked
+from .prefill import prefill
 from .sampler import denoise, fewer
 from .spec import Actions, Frames, Image, WorldSpec
-from .state import DiTState, Given, Pending, StartScene, checked, footprint, packed, unpacked
+from .state import DiTState, Given, Pending, StartScene, checked, footprint, told_of, yaws_of
 from .view import Glimpse, Outlook, View
 
 START_REPEATS = 4  # times that a start picture enters the memory: a stream that begins at rest
@@ -59,6 +62,7 @@ class DiTWorld:
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        kv: KVFormat = "native",
     ) -> None:
         self.spec, self.config, self.scenes = spec, config, tuple(scenes)
         self.device, self.dtype = torch.device(device), dtype
@@ -79,7 +83,7 @@ class DiTWorld:
         self._turn = spec.actions.columns.index(config.azimuth) if config.azimuth else None
         d = dit.config
         self._cache_config = CacheConfig(
-            d.layers, d.heads, d.width // d.heads, d.tokens, spec.chunk, config.window, config.sink
+            d.layers, d.heads, d.width // d.heads, d.tokens, spec.chunk, config.window, config.sink, kv
         )
 
     @property
@@ -175,11 +179,18 @@ class DiTWorld:
         """The stream as safetensors bytes."""
         return packed(state, self.spec.name)
 
+    def park(self, state: DiTState) -> bytes:
+        """The stream in as few bytes as it can be made anew from, nearly; see packed.py."""
+        return parked(state, self.spec.name)
+
+    @torch.inference_mode()
     def load(self, blob: bytes) -> DiTState:
-        """The stream that `save` wrote, for this world."""
+        """The stream that `save` or `park` wrote, for this world."""
         try:
             cache = KVCache.allocate(self._cache_config, self.device, self.dtype)
-            return unpacked(blob, cache, views=self.outlook is not None)
+            state = unpacked(blob, cache, views=self.outlook is not None)
+            prefill(self.dit, cache, state.history, self.config.context_sigma)
+            return state
         except Exception as error:  # safetensors raises its own kinds for damaged bytes
             raise ValueError(f"expected a saved state of the world {self.spec.name!r}: {error}") from error
 
@@ -231,6 +242,7 @@ class DiTWorld:
         """Pending chunks are in the memory."""
         for state in states:
             if state.pending:
+                state.history = kept(state, state.pending)
                 state.cache.advance(state.pending.yaws.tolist())
                 state.pending = None
 
@@ -257,7 +269,7 @@ class DiTWorld:
         self, states: Sequence[DiTState], rows: Tensor, glimpse: Glimpse | None = None
     ) -> tuple[Given, Glimpse | None]:
         """What the next chunk is made from, and what is known of its picture where a camera moves."""
-        told = self._told(states, rows)
+        told = told_of(states, (rows / self._scale).to(self.device))
         past = torch.stack([s.past for s in states])
         views = [s.view for s in states if s.view]
         if self.outlook and views:  # a stream's very first frame has nothing before it
@@ -267,20 +279,8 @@ class DiTWorld:
             recalled = torch.stack([self.keyframes.recall(p[0]) for p in past])
             past = torch.cat([past, recalled[:, None]], 1)
         shown = past[:, None].expand(-1, self.spec.chunk, -1, -1, -1, -1)
-        return Given(shown, told, self._yaws(states, rows)), glimpse
-
-    def _yaws(self, states: Sequence[DiTState], rows: Tensor) -> Tensor:
-        """(B, F) float64 degrees that each camera has turned at each frame of the chunk."""
-        start = torch.tensor([s.yaw for s in states], dtype=torch.float64)[:, None]
         turns = rows[..., self._turn] if self._turn is not None else torch.zeros(rows.shape[:2])
-        return start + turns.double().cumsum(1)
-
-    def _told(self, states: Sequence[DiTState], rows: Tensor) -> Tensor:
-        """(B, F, history, A) what each frame is told of actions: newest first, every column about [-1, 1]."""
-        normal = (rows / self._scale).to(self.device)
-        recent = torch.stack([s.recent for s in states]).flip(1)
-        line = torch.cat([recent[:, 1:], normal], 1)  # (B, history - 1 + F, A) oldest first
-        return line.unfold(1, recent.shape[1], 1).movedim(-1, 2).flip(2)
+        return Given(shown, told, yaws_of(states, turns)), glimpse
 
     def _scene_of(self, image: Image) -> StartScene:
         """A scene at rest from one picture."""

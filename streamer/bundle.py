@@ -44,6 +44,7 @@ class Event(Message):
     seed: Seed | None = None  # or it began, from this seed,
     prompt: Text | None = None
     image: Annotated[int, Field(ge=0, le=255)] | None = None  # and this picture of `images`
+    rebuilt: bool = False  # its memory was made anew, as after parking
 
 
 class Header(Message):

@@ -31,6 +31,9 @@ class ServerSettings(BaseSettings):
     worlds: tuple[str, ...] = ()  # names to serve, the first is the default; empty: all that ship, or "toy"
     max_sessions: int = Field(default=0, ge=0, le=1024)  # at most, on each world; 0: as many as fit, up to 64
     step_share: float = Field(default=0.85, gt=0, le=1)  # of a frame's time that a step of all sessions may take
+    kv: Literal["native", "int8"] = (
+        "native"  # how trained worlds keep keys and values: as they are, or in half the bytes
+    )
     memory_budget: int = Field(default=0, ge=0)  # bytes that sessions of one world may hold; 0: what the device has
     max_connections: int = Field(default=64, ge=1, le=4096)  # open WebSockets, with or without a session
 
@@ -56,6 +59,7 @@ class ServerSettings(BaseSettings):
 
     rewind_seconds: float = Field(default=60.0, ge=0)  # that a realtime session can be rewound by; 0: not at all
     rewind_bytes: int = Field(default=128 * 2**20, ge=0)  # that restore points and snapshots of a session may hold
+    park_after: float = Field(default=60.0, ge=0)  # seconds paused until a session's memory is made smaller; 0: never
     max_snapshots: int = Field(default=16, ge=1, le=256)  # that a session may have; the oldest gives way
 
     replay_frames: int = Field(default=20_000, ge=0, le=10**6)  # that a replay bundle of a session may have; 0: none

@@ -14,6 +14,7 @@ class SessionConfig:
 
     inbox: int = 256  # controls that may wait for the engine; further ones are refused as `rate_limited`
     past: PastConfig = PastConfig()
+    park_after: float = 0.0  # seconds that a session is paused before its memory is parked; 0: never
     grace: Fraction = Fraction(1, 4)  # of a chunk's duration: lateness that is made up instead of moving the schedule
 
 

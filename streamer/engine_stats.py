@@ -16,7 +16,7 @@ class EngineStats:
     """What an engine did and holds."""
 
     sessions: int  # open
-    states: int  # of the world, held; equals `sessions` between two passes
+    states: int  # of the world, held; equals `sessions` between two passes, but for those that are parked
     opened: int  # sessions since the start
     faults: int  # sessions that ended by a fault
     steps: int  # batched calls of the world
@@ -29,5 +29,6 @@ class EngineStats:
     reduced: Reduced = ""  # what is given up for it
     realtime: int = 0  # sessions that the clock paces
     measured: Measured = Measured()
+    parked: int = 0  # sessions whose memory is a few bytes, while they are paused
     points: int = 0  # restore points and snapshots of the sessions
     free_bytes: int | None = None  # memory that nobody uses

@@ -35,6 +35,7 @@ class Frame:
     steps: int = 0  # denoising steps, where overload has taken some away; 0: as many as the world takes by itself
     origin: Origin | None = None  # with the first frame of a stream: what it started from
     back_to: int | None = None  # with the first frame after going back: the world was as before this one
+    rebuilt: bool = False  # with the first frame after the world's memory was made anew (parking.py)
 
 
 class FrameSlot:

@@ -223,7 +223,7 @@ def limits(settings: ServerSettings) -> EngineConfig:
         max_batch=most,
         most_bytes=settings.memory_budget,
         share=settings.step_share,
-        session=SessionConfig(past=past),
+        session=SessionConfig(past=past, park_after=settings.park_after),
     )
 
 

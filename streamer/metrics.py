@@ -27,6 +27,7 @@ class Metrics:
         self.connections = self._gauge("connections", "open WebSockets")
         self.sessions = self._gauge("sessions", "open sessions", "world")
         self.states = self._gauge("states", "model states held", "world")
+        self.parked = self._gauge("parked", "paused sessions whose memory is parked", "world")
         self.phases = self._gauge("sessions_by_phase", "sessions, orphans among them", "phase")
         self.ready = self._gauge("ready", "1 when a warm-up session has run through the whole path", "world")
         self.places = self._gauge("places", "sessions that each limit alone allows", "world", "limit")

@@ -68,6 +68,7 @@ class Snapshot:
     clock: ClockState
     state: bytes  # the world's memory, as the world saves it
     fresh: bool = False  # no frame was made since it began, or began anew
+    parked: bool = False  # the state is one that the world makes anew, nearly as it was
 
     @property
     def octets(self) -> int:

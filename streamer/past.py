@@ -43,7 +43,7 @@ class Point:
     moment: int  # frames that had led there
     origin: Origin
     fresh: bool  # no frame was made since the world began, or began anew
-    state: Any  # the world's memory; never stepped
+    state: Any  # the world's memory, never stepped; bytes where it is parked (parking.py)
     line: frozenset[int] = field(default=frozenset())  # of a snapshot: the moments of the points that led there
 
 
@@ -104,6 +104,13 @@ class Past:
     def at_frame(self, index: int) -> Point | None:
         """The youngest point not after the moment before this frame."""
         return next((point for point in reversed(self._points) if point.index <= index), None)
+
+    def swap(self, point: Point, other: Point) -> None:
+        """Another one in a point's place. The state of the first is the caller's."""
+        self._points = [other if one is point else one for one in self._points]
+        for name, one in self._snapshots.items():
+            if one is point:
+                self._snapshots[name] = other
 
     def cut(self, back_to: Point) -> None:
         """The session has gone back to this one: points that did not lead there are no past of it any more."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldloom.models.catalog import open_world, shipped_worlds
-from worldloom.models.spec import AdjustableWorld, WorldModel
+from worldloom.models.spec import AdjustableWorld, ParkableWorld, WorldModel
 from worldloom.models.training.metrics import psnr
 
 from .beginning import begin
@@ -96,7 +96,7 @@ def regenerated(
             if frame in wanted and state is not None:
                 before[frame] = model.fork(state)
             for event in events.get(frame, ()):
-                old, state = state, _moved(model, bundle, event, before)
+                old, state = state, _moved(model, bundle, event, before, state)
                 if old is not None:
                     model.release(old)
             rows = bundle.actions[None, at : at + chunk]
@@ -163,8 +163,12 @@ def _loaded(model: WorldModel[Any], state: bytes | None) -> Any:
         raise BadBundle(f"its state cannot be loaded: {error}") from error
 
 
-def _moved(model: WorldModel[Any], bundle: Bundle, event: Event, before: dict[int, Any]) -> Any:
-    """The state after an event."""
+def _moved(model: WorldModel[Any], bundle: Bundle, event: Event, before: dict[int, Any], state: Any) -> Any:
+    """The state after an event; `state` is the one before."""
+    if event.rebuilt:
+        if state is None or not hasattr(model, "park"):
+            raise BadBundle("expected a world that makes memories anew, and one of its own to be made anew")
+        return model.load(cast("ParkableWorld[Any]", model).park(state))
     if event.to is not None:
         if event.to not in before:
             raise BadBundle(f"expected to go back to the beginning of a chunk, got frame {event.to}")

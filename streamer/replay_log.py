@@ -29,6 +29,7 @@ class _Rows:
     def __init__(self, first: int = 0, columns: int = 0) -> None:
         self.first = first  # number of the first frame
         self.back_to: dict[int, int] = {}  # frames before which the world went back, and to where
+        self.rebuilt: set[int] = set()  # frames before which the memory was made anew
         self.origins: dict[int, Origin] = {}  # frames that began a stream, or began it anew
         self._columns = columns  # of an action row
         self._actions, self._steps, self._digests = bytearray(), bytearray(), bytearray()
@@ -45,6 +46,8 @@ class _Rows:
         """The next one."""
         if frame.back_to is not None:
             self.back_to[frame.index] = frame.back_to
+        if frame.rebuilt:
+            self.rebuilt.add(frame.index)
         if frame.origin is not None:
             self.origins[frame.index] = frame.origin
         self._actions += actions.astype("<f4", copy=False).tobytes()
@@ -55,6 +58,7 @@ class _Rows:
         """Forget the oldest one."""
         for known in (self.back_to, self.origins):
             known.pop(self.first, None)
+        self.rebuilt.discard(self.first)
         del self._actions[: 4 * self._columns], self._steps[:1], self._digests[:DIGEST]
         self.first += 1
 
@@ -64,6 +68,7 @@ class _Rows:
         last = len(self) - (len(self) - skipped) % chunk
         made = _Rows(first, self._columns)
         made.back_to = {frame: to for frame, to in self.back_to.items() if first <= frame < self.first + last}
+        made.rebuilt = {frame for frame in self.rebuilt if first <= frame < self.first + last}
         made.origins = {frame: one for frame, one in self.origins.items() if first <= frame < self.first + last}
         made._actions = self._actions[4 * self._columns * skipped : 4 * self._columns * last]
         made._steps, made._digests = self._steps[skipped:last], self._digests[DIGEST * skipped : DIGEST * last]
@@ -197,7 +202,7 @@ def _bundle(
 ) -> Bundle:
     events: list[Event] = []
     images: list[NDArray[np.uint8]] = []
-    for frame in sorted(rows.back_to.keys() | rows.origins.keys()):
+    for frame in sorted(rows.back_to.keys() | rows.origins.keys() | rows.rebuilt):
         if frame in rows.back_to:
             events.append(Event(frame=frame, to=rows.back_to[frame]))
         if frame in rows.origins and not (frame == rows.first and state is not None):
@@ -206,6 +211,8 @@ def _bundle(
                 image = next((k for k, known in enumerate(images) if known is origin.image), len(images))
                 images += [origin.image] if image == len(images) else []
             events.append(Event(frame=frame, seed=origin.seed, prompt=origin.prompt, image=image))
+        if frame in rows.rebuilt:
+            events.append(Event(frame=frame, rebuilt=True))
     header = Header(
         world=spec.name,
         weights=source.weights,

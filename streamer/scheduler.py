@@ -17,20 +17,21 @@ import numpy as np
 
 from worldloom.models.spec import Actions, WorldModel
 
-from .beginning import begin
 from .due import Dues, batch_of, beat_of, dues_of, parts_of
 from .engine_config import EngineConfig
 from .engine_stats import EngineStats
 from .errors import ModelFault, SessionClosed, Unsupported, WorldloomError
 from .fields import Mode
 from .frames import Frame
-from .origin import Branch, Origin, Snapshot, Start
+from .origin import Snapshot, Start
 from .overload import Rung
 from .pace import Pace
+from .parking import Parking
 from .phase import Phase
 from .server_messages import Receipt
 from .session import FULL, Session
 from .sink import SessionSink
+from .states import States
 from .travel import Travel
 
 log = logging.getLogger(__name__)
@@ -48,11 +49,13 @@ class Scheduler:
         self._wake = wake
         self.pace = Pace(model, most=config.max_batch, share=config.share, clock_ns=clock_ns)
         self.travel = Travel(model, config.session.past)
+        self.parking = Parking(model, config.session.park_after)
         self._gather_ns = int(self.pace.span_ns * config.gather)
         self._lock = threading.Lock()  # guards what `stats` reads
         self._seats: dict[Session, SessionSink] = {}
         self._steps_ns: deque[int] = deque(maxlen=config.history)
-        self._states = self._opened = self._faults = self._steps = self._frames = 0
+        self._states = States(model, self.travel, self.parking)
+        self._opened = self._faults = self._steps = self._frames = 0
         self._past_stalls = self._past_refused = 0  # of sessions that are gone
 
     def __len__(self) -> int:
@@ -62,10 +65,12 @@ class Scheduler:
         """Counters and percentiles; from any thread."""
         with self._lock:
             steps_ns, sessions = list(self._steps_ns), list(self._seats)
+        parked = sum(session.parked is not None for session in sessions)
         p50, p95 = np.percentile(steps_ns, (50, 95)) / 1e6 if steps_ns else (0.0, 0.0)
         return EngineStats(
             sessions=len(sessions),
-            states=self._states,
+            states=self._states.count - parked,
+            parked=parked,
             opened=self._opened,
             faults=self._faults,
             steps=self._steps,
@@ -90,7 +95,7 @@ class Scheduler:
             ModelFault: the world failed to start.
         """
         try:
-            start, state = self._begun(start)
+            start, state = self._states.begun(start)
         except ValueError as error:
             raise Unsupported(f"the world refused to start: {error}"[:256]) from error
         except Exception as error:
@@ -126,7 +131,7 @@ class Scheduler:
         if session not in self._seats or session.closing:
             raise SessionClosed("the session has ended")
         try:
-            return session.snapshot(self._model.save(session.state))
+            return session.snapshot(session.parked or self._model.save(session.state))
         except Exception as error:
             raise ModelFault("the world cannot save this session") from error
         finally:
@@ -145,8 +150,10 @@ class Scheduler:
         for session in batch:  # behind the `step` that was just made, another may have waited unread
             if (session.mode == "lockstep" or session.phase is Phase.PAUSED) and session in self._seats:
                 self._attend(session)
-        dues = self._dues(self._clock_ns())
-        return dues[0][0] if dues else None
+        if not batch:
+            self.parking.turn(self._seats, now)
+        dues = [at for at, _ in self._dues(self._clock_ns())[:1]]
+        return min((at for at in (*dues, self.parking.due(self._seats)) if at is not None), default=None)
 
     def end_all(self, error: WorldloomError) -> None:
         """End every session; those that nobody closed are told `error`."""
@@ -162,6 +169,8 @@ class Scheduler:
                 self._end(session)
                 return
             session.read(self._clock_ns())
+            if session.parked is not None and session.wanted:
+                self.parking.wake(session)
             while session.restart is not None or session.wish is not None:
                 if session.restart is not None:
                     self._restart(session)
@@ -175,12 +184,12 @@ class Scheduler:
     def _restart(self, session: Session) -> None:
         assert session.restart is not None
         try:
-            state = self._start(session.restart[1])
+            state = self._states.start(session.restart[1])
         except ValueError as error:
             log.warning("session %s: the world refused to start anew: %s", session.ident, error)
             session.restart_refused()
             return
-        self._release(session.restarted(state, self._clock_ns()))
+        self._states.release(session.restarted(state, self._clock_ns()))
 
     # Stepping ---------------------------------------------------------------------------------------------------------
 
@@ -245,27 +254,7 @@ class Scheduler:
             log.exception("session %s: its sink failed, closing it", session.ident)
             session.close()
 
-    # States -----------------------------------------------------------------------------------------------------------
-
-    def _start(self, origin: Origin) -> Any:
-        state = begin(self._model, origin)
-        self._states += 1
-        return state
-
-    def _begun(self, start: Start) -> tuple[Origin | Snapshot, Any]:
-        """What a session goes on from, and its state."""
-        if isinstance(start, Origin):
-            return start, self._start(start)
-        begun = self.travel.branch(start) if isinstance(start, Branch) else (start, self._model.load(start.state))
-        self._states += 1
-        return begun
-
-    def _release(self, state: Any) -> None:
-        self._states -= 1
-        try:
-            self._model.release(state)
-        except Exception:
-            log.exception("the world failed to release a state")
+    # Ends -------------------------------------------------------------------------------------------------------------
 
     def _fail(self, session: Session, error: Exception) -> None:
         log.error("session %s failed", session.ident, exc_info=error)
@@ -282,7 +271,7 @@ class Scheduler:
         except Exception:
             log.exception("session %s: its sink failed at the end", session.ident)
         finally:
-            self._release(state)
+            self._states.release(state)
             self.travel.free(session)
             with self._lock:
                 del self._seats[session]

@@ -22,6 +22,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Header, Request, Response, WebSocket
@@ -68,6 +69,7 @@ def create_app(
     app = FastAPI(title="Worldloom", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     config = limits(chosen)
     pool = ThreadPoolExecutor(chosen.encode_threads, thread_name_prefix="worldloom-encode")
+    load = partial(open_world, kv=chosen.kv) if load is open_world else load
     worlds, metrics = HostedWorlds(chosen.worlds, engines(chosen.engine, config, load=load)), Metrics()
     images = Images(chosen.images, metrics)
     rooms = Rooms(chosen, worlds, metrics, pool, images)
@@ -208,6 +210,7 @@ def scrape(request: Request, authorization: Annotated[str, Header()] = "") -> Re
         stats = world.stats()
         server.metrics.sessions.labels(world.name).set(stats.sessions if stats else 0)
         server.metrics.states.labels(world.name).set(stats.states if stats else 0)
+        server.metrics.parked.labels(world.name).set(stats.parked if stats else 0)
         server.metrics.ready.labels(world.name).set(world.ready)
         server.metrics.restarts.labels(world.name).set(world.restarts)
         server.metrics.waiting.labels(world.name).set(len(server.rooms.line(world.name)))

@@ -1,7 +1,7 @@
 """One stream: its inbox, its phase, its place in time and the world's memory of it. Events in, frames out.
 
-No socket, thread, clock or tensor inside: the engine calls it and tells it the time. `post`, `close`, `closing` and
-`refused` are for any thread; everything else belongs to the engine's. A viewer's session (realtime) and a robot's
+No socket, thread, clock or tensor inside: the engine calls it and tells it the time. What it has of `Post` is for any
+thread; everything else belongs to the engine's. A viewer's session (realtime) and a robot's
 (lockstep) differ only in when the next chunk is due. A viewer's session that is paused goes on by single steps.
 """
 
@@ -24,21 +24,20 @@ from .engine_config import SessionConfig
 from .errors import Unsupported
 from .fields import Mode, Status
 from .frames import Frame
-from .inbox import Inbox
 from .origin import Origin, Restart, Snapshot
 from .past import Past, Point
 from .phase import Phase
+from .post import Post
 from .protocol import Control
 from .receipts import Receipts
 from .server_messages import Receipt
 from .sink import Delivery
-from .validation import check_control
 
 Wish: TypeAlias = Rewind | Restore | TakeSnapshot
 FULL = Fraction(1)  # frames last as long as the world says
 
 
-class Session:
+class Session(Post):
     """One stream; see the module."""
 
     def __init__(
@@ -55,11 +54,13 @@ class Session:
         beat: Callable[[int], int] = lambda now_ns: now_ns,
     ) -> None:
         """`beat` says when a schedule that begins now has its first frame due."""
+        super().__init__(spec, mode, (config or SessionConfig()).inbox, wake)
         self.ident = ident
-        self.spec = spec
         self.state = state  # the world's memory of this stream; opaque here
+        self.parked: bytes | None = None  # in its place while the session rests (parking.py)
+        self.paused_ns: int | None = None  # since when it is paused
+        self.keeps = False  # its memory is not to be parked
         self.origin = origin
-        self.mode = mode
         self.phase = Phase.LIVE
         self.ended: Future[None] = Future()  # done once the engine has freed the state
         self.ended.set_running_or_notify_cancel()  # whoever waits for it may be cancelled, it may not
@@ -70,9 +71,7 @@ class Session:
         self.moment = 0  # frames that led to where the world is now
         self.fresh = True  # no frame was made since the stream began, or began anew
         self._config = config or SessionConfig()
-        self._wake = wake
         self._beat = beat
-        self._inbox = Inbox(self._config.inbox)
         self._controls = ControlState(spec.actions, spec.chunk)
         self._receipts = Receipts(self._controls)
         self.past = Past(self._config.past, reach=round(self._config.past.seconds * spec.fps))
@@ -81,44 +80,10 @@ class Session:
         self._clock.anchor(0, beat(now_ns) if mode == "realtime" else now_ns)
         self._step: Step | None = None  # lockstep, or while paused: the request to answer next
         self._step_ns = 0  # when that request was read
-        self._let_go = False  # nobody is at the controls any more, and the engine has not heard of it
         self._sampled_ns = 0
         self.back_to: int | None = None  # the world went back to before this frame, and no frame was made since
+        self._rebuilt = False  # the world's memory was made anew, and no frame was made since
         self._rows = spec.actions.neutral(spec.chunk)  # sampled for the chunk that is being made
-
-    # Any thread -------------------------------------------------------------------------------------------------------
-
-    def post(self, event: Control | Restart) -> None:
-        """Hand in a control. A receipt follows unless this raises; whoever called then sends `protocol.refusal`.
-
-        Raises:
-            ControlError: this world cannot obey it.
-            RateLimited: the inbox is full.
-            SessionClosed: the session has ended.
-        """
-        check_control(event, self.spec, self.mode)
-        self._inbox.put(event)
-        self._wake()
-
-    def let_go(self) -> None:
-        """Whoever held the controls has left them: nothing is pressed any more."""
-        self._let_go = True
-        self._wake()
-
-    def close(self) -> None:
-        """Ask for the end. The engine frees the state; nothing can be posted from now on."""
-        self._inbox.close()
-        self._wake()
-
-    @property
-    def closing(self) -> bool:
-        """Whether somebody asked for the end."""
-        return self._inbox.closed
-
-    @property
-    def refused(self) -> int:
-        """Controls that found the inbox full."""
-        return self._inbox.refused
 
     # The engine's thread ----------------------------------------------------------------------------------------------
 
@@ -144,6 +109,11 @@ class Session:
             return self._step_ns
         return self._clock.due(self.index) if self.mode == "realtime" and self.phase is Phase.LIVE else None
 
+    @property
+    def wanted(self) -> bool:
+        """Whether its memory is needed now."""
+        return self.restart is not None or self.wish is not None or self.due() is not None
+
     def sample(self, now_ns: int) -> NDArray[np.float32]:
         """(F, A) action rows of the next chunk, from the controls as they are now."""
         self._sampled_ns = now_ns
@@ -168,8 +138,8 @@ class Session:
         as long as the world says; `steps`: denoising steps, where they were fewer than usual.
         """
         first, frames = self.index, []
-        origin, back_to = self.origin if self.fresh else None, self.back_to
-        self.fresh, self.back_to = False, None
+        origin, back_to, rebuilt = self.origin if self.fresh else None, self.back_to, self._rebuilt
+        self.fresh, self.back_to, self._rebuilt = False, None, False
         for offset, picture in enumerate(pixels):
             frames.append(
                 Frame(
@@ -184,6 +154,7 @@ class Session:
                     actions=self._rows[offset],
                     origin=origin if offset == 0 else None,
                     back_to=back_to if offset == 0 else None,
+                    rebuilt=rebuilt and offset == 0,
                     steps=steps,
                 )
             )
@@ -197,7 +168,7 @@ class Session:
         assert self.restart is not None
         old, self.state = self.state, state
         self._receipts.applied, self.origin = self.restart
-        self.fresh, self.back_to = True, None
+        self.fresh, self.back_to, self._rebuilt, self.parked = True, None, False, None
         self._receipts.answer(self._receipts.applied, "applied", self.index)
         self.restart = None
         self._anchor(now_ns)
@@ -213,6 +184,7 @@ class Session:
         """Go on from a point of the past; returns the old state, to be released. Frame numbers and pts only grow."""
         old, self.state, self.origin, self.moment = self.state, state, point.origin, point.moment
         self.fresh, self.back_to = point.fresh, None if point.fresh else point.index
+        self.parked, self._rebuilt = None, isinstance(point.state, bytes)
         self._receipts.settle("expired")
         self._anchor(now_ns)
         self.granted(to=point.index)
@@ -225,15 +197,27 @@ class Session:
         self._receipts.answer(self.wish.seq, status, self.index, **more)
         self.wish = None
 
+    def park(self, state: bytes) -> None:
+        """Rest on these bytes; the memory that was is the caller's."""
+        self.state, self.parked = None, state
+
+    def woken(self, state: Any) -> None:
+        """Go on with a memory that was made anew."""
+        self.state, self.parked, self._rebuilt = state, None, True
+        if self.paused_ns is not None:
+            self.keeps = True  # somebody comes and goes: what is done for a single step would be done for each
+
     def snapshot(self, state: bytes) -> Snapshot:
         """This session as it is now, with the world's memory as the world saved it."""
         place, paused = (self.ident, self.origin, self.mode, self.index), self.phase is Phase.PAUSED
-        return Snapshot(*place, self._receipts.applied, paused, self._clock.state, state, self.fresh)
+        parked = self.parked is not None
+        return Snapshot(*place, self._receipts.applied, paused, self._clock.state, state, self.fresh, parked)
 
     def go_on(self, past: Snapshot, now_ns: int) -> None:
         """Take up where a snapshot ended; the time between is forgotten."""
         self.index, self._receipts.applied, self.fresh = past.index, past.applied, past.fresh
         self.phase = Phase.PAUSED if past.paused else Phase.LIVE
+        self._rebuilt, self.paused_ns = past.parked, now_ns if past.paused else None
         self._clock.go_on(past.clock)
         self._anchor(now_ns)
 
@@ -271,12 +255,12 @@ class Session:
                 self._step, self._step_ns = event, now_ns
                 self._anchor(now_ns)
             case Pause():
-                self.phase = Phase.PAUSED
+                self.phase, self.paused_ns = Phase.PAUSED, now_ns
                 self._receipts.settle("expired")
                 self._receipts.answer(event.seq, "applied", self.index)
             case Resume():
                 if self.phase is Phase.PAUSED:
-                    self.phase = Phase.LIVE
+                    self.phase, self.paused_ns, self.keeps = Phase.LIVE, None, False
                     self._anchor(now_ns)
                 self._receipts.answer(event.seq, "applied", self.index)
             case Rewind() | Restore() | TakeSnapshot():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -123,15 +124,22 @@ class Travel:
 
     def _fork(self, state: Any) -> Any:
         try:
-            return self._model.fork(state)
+            return self._model.load(state) if isinstance(state, bytes) else self._model.fork(state)
         except Exception as error:
             raise ModelFault("the world cannot fork this session") from error
 
     def _fit(self, session: Session) -> None:
         """As much past as its bytes allow."""
         footprint = getattr(self._model, "footprint", None)
-        while footprint and footprint([point.state for point in session.past]) > self._config.octets:
+        while footprint and self._held(session, footprint) > self._config.octets:
             session.past.shed()
+
+    @staticmethod
+    def _held(session: Session, footprint: Callable[[list[Any]], int]) -> int:
+        """Bytes of its past, parked or not."""
+        states = [point.state for point in session.past]
+        parked = [state for state in states if isinstance(state, bytes)]
+        return sum(map(len, parked)) + footprint([state for state in states if not isinstance(state, bytes)])
 
     def _drop(self, session: Session) -> None:
         """Release what the session cannot go back to any more."""
@@ -141,6 +149,8 @@ class Travel:
 
     def _release(self, *states: Any) -> None:
         for state in states:
+            if isinstance(state, bytes):
+                continue
             try:
                 self._model.release(state)
             except Exception:

@@ -29,7 +29,7 @@ class Taken:
 
     origin: Origin
     rows: NDArray[np.float32]  # (N, A)
-    reduced: bool  # an overloaded server made some of its frames in fewer denoising steps, which a replay does not
+    reduced: bool  # some of its frames came about as a replay does not make them: in fewer steps, or after parking
 
 
 class Walk:
@@ -42,7 +42,7 @@ class Walk:
         self._rows = bytearray()
         self._frames = array("Q")  # number of each row's frame
         self._left: list[tuple[int, int]] = []  # first frame of what was taken out, and the first one after going back
-        self._reduced = -1  # number of the first frame that was made in fewer steps
+        self._reduced = -1  # number of the first frame that a replay makes otherwise
 
     def frame(self, frame: Frame) -> None:
         """A frame was made; never blocks for long."""
@@ -59,7 +59,7 @@ class Walk:
                 return
             self._rows += row
             self._frames.append(frame.index)
-            if frame.steps and self._reduced < 0:
+            if (frame.steps or frame.rebuilt) and self._reduced < 0:
                 self._reduced = frame.index
 
     def rewound(self, to: int, frame: int) -> None:

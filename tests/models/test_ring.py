@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from worldloom.models.check import random_actions
-from worldloom.models.ring import Ring
-from worldloom.models.state import DiTState
+from worldloom.models.ring import Ring, footprint_of
+from worldloom.models.state import PENDING, DiTState
 from worldloom.models.world import DiTWorld
 
 from .tiny import tiny_world
@@ -91,7 +91,9 @@ def test_a_fork_costs_no_bytes_and_a_step_beside_it_one_chunk(moves: bool) -> No
     before = world.footprint(forks)
     dreamed(world, origin, range(4, 5))
     more = world.footprint([origin, *forks]) - world.footprint([origin])
-    values = before - whole(origin)  # what a stream replaces as a whole at each step: latents, the last picture
+    history = footprint_of(getattr(one, name) for one in origin.history for name in PENDING)
+    newest = footprint_of(getattr(origin.history[-1], name) for name in PENDING)
+    values = before - whole(origin) - history + newest  # what is replaced at each step: latents, the last picture
     assert more == place + values
 
 

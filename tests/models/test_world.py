@@ -10,6 +10,7 @@ import torch
 
 from worldloom.models.autoencoder import to_pictures
 from worldloom.models.check import check_world, random_actions
+from worldloom.models.state import told_of
 from worldloom.models.world import DiTWorld
 
 from .tiny import tiny_world
@@ -171,8 +172,8 @@ def test_a_frame_is_told_the_latest_actions_newest_first() -> None:
     world = tiny_world(chunk=3)
     state = world.start(seed=0)
     rows = random_actions(world.spec, 1)
-    told = world._told([state], torch.from_numpy(rows))
     scale = np.maximum(np.abs(world.spec.actions.low), np.abs(world.spec.actions.high))
+    told = told_of([state], torch.from_numpy(rows / scale))
     assert told.shape == (1, 3, 2, rows.shape[2])
     np.testing.assert_allclose(told[0, :, 0], rows[0] / scale, rtol=1e-6)
     np.testing.assert_allclose(told[0, 1:, 1], rows[0, :-1] / scale, rtol=1e-6)
