@@ -99,9 +99,8 @@ class Block(nn.Module):
         self.up = nn.Linear(d, hidden, bias=False)
         self.mix = Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
         self.down = nn.Linear(hidden, d, bias=False)
+        # Gates begin at zero. Were what they let through zero as well, neither would ever have a gradient.
         self.table = nn.Parameter(torch.zeros(6, d))
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.down.weight)
 
     def forward(self, x: Tensor, modulation: Tensor, layer: int, memory: Memory) -> Tensor:
         """Tokens (B, F, N, D) under modulation (B, F, 6, D)."""

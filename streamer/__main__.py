@@ -240,6 +240,21 @@ def stream(
         raise refuse(str(error)) from error
 
 
+@bench.command()
+def memory(
+    world: Annotated[str, typer.Option(help="which world")],
+    streams: Annotated[int, typer.Option(min=1, help="to take the mean of")] = 8,
+    as_json: AsJson = False,
+) -> None:
+    """What a stream holds: as it is, in eight bits, parked; and what that does to its pictures."""
+    from .bench_memory import bench_memory
+
+    try:
+        show(bench_memory(world, streams), as_json)
+    except ValueError as error:
+        raise refuse(str(error)) from error
+
+
 @bench.command(name="env")
 def environment(
     world: Annotated[str, typer.Option(help="which world")],

@@ -1,7 +1,8 @@
 """Beginning from a world that is there already: its weights as the checkpoints that a run would have left.
 
 What each part was trained before counts as spent, so a run goes on as if it had been stopped there; what the optimisers
-remember is not in a world and begins anew. Knows files of worlds and of checkpoints; nothing about training.
+remember is not in a world and begins anew. Blocks that can never do anything, for they and their gates are zero, get
+weights with which they can learn. Knows files of worlds and of checkpoints; nothing about training.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 from ..catalog import weights_file
+from ..dit import Block, CausalDiT
 from ..weights import load_world, read_table
 from ..world import DiTWorld
 from .budget import Budget
@@ -40,12 +42,29 @@ def begin_from(source: str, recipe: Recipe, folder: Path) -> None:
         raise ValueError(f"expected a world with weights to begin from, got {source!r}; try one that ships, or a file")
     world, trained = load_world(path, device="cpu", dtype=torch.float32), read_table(path).get("trained", {})
     _check(recipe, world)
+    torch.manual_seed(recipe.data.seed)
+    revive(world.dit)
     for stage, part in _parts(world).items():
         file = folder / f"{stage}.pt"
         if not file.exists():
             seen = trained.get(stage, {})
             budget = Budget(0.0, spent_s=60.0 * seen.get("minutes", 0.0), done=seen.get("steps", 0))
             write_checkpoint(file, _state(part), budget)
+
+
+@torch.no_grad()
+def revive(dit: CausalDiT) -> int:
+    """Draw anew what leaves blocks where it and its gate are zero, for then neither has a gradient; returns how many.
+
+    What the network says does not change: the gates are still zero.
+    """
+    if dit.modulate.weight.any() or dit.modulate.bias.any():
+        return 0
+    blocks = [block for block in dit.blocks if isinstance(block, Block) and not block.table.any()]
+    dead = [layer for block in blocks for layer in (block.out, block.down) if not layer.weight.any()]
+    for layer in dead:
+        layer.reset_parameters()
+    return len(dead)
 
 
 def _parts(world: DiTWorld) -> dict[str, nn.Module]:

@@ -56,6 +56,18 @@ def some_batch(c: DiTConfig, frames: int, *, begins: bool = False, turning: bool
     )
 
 
+def test_every_weight_learns(recipe: Recipe) -> None:
+    """From the beginning that training has: what is zero at first must not stay so."""
+    trainee = Trainee.fresh(recipe, torch.device("cpu"))
+    config = dit_config(recipe)
+    first = {name: p.detach().clone() for name, p in trainee.model.named_parameters()}
+    for _ in range(4):
+        trainee.step(attempt(trainee.model, config, some_batch(config, 4)).loss, recipe)
+    for name, p in trainee.model.named_parameters():
+        assert bool(p.grad is not None and p.grad.any()), f"{name} has no gradient"
+        assert not torch.equal(p, first[name]), f"{name} stays as it was"
+
+
 def test_two_streams_equal_the_mask_that_they_stand_for() -> None:
     T, n = 4, 2
     index = two_streams(T)

@@ -9,14 +9,17 @@ import pytest
 import torch
 
 from worldloom.models.catalog import open_world
+from worldloom.models.dit import CausalDiT
 from worldloom.models.training.budget import Budget
 from worldloom.models.training.fit_autoencoder import load_autoencoder
 from worldloom.models.training.fit_detail import load_detail
-from worldloom.models.training.fit_dynamics import Trainee, load_dynamics
+from worldloom.models.training.fit_dynamics import Trainee, dit_config, load_dynamics
 from worldloom.models.training.fit_motion import load_motion
 from worldloom.models.training.loop import read_checkpoint
 from worldloom.models.training.recipe import load_recipe
-from worldloom.models.training.warm import begin_from
+from worldloom.models.training.warm import begin_from, revive
+
+from ..tiny import tiny_dit
 
 
 def test_a_run_begins_with_the_weights_of_a_world(tmp_path: Path) -> None:
@@ -30,8 +33,12 @@ def test_a_run_begins_with_the_weights_of_a_world(tmp_path: Path) -> None:
         "detail": (load_detail(recipe, tmp_path), world.outlook.detail),  # type: ignore[attr-defined]
     }
     for name, (loaded, shipped) in pairs.items():
-        for one, other in zip(loaded.state_dict().values(), shipped.state_dict().values(), strict=True):
-            assert torch.equal(one, other.to(one.dtype)), name
+        for part, other in shipped.state_dict().items():
+            one = loaded.state_dict()[part]
+            assert torch.equal(one, other.to(one.dtype)) or not other.any(), (
+                name,
+                part,
+            )  # what was zero may be revived
     budget = Budget(1.0)
     read_checkpoint(tmp_path / "motion.pt", budget)
     assert budget.done > 0
@@ -61,3 +68,20 @@ def test_another_shape_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a world with weights"):
         begin_from("toy", recipe, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_blocks_that_could_never_learn_are_revived() -> None:
+    dit = CausalDiT(dit_config(load_recipe("toy"))).eval()
+    with torch.no_grad():
+        for block in dit.blocks:
+            block.out.weight.zero_()  # type: ignore[union-attr, operator]
+    assert revive(dit) == len(dit.blocks)
+    assert all(block.out.weight.any() for block in dit.blocks)  # type: ignore[union-attr, operator]
+    assert revive(dit) == 0
+
+
+def test_blocks_that_do_something_are_left_alone() -> None:
+    dit = tiny_dit()
+    before = [p.detach().clone() for p in dit.parameters()]
+    assert revive(dit) == 0
+    assert all(torch.equal(a, b) for a, b in zip(before, dit.parameters(), strict=True))
