@@ -10,6 +10,7 @@ from .config import ServerSettings
 from .engine_config import SessionConfig
 from .fields import Mode
 from .transports.broadcast import Broadcast
+from .watermark import watermark
 
 
 def broadcast_of(spec: WorldSpec, mode: Mode, settings: ServerSettings, pool: Executor) -> Broadcast:
@@ -24,4 +25,5 @@ def broadcast_of(spec: WorldSpec, mode: Mode, settings: ServerSettings, pool: Ex
         encoder=settings.webrtc.encoder,
         jpeg_quality=settings.websocket.jpeg_quality,
         pool=pool,
+        mark=watermark(spec.height, spec.width, settings.watermark_id) if settings.watermark else None,
     )

@@ -76,6 +76,9 @@ class ServerSettings(BaseSettings):
     recording_bytes: int = Field(default=2**30, ge=2**16)  # that one recording may take
     recordings_bytes: int = Field(default=10 * 2**30, ge=2**16)  # that everything in the folder may take
 
+    watermark: bool = True  # mark pictures that are compressed for viewers as generated, invisibly
+    watermark_id: int = Field(default=0, ge=0, le=65535)  # that the mark says, to tell your server from others
+
     twins: int = Field(default=1, ge=0, le=64)  # engines beside their dreams at a time, where they are installed
 
     encode_threads: int = Field(default=2, ge=1, le=64)  # threads that compress pictures, for all sessions

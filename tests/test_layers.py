@@ -35,6 +35,8 @@ STREAMER_LAYERS: dict[str, int] = {
     "frame_ring": 2,
     "freed_memory": 2,
     "jpeg": 2,
+    "watermark": 2,
+    "watermark_reader": 2,
     "logs": 2,
     "inbox": 2,
     "origin": 2,

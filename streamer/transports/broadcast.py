@@ -3,7 +3,8 @@
 A viewer subscribes to one kind of picture (H.264, VP8, JPEG, raw) and takes packets at its own pace. Each kind that
 somebody subscribes to is encoded once a frame, on the pool. A viewer that lags loses packets and never slows the
 others: pictures that stand alone are replaced by the newest, and pictures that build on each other are left out until
-the next key frame, which is asked for at once.
+the next key frame, which is asked for at once. Pictures that lose something anyway may be marked first, once for all
+kinds; raw ones are what the world made, to the byte.
 
 Knows frames and encoders; no peers, no sockets, no sessions.
 """
@@ -11,6 +12,7 @@ Knows frames and encoders; no peers, no sockets, no sessions.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +20,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import SessionClosed
 from ..frames import Frame, FrameSlot
@@ -27,6 +32,7 @@ from .encoder import Encoded, EncoderSettings, VideoEncoder
 
 Still = Literal["jpeg", "raw"]
 Kind: TypeAlias = Codec | Still
+Mark: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # (H, W, 3) RGB in, another one out
 
 WAITING = 4  # packets of a codec that may wait for one viewer; beyond them its line is given up until a key frame
 
@@ -39,9 +45,27 @@ class Packet:
     kind: Kind
     data: bytes
     key: bool  # decodable on its own
-    encode_ns: int  # time that compressing it took
+    encode_ns: int  # time that marking and compressing it took
     coder: str  # what compressed it
     asked: bool = True  # of a key frame: somebody asked for it, or it is the first
+
+
+class _Marked:
+    """A frame's picture as it is compressed: marked by whichever thread of the pool needs it first."""
+
+    def __init__(self, frame: Frame, mark: Mark | None) -> None:
+        self._frame = frame
+        self._mark = mark
+        self._lock = threading.Lock()
+        self._pixels: NDArray[np.uint8] | None = None
+
+    def pixels(self) -> NDArray[np.uint8]:
+        if self._mark is None:
+            return self._frame.pixels
+        with self._lock:
+            if self._pixels is None:
+                self._pixels = self._mark(self._frame.pixels)
+            return self._pixels
 
 
 class Subscription:
@@ -129,8 +153,12 @@ class Broadcast:
         encoder: EncoderSettings,
         jpeg_quality: int,
         pool: Executor,
+        mark: Mark | None = None,
     ) -> None:
-        """`depth`: frames that may wait before the oldest is dropped; one chunk, or all where none may be lost."""
+        """`depth`: frames that may wait before the oldest is dropped; one chunk, or all where none may be lost.
+
+        `mark`: what is done on the pool to every picture that is not sent raw.
+        """
         self.slot = FrameSlot(depth)
         self.on_key_frame: Callable[[bool], None] = lambda asked: None  # for each of a codec; called on the event loop
         self._size = (height, width, fps)
@@ -138,6 +166,7 @@ class Broadcast:
         self._settings = encoder
         self._jpeg_quality = jpeg_quality  # Pillow's scale
         self._pool = pool
+        self._mark = mark
         self._encoders: dict[Codec, VideoEncoder] = {}
         self._subscriptions: set[Subscription] = set()
         self._closed = False
@@ -214,7 +243,9 @@ class Broadcast:
         # Encoders are looked up here: while the pool works, somebody may come or go.
         jobs = [(kind, self._encoders.get(kind)) for kind in get_args(Codec) if kind in kinds]
         jobs += [(kind, None) for kind in get_args(Still) if kind in kinds]
-        packets = await asyncio.gather(*(loop.run_in_executor(self._pool, self._packet, frame, *job) for job in jobs))
+        marked = _Marked(frame, self._mark)
+        work = (loop.run_in_executor(self._pool, self._packet, frame, marked, *job) for job in jobs)
+        packets = await asyncio.gather(*work)
         for packet in packets:
             if packet.key and packet.kind in self._encoders:
                 self.on_key_frame(packet.asked)
@@ -239,12 +270,15 @@ class Broadcast:
             if rates:
                 encoder.want_bitrate(min(rates)[1])
 
-    def _packet(self, frame: Frame, kind: Kind, encoder: VideoEncoder | None) -> Packet:
+    def _packet(self, frame: Frame, marked: _Marked, kind: Kind, encoder: VideoEncoder | None) -> Packet:
         """For the pool."""
-        encoded = encoder.encode(frame.pixels, frame.pts) if encoder is not None else self._still(frame, kind)
-        return Packet(frame, kind, encoded.data, encoded.key, encoded.encode_ns, encoded.coder, encoded.asked)
-
-    def _still(self, frame: Frame, kind: Kind) -> Encoded:
         start = time.perf_counter_ns()
-        data = frame.pixels.tobytes() if kind == "raw" else jpeg(frame.pixels, self._jpeg_quality)
+        pixels = frame.pixels if kind == "raw" else marked.pixels()
+        encoded = encoder.encode(pixels, frame.pts) if encoder is not None else self._still(pixels, kind)
+        spent = time.perf_counter_ns() - start
+        return Packet(frame, kind, encoded.data, encoded.key, spent, encoded.coder, encoded.asked)
+
+    def _still(self, pixels: NDArray[np.uint8], kind: Kind) -> Encoded:
+        start = time.perf_counter_ns()
+        data = pixels.tobytes() if kind == "raw" else jpeg(pixels, self._jpeg_quality)
         return Encoded(data, True, time.perf_counter_ns() - start, kind)

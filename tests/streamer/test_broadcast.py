@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +14,12 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 from worldloom.streamer.errors import SessionClosed
 from worldloom.streamer.frames import Frame
-from worldloom.streamer.transports.broadcast import WAITING, Broadcast, Kind, Packet, Subscription
+from worldloom.streamer.transports.broadcast import WAITING, Broadcast, Kind, Mark, Packet, Subscription
 from worldloom.streamer.transports.encoder import EncoderSettings
 
 HEIGHT, WIDTH = 64, 96
@@ -38,9 +42,16 @@ def packet(index: int, kind: Kind = "h264", *, key: bool = False) -> Packet:
 
 
 @asynccontextmanager
-async def broadcasting(pool: ThreadPoolExecutor, depth: int = 1) -> AsyncIterator[Broadcast]:
+async def broadcasting(pool: ThreadPoolExecutor, depth: int = 1, mark: Mark | None = None) -> AsyncIterator[Broadcast]:
     show = Broadcast(
-        height=HEIGHT, width=WIDTH, fps=Fraction(30), depth=depth, encoder=EncoderSettings(), jpeg_quality=90, pool=pool
+        height=HEIGHT,
+        width=WIDTH,
+        fps=Fraction(30),
+        depth=depth,
+        encoder=EncoderSettings(),
+        jpeg_quality=90,
+        pool=pool,
+        mark=mark,
     )
     async with asyncio.timeout(8), asyncio.TaskGroup() as tasks:
         tasks.create_task(show.run())
@@ -206,3 +217,24 @@ async def test_the_line_of_the_driver_decides_the_rate(pool: ThreadPoolExecutor)
         await spectator.get()
         await spectator.get()
         assert encoder.bitrate == 210_000
+
+
+async def test_a_picture_is_marked_once_for_all_kinds_and_never_raw(pool: ThreadPoolExecutor) -> None:
+    marked: list[int] = []
+
+    def mark(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        assert threading.current_thread() is not threading.main_thread()
+        marked.append(int(pixels[0, 0, 0]))
+        return 255 - pixels
+
+    async with broadcasting(pool, mark=mark) as show:
+        raw = show.subscribe("raw")
+        show.slot.put(frame(0))
+        assert (await raw.get()).data == frame(0).pixels.tobytes()
+        assert not marked, "nobody needs it"
+        others = [show.subscribe(kind) for kind in ("h264", "vp8", "jpeg")]
+        show.slot.put(frame(1))
+        assert (await raw.get()).data == frame(1).pixels.tobytes()
+        *_, still = [await other.get() for other in others]
+        assert len(marked) == 1
+        assert abs(float(np.asarray(Image.open(io.BytesIO(still.data))).mean()) - (255 - 30)) < 3
