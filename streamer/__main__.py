@@ -1,4 +1,4 @@
-"""The `worldloom` command: serve, doctor, worlds, replay, train, eval, bench. The only file that imports uvloop.
+"""The `worldloom` command: serve, doctor, worlds, replay, verify, train, eval, bench. The only one that imports uvloop.
 
 Each command imports what it needs when it runs, so that `worldloom --help` is quick. Knows how to ask and how to print.
 """
@@ -20,12 +20,14 @@ from rich.table import Table
 from .capacity_command import capacity
 from .printing import diagnose, refuse, show
 from .replay_command import replay
+from .verify_command import verify
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 bench = typer.Typer(no_args_is_help=True, help="Measure speed and latency on this machine.")
 app.add_typer(bench, name="bench")
 app.command()(replay)
 app.command()(capacity)
+app.command()(verify)
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 

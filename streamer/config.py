@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from .images import ImageSettings
+from .signing import ManifestSettings
 from .transports.coders import H264
 from .transports.webrtc import WebRtcSettings
 from .transports.websocket import WebSocketSettings
@@ -88,6 +89,7 @@ class ServerSettings(BaseSettings):
     webrtc: WebRtcSettings = WebRtcSettings()
     websocket: WebSocketSettings = WebSocketSettings()
     images: ImageSettings = ImageSettings()
+    manifest: ManifestSettings = ManifestSettings()
 
     def compressing_with(self, h264: H264) -> ServerSettings:
         """The same, with H.264 by this program."""

@@ -86,7 +86,18 @@ class Folder:
     def measure(self) -> None:
         """See what is there; the folder is made if it is not."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self.used = sum(entry.stat().st_size for entry in self.path.iterdir() if entry.is_file())
+        self.used = sum(_size(entry) for entry in self.path.iterdir())
+
+    def add(self, octets: int) -> None:
+        """What is there has grown."""
+        self.used += octets
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:  # a movie that has just been signed
+        return 0
 
 
 def open_new(path: Path) -> FileIO:
@@ -134,6 +145,11 @@ class RecordingFiles:
         self._next = 0  # number after the last frame of the log
         self._cut = False  # something is missing: nothing but the last line may follow
         self._open: list[WholePieces] = []
+
+    @property
+    def movie(self) -> Path | None:
+        """Where the movie is, after `end`; None where there was no picture."""
+        return self._pictures.path if self._pictures.size else None
 
     def begin(self, start: Start, header: Mapping[str, Any]) -> None:
         """The first line, and the state beside it. A caller for whom this fails calls `discard`.

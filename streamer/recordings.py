@@ -4,7 +4,8 @@
         -> the world's memory as it is now -> files -> a recording, until it is stopped, the session ends, or a limit
 
 A recording belongs to the session, not to a connection: it goes on while the driver is away and after somebody else
-took over. Knows rooms, files and settings; no socket.
+took over. When its files are complete the movie is given its C2PA manifest, on a thread of its own: that reads all of
+it twice. Knows rooms, files and settings; no socket.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from .client_messages import Record
 from .config import ServerSettings
 from .errors import ModelFault, RateLimited, RecordingFailed, RecordingOff, SessionClosed
 from .hosting import HostedWorlds
+from .manifest import Made, sign, why_not
 from .metrics import Metrics
 from .provenance import version, weights_of
 from .recording import Recording
 from .recording_files import Folder, RecordingFiles, Start
 from .room import Room
 from .server_messages import Receipt
+from .signing import Unsigned
 from .transports.movie import Movie
 
 log = logging.getLogger(__name__)
@@ -45,9 +48,13 @@ class Recordings:
         self._metrics = metrics
         self._folder = Folder(settings.recordings, settings.recordings_bytes) if settings.recordings else None
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="worldloom-record")  # so that a slow disk stops nothing
+        self._signing = ThreadPoolExecutor(1, thread_name_prefix="worldloom-sign")  # what waits: as many as have ended
+        self._signed: dict[Recording, asyncio.Task[None]] = {}  # while it is signed
         self._changing: set[Room] = set()  # rooms in which one is being started or stopped
         self._open: set[Recording] = set()
         self._tasks: set[asyncio.Task[None]] = set()  # at most one a room
+        if self._folder is not None and settings.manifest.sign and (trouble := why_not()):
+            log.warning("recordings will carry no manifest: %s", trouble)
 
     def obey(self, message: Record, room: Room, asker: Asker) -> None:
         """What a driver asks for; the answer follows. Who asks again before it is told `rate_limited`."""
@@ -89,16 +96,19 @@ class Recordings:
             RateLimited: one is being started or stopped already.
         """
         with self._change(room):
-            if room.recording is not None:
-                room.recording.stop()
-                await room.recording.ended()
+            if (recording := room.recording) is not None:
+                recording.stop()
+                await recording.ended()
+                await asyncio.gather(*filter(None, [self._signed.get(recording)]))
         return room.next_frame
 
     async def close(self) -> None:
         """The server has closed its rooms: wait for the files of their recordings."""
         await asyncio.gather(*self._tasks)
         await asyncio.gather(*(recording.ended() for recording in self._open))
+        await asyncio.gather(*self._signed.values())
         self._disk.shutdown(wait=False)
+        self._signing.shutdown(wait=False)
 
     async def _obey(self, message: Record, room: Room, asker: Asker) -> None:
         failure = RecordingFailed("the server failed to record", seq=message.seq)
@@ -151,6 +161,9 @@ class Recordings:
             log.info("recording %s has ended: %s", name, why or "stopped")
             if why is not None:
                 room.warn(why)
+            task = asyncio.create_task(self._sign(files, folder, Made(room.spec.name, model, "recorded")))
+            self._signed[recording] = task
+            task.add_done_callback(lambda _: self._signed.pop(recording, None))
 
         self._open.add(recording)
         # The chunk before is what the saved state shows: its pictures may be on their way with the only key frame.
@@ -158,6 +171,20 @@ class Recordings:
         recording.begin(files, since=since, longest=self._settings.recording_duration, ended=ended)
         log.info("recording %s has begun", name)
         return start.frame
+
+    async def _sign(self, files: RecordingFiles, folder: Folder, made: Made) -> None:
+        """A movie without a manifest is better than none: what goes wrong is logged."""
+        path, settings = files.movie, self._settings.manifest
+        if path is None or not settings.sign or why_not():
+            return
+        try:
+            added = await asyncio.get_running_loop().run_in_executor(self._signing, sign, path, made, settings)
+            await self._on_disk(lambda: folder.add(added))
+            self._metrics.recorded.labels(made.world).inc(added)
+        except (Unsigned, OSError) as error:
+            log.warning("recording %s carries no manifest: %s", files.name, error)
+        except Exception:
+            log.exception("recording %s carries no manifest", files.name)
 
     async def _on_disk(self, work: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work)

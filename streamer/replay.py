@@ -28,6 +28,7 @@ from .provenance import machine, versions, weights_of
 from .replay_log import digest_of
 
 Picture = NDArray[np.uint8]
+Mark = Callable[[Picture], Picture]
 CRF = "12"  # of x264: hardly to be told from the pictures themselves
 SCALE = 2  # colour planes are halved, so that pictures are doubled
 
@@ -138,8 +139,29 @@ def compared(
     )
 
 
-def render(bundle: Bundle, model: WorldModel[Any], out: Path, tell: Callable[[int], None] = lambda _: None) -> None:
-    """Write an MP4 that is there once it is whole. Raises as `regenerated`, and `OSError`."""
+def render(
+    bundle: Bundle,
+    model: WorldModel[Any],
+    out: Path,
+    tell: Callable[[int], None] = lambda _: None,
+    *,
+    mark: Mark = lambda picture: picture,
+    finish: Callable[[Path], None] = lambda path: None,
+) -> None:
+    """Write an MP4 that is there once it is whole.
+
+    Args:
+        bundle: what was done.
+        model: its world.
+        out: the movie.
+        tell: hears how many frames are made.
+        mark: what is done to each picture before it is compressed.
+        finish: what is done to the movie before it is there.
+
+    Raises:
+        BadBundle: as of `regenerated`.
+        OSError: the disk refuses.
+    """
     fps = Fraction(*bundle.header.fps)
     half = out.with_name(out.name + ".part")
     try:
@@ -148,9 +170,10 @@ def render(bundle: Bundle, model: WorldModel[Any], out: Path, tell: Callable[[in
             stream.height, stream.width = bundle.header.height * SCALE, bundle.header.width * SCALE
             stream.pix_fmt = "yuv420p"
             for _, picture in regenerated(bundle, model, as_shown=False, tell=tell):
-                large = np.repeat(np.repeat(picture, SCALE, 0), SCALE, 1)
+                large = np.repeat(np.repeat(mark(picture), SCALE, 0), SCALE, 1)
                 movie.mux(stream.encode(av.VideoFrame.from_ndarray(large, format="rgb24")))
             movie.mux(stream.encode(None))
+        finish(half)
         half.replace(out)
     finally:
         half.unlink(missing_ok=True)

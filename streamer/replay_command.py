@@ -19,27 +19,33 @@ def replay(
     out: Annotated[Path | None, typer.Option("--render", help="write a movie instead of comparing")] = None,
     steps: Annotated[int, typer.Option(min=0, max=64, help="with --render: denoising steps; 0: as live")] = 4,
     world: Annotated[str | None, typer.Option(help="name, file or module:Class; the bundle's by default")] = None,
+    config: Annotated[Path | None, typer.Option(help="settings: how a movie says that it is generated")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON and nothing else")] = False,
 ) -> None:
     """Make the frames of a replay bundle again: compare them with what was shown (1: they differ), or render them."""
     from worldloom.models.finer import in_steps
 
     from .bundle import BadBundle, read
-    from .replay import compared, render, world_of
+    from .config import load
+    from .rendering import rendered
+    from .replay import compared, world_of
 
     try:
+        settings = load(config)
         bundle = read(file)
+        source = world or bundle.header.world
         model = world_of(bundle, world)
         with _progress(len(bundle), quiet=as_json) as bar:
             if out is not None:
-                render(bundle, in_steps(model, steps) if steps else model, out, bar)
-                report = None
+                finer = in_steps(model, steps) if steps else model
+                report, unsigned = None, rendered(bundle, finer, out, bar, source=source, settings=settings)
             else:
-                report = compared(bundle, model, world or bundle.header.world, bar)
+                report, unsigned = compared(bundle, model, source, bar), ""
     except (BadBundle, OSError, ValueError) as error:
         raise refuse(str(error)) from error
     if report is None:
-        show({"movie": str(out), "frames": len(bundle), "steps": steps or None}, as_json)
+        told = {"movie": str(out), "frames": len(bundle), "steps": steps or None}
+        show({**told, "watermark": settings.watermark, "manifest": unsigned or "signed"}, as_json)
         return
     show(report.table, as_json)
     if report.equal < report.frames:

@@ -41,7 +41,7 @@ class WatermarkReader:
 
     def __init__(self) -> None:
         self._sum = np.zeros((SYMBOLS, places().shape[1]), np.float64)
-        self._pictures = 0
+        self.pictures = 0  # so far
 
     def add(self, picture: Picture) -> None:
         """(H, W, 3) RGB. One that is too small to bear a mark is left out."""
@@ -52,7 +52,7 @@ class WatermarkReader:
         waves = cosines(height) @ even @ cosines(width).T
         rows, columns = np.moveaxis(places(), -1, 0)
         self._sum += waves[rows, columns] / math.sqrt(height * width)
-        self._pictures += 1
+        self.pictures += 1
 
     def reading(self) -> Reading:
         """Of the pictures so far."""
@@ -61,9 +61,9 @@ class WatermarkReader:
         best = scores.argmax(axis=1)
         said = bytes(best.astype(np.uint8).tolist())
         if not spread.all():
-            return Reading(said, (0.0,) * SYMBOLS, 1.0, self._pictures)
+            return Reading(said, (0.0,) * SYMBOLS, 1.0, self.pictures)
         sigmas = tuple((scores.max(axis=1) / spread).tolist())
-        return Reading(said, sigmas, _chance(said, sigmas), self._pictures)
+        return Reading(said, sigmas, _chance(said, sigmas), self.pictures)
 
 
 def _chance(said: bytes, sigmas: tuple[float, ...]) -> float:

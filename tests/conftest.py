@@ -19,6 +19,14 @@ def toy() -> ToyWorld:
     return ToyWorld()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What an installation keeps for itself, such as its own certificate, is not that of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerMaker]:
     """Starts servers and ends them; arguments are those of `worldloom serve`."""

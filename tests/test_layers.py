@@ -35,6 +35,7 @@ STREAMER_LAYERS: dict[str, int] = {
     "frame_ring": 2,
     "freed_memory": 2,
     "jpeg": 2,
+    "signing": 2,
     "watermark": 2,
     "watermark_reader": 2,
     "logs": 2,

@@ -16,14 +16,19 @@ from typer.testing import CliRunner
 
 from worldloom.models.toy import ToyWorld
 from worldloom.models.training.metrics import psnr
+from worldloom.streamer import manifest
 from worldloom.streamer.__main__ import app
 from worldloom.streamer.bundle import BadBundle, Bundle, read
 from worldloom.streamer.client_messages import Key, Reset, Restore, Rewind, TakeSnapshot
+from worldloom.streamer.config import ServerSettings
 from worldloom.streamer.provenance import machine, versions
+from worldloom.streamer.rendering import rendered
 from worldloom.streamer.replay import compared, regenerated, render, world_of
 from worldloom.streamer.replay_log import PICTURES, ReplayLog, Source
 from worldloom.streamer.session import Session
+from worldloom.streamer.signing import ManifestSettings
 from worldloom.streamer.transports.inprocess import Collector
+from worldloom.streamer.verify import Verdict, verify
 
 from .conftest import PATIENCE, Client, Running, Serve
 from .desk import PERIOD, Desk
@@ -327,5 +332,36 @@ def test_the_command_refuses_and_tells_differences(tmp_path: Path) -> None:
     assert said.exit_code == 1
     assert json.loads(said.stdout)["first_difference"] == 0
     out = tmp_path / "out.mp4"
-    assert CliRunner().invoke(app, ["replay", str(path), "--render", str(out), "--steps", "4"]).exit_code == 0
-    assert out.stat().st_size > 1000
+    said = CliRunner().invoke(app, ["replay", str(path), "--render", str(out), "--steps", "4", "--json"])
+    assert said.exit_code == 0
+    assert json.loads(said.stdout)["manifest"] == "signed"
+    verdict = verify(out, ManifestSettings())
+    assert verdict.manifest is not None
+    assert verdict.manifest.ours
+    assert (verdict.manifest.about or {})["made"] == "rendered"
+    assert verdict.mark.ident == 0
+    assert {one.name for one in tmp_path.iterdir()} == {"one.wloom", "out.mp4"}
+
+
+def test_a_movie_says_what_the_settings_want(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drive = Drive()
+    drive.go(5)
+    bundle = replace(drive.bundle, header=drive.bundle.header.model_copy(update={"height": 96, "width": 128}))
+    plain = ServerSettings(watermark=False, manifest=ManifestSettings(sign=False))
+    numbered = ServerSettings(watermark_id=77)
+    out = tmp_path / "out.mp4"
+
+    def made(settings: ServerSettings) -> tuple[str, Verdict]:
+        why = rendered(bundle, ToyWorld(), out, lambda _: None, source="toy", settings=settings)
+        return why, verify(out, ManifestSettings())
+
+    why, verdict = made(plain)
+    assert "want none" in why
+    assert not verdict.generated
+    assert verdict.manifest is None
+    monkeypatch.setattr(manifest, "find_spec", lambda _: None)
+    why, verdict = made(numbered)
+    assert "worldloom[provenance]" in why
+    assert verdict.unexamined == why
+    assert verdict.generated, "by its mark"
+    assert verdict.mark.ident == 77
