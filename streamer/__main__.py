@@ -20,7 +20,7 @@ from rich.table import Table
 from .capacity_command import capacity
 from .printing import diagnose, refuse, show
 from .replay_command import replay
-from .verify_command import verify
+from .verify_command import verify, watermark
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 bench = typer.Typer(no_args_is_help=True, help="Measure speed and latency on this machine.")
@@ -28,6 +28,7 @@ app.add_typer(bench, name="bench")
 app.command()(replay)
 app.command()(capacity)
 app.command()(verify)
+bench.command()(watermark)
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 

@@ -131,7 +131,7 @@ def _movie(path: Path, demuxer: str) -> Iterator[NDArray[np.uint8]]:
         for frame in movie.decode(stream):
             if frame.width * frame.height > PIXELS:
                 raise Unreadable(f"expected pictures of {PIXELS} pixels at most, got {frame.width}x{frame.height}")
-            yield frame.to_ndarray(format="rgb24")
+            yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
 def _still(path: Path, kind: str) -> Iterator[NDArray[np.uint8]]:

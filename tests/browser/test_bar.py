@@ -13,6 +13,8 @@ import pytest
 from PIL import Image as Pillow
 
 from tests.browser.conftest import Visitor
+from worldloom.streamer.signing import ManifestSettings
+from worldloom.streamer.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +81,7 @@ def test_a_screenshot_is_kept(visit: Callable[..., Visitor]) -> None:
     shown = Pillow.fromarray(visitor.film(1)[0].astype(np.uint8)).resize((512, 384))
     below = np.asarray(shown, np.float32)[60:]  # the words are above
     assert np.abs(picture[60:] - below).mean() < 4
+    assert verify(download.value.path(), ManifestSettings()).mark.ident == 0
 
 
 @pytest.mark.parametrize("transport", ["webrtc", "websocket"])
@@ -98,6 +101,7 @@ def test_a_film_is_kept(visit: Callable[..., Visitor], transport: str) -> None:
     assert len(frames) > 10
     moved = [np.abs(one - other).mean() for one, other in itertools.pairwise(frames[:, 60:])]
     assert max(moved) > 0.5, "the world turned"
+    assert verify(download.value.path(), ManifestSettings()).mark.ident == 0, "encoded twice, and larger"
     visitor.wait_for("document.getElementById('film').textContent === 'Film'")
 
 

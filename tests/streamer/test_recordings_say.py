@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from .conftest import Serve
 from .recorded import files_in, movie_of, only, stepper
 
 
-async def recorded(serve: Serve, folder: Path, **settings: object) -> Verdict:
+async def recorded(serve: Serve, folder: Path, **settings: Any) -> Verdict:
     """Twenty frames, and what their movie says once the receipt is there."""
     async with serve(recordings=folder, **settings) as server, server.client() as client:
         driver = await stepper(client)
