@@ -1,4 +1,4 @@
-"""`worldloom verify FILE`: whether a movie or picture says that it is generated; and what the watermark is worth."""
+"""`worldloom verify FILE`: whether a movie or picture says that it is generated, and whether that holds."""
 
 from __future__ import annotations
 
@@ -26,17 +26,3 @@ def verify(
     show(verdict.table, as_json)
     if not verdict.generated:
         raise typer.Exit(1)
-
-
-def watermark(
-    world: Annotated[str, typer.Option(help="which world")],
-    seconds: Annotated[float, typer.Option(min=4.0, help="of a dream that is marked")] = 20.0,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON and nothing else")] = False,
-) -> None:
-    """What marking costs, and what is left of the mark behind the encoders at some bit rates."""
-    from .bench_watermark import bench_watermark
-
-    try:
-        show(bench_watermark(world, seconds), as_json)
-    except ValueError as error:
-        raise refuse(str(error)) from error
