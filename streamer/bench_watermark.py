@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import av
 import numpy as np
@@ -99,7 +99,8 @@ def _through(codec: Codec, rate: int, fps: Fraction, given: list[Picture]) -> li
     height, width, _ = given[0].shape
     encoder = VideoEncoder(codec, height=height, width=width, fps=fps, settings=EncoderSettings(h264="x264"))
     encoder.want_bitrate(1000 * rate)
-    decoder = cast(VideoCodecContext, av.CodecContext.create("h264" if codec == "h264" else "libvpx", "r"))
+    decoder = av.CodecContext.create("h264" if codec == "h264" else "libvpx", "r")
+    assert isinstance(decoder, VideoCodecContext)
     shown = []
     for index, picture in enumerate(given):
         packet = av.Packet(encoder.encode(picture, int(index / fps / TIME_BASE)).data)
