@@ -162,14 +162,15 @@ class Crowd:
         deeds = [self.press] * 8 + [self.pause] * 2 + [self.step] * 4 + [self.rewind, self.keep, self.restore]
         deeds += [self.fork, self.reset, self.leave, self.be_lost]
         for _ in range(2):
-            session, deed = self.live(), self.rng.choice([*deeds, self.join, self.join, self.come_back])
-            if deed in (self.join, self.come_back):
-                deed()  # type: ignore[call-arg]
-            elif session is not None:
-                deed(session)  # type: ignore[call-arg]
+            session = self.live()
+            if session is None or self.rng.random() < 0.12:
+                name, deed = "come and go", self.rng.choice([self.join, self.join, self.come_back])
+                deed()
             else:
-                continue
-            self.said[deed.__name__] = self.said.get(deed.__name__, 0) + 1
+                done = self.rng.choice(deeds)
+                name = done.__name__
+                done(session)
+            self.said[name] = self.said.get(name, 0) + 1
         for session in [one for one in self.seats if one.index > LONGEST]:
             self.leave(session)
 
