@@ -26,6 +26,7 @@ from worldloom.streamer.protocol import PROTOCOL
 from worldloom.streamer.wire import Format
 
 from .images import upload
+from .leasing import leases
 from .line import Line, endpoint
 from .session import RemoteWorld
 
@@ -52,6 +53,8 @@ async def connect(
 
     Args:
         url: of the server's session endpoint, like "ws://127.0.0.1:8000/v1/session"; "ws://127.0.0.1:8000" will do.
+            One that ends in "/v1/sessions" asks for a place first, at a server or a gateway, and again where the
+            session is whenever a connection is lost.
         world: its name; the server's first one when absent.
         seed: of its random numbers; the server draws one when absent.
         video: how pictures travel: "websocket", "webrtc" (needs the `server` extra), or "none".
@@ -67,12 +70,14 @@ async def connect(
         patience: seconds to seek a lost connection; 0: not at all.
 
     Raises:
-        ValueError: an address that is none, or a buffer without room.
+        ValueError: an address that is none, a buffer without room, or what a place cannot be asked for with.
         WorldloomError: what the server answered, for example `Busy` or `UnknownWorld`.
         ConnectionError: there is no server, or it went away.
     """
     if buffer is not None and buffer < 1:
         raise ValueError(f"expected a buffer of at least 1 picture, got {buffer}")
+    if leases(url) and (image is not None or resume is not None or watch is not None):
+        raise ValueError("expected no image, resume or watch where a place is asked for; `reset` takes a picture later")
     hello = Hello(
         protocol=PROTOCOL,
         world=world,
@@ -88,7 +93,7 @@ async def connect(
         watch=watch,
     )
     failure: Exception | None = None
-    line = Line(endpoint(url), hello, patience)
+    line = Line(url, hello, patience)
     remote = RemoteWorld(line, await line.open(), buffer)
     try:
         async with asyncio.TaskGroup() as tasks:

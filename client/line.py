@@ -16,13 +16,14 @@ from websockets.asyncio.client import connect as open_websocket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from worldloom.streamer.client_messages import Hello
-from worldloom.streamer.errors import Busy
+from worldloom.streamer.errors import Busy, Draining, EngineLost, UnknownSession
 from worldloom.streamer.protocol import ClientMessage, decode_server, encode
 from worldloom.streamer.server_messages import Error, Welcome
 from worldloom.streamer.wire import NORMAL_CLOSE
 
 from .failures import ConnectionLost, raised
 from .images import upload
+from .leasing import find, lease, leases
 
 OPEN_S = 10.0  # seconds that the server may take to accept a connection
 REOPEN_S = 2.5  # the same where a lost one is sought: a fresh attempt does more than a long one
@@ -38,11 +39,13 @@ class Line:
     """One session's connection, which may be several in a row."""
 
     def __init__(self, url: str, hello: Hello, patience: float) -> None:
-        self._url = url
+        self._gateway = url if leases(url) else None  # who says where the session is
+        self._url = endpoint(url)
         self._hello = hello
         self._patience = patience  # seconds to seek a lost connection
         self._socket: ClientConnection | None = None
         self._resume: str | None = None
+        self._session = ""
 
     async def open(self, accept_s: float = OPEN_S) -> Welcome:
         """Open the session; the server may take so many seconds to accept the connection.
@@ -51,6 +54,8 @@ class Line:
             WorldloomError: the server's refusal.
             ConnectionError, OSError: there is no server, or it said nothing.
         """
+        if self._gateway is not None:
+            self._url = endpoint(await self._place(self._gateway))
         hello = self._hello if self._resume is None else self._hello.model_copy(update={"resume": self._resume})
         socket = await open_websocket(
             self._url,
@@ -64,11 +69,24 @@ class Line:
         )
         try:
             welcome = await asyncio.wait_for(greet(socket, hello), WELCOME_S)
+        except UnknownSession as error:
+            await socket.close()
+            if self._gateway is None or not self._session:
+                raise
+            raise EngineLost(f"the session is not where the gateway said: {error}") from error
         except BaseException:
             await socket.close()
             raise
-        self._socket, self._resume = socket, welcome.resume
+        self._socket, self._resume, self._session = socket, welcome.resume, welcome.session
         return welcome
+
+    async def _place(self, gateway: str) -> str:
+        """The server to go to: one with a new place, or the one where the session is by now."""
+        if self._resume is None:
+            place = await lease(gateway, self._hello)
+            self._resume, self._session = place.token, place.session
+            return place.worker_url
+        return await find(gateway, self._session, self._resume)
 
     def may_return(self, error: ConnectionClosed) -> bool:
         """Whether a connection that ended so may be sought again: it was not closed on purpose."""
@@ -85,11 +103,16 @@ class Line:
         clock = asyncio.get_running_loop().time
         deadline, waits = clock() + self._patience, chain(WAITS, repeat(WAITS[-1]))
         while True:
+            why: Exception
             try:
                 async with asyncio.timeout_at(deadline):
                     return await self.open(REOPEN_S)
             except (OSError, InvalidHandshake, TimeoutError, Busy) as error:
                 why = error
+            except (EngineLost, Draining) as error:
+                if self._gateway is None:
+                    raise
+                why = error  # the session is between two servers
             await asyncio.sleep(max(0.0, min(next(waits), deadline - clock())))
             if clock() >= deadline:
                 told = f"the connection was lost, and the server not found again within {self._patience:g} s"

@@ -1,4 +1,4 @@
-"""The `worldloom` command: serve, doctor, worlds, replay, verify, train, eval, bench. The only one that imports uvloop.
+"""The `worldloom` command: serve, gateway, doctor, worlds, replay, verify, train... The only one that imports uvloop.
 
 Each command imports what it needs when it runs, so that `worldloom --help` is quick. Knows how to ask and how to print.
 """
@@ -19,6 +19,7 @@ from rich.table import Table
 
 from .bench_command import bench
 from .capacity_command import capacity
+from .gateway.command import gateway
 from .printing import diagnose, refuse, show
 from .replay_command import replay
 from .verify_command import verify
@@ -26,6 +27,7 @@ from .verify_command import verify
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 app.add_typer(bench, name="bench")
 app.command()(replay)
+app.command()(gateway)
 app.command()(capacity)
 app.command()(verify)
 

@@ -37,7 +37,7 @@ class Hello(Message):
     wait: bool = Field(default=False, description="when every place is taken: wait for one instead of `busy`")
     token: Token | None = Field(default=None, description="signed by the server; needed where it serves strangers")
     resume: Token | None = Field(
-        default=None, description="from an earlier `welcome`: go on with that session, and take it over"
+        default=None, description="from an earlier `welcome`, or a lease: go on with that session, and take it over"
     )
     watch: Token | None = Field(
         default=None, description="from a driver's `welcome`: see that session, without control"

@@ -45,6 +45,9 @@ class ServerSettings(BaseSettings):
     origins: tuple[str, ...] = ()  # pages allowed besides our own, like "https://example.org"
     hosts: tuple[str, ...] = ("localhost",)  # names that we answer to, besides bare addresses; "*": any
 
+    lease_timeout: float = Field(default=15.0, gt=0)  # seconds that a place is held for whoever asked by HTTP
+    public_url: str = Field(default="", max_length=1024)  # address that leases name; empty: the one that was asked
+
     max_waiting: int = Field(default=32, ge=0, le=4096)  # who may wait for a place in a world
     idle_timeout: float = Field(default=0.0, ge=0)  # seconds without a control that end a session; 0: never
     max_duration: float = Field(default=0.0, ge=0)  # seconds that a session may last; 0: for ever

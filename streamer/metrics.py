@@ -42,6 +42,7 @@ class Metrics:
             "drops", "made and dropped: frames replaced by newer ones, messages over the outbox", "world", "cause"
         )
         self.key_frames = self._counter("key_frames", "pictures that stand alone, of codecs", "world", "cause")
+        self.leases = self._counter("leases", "places promised by HTTP: made, refused, expired unused", "fate")
         self.recordings = self._gauge("recordings", "sessions that are being recorded", "world")
         self.recorded = self._counter("recording_bytes", "bytes of recordings that were written", "world")
         self.images = self._counter("images", "start pictures: kept, refused, or dropped for newer ones", "fate")

@@ -16,9 +16,10 @@ from dataclasses import replace
 from worldloom.models.spec import WorldSpec
 
 from .capacity import Entry
+from .client_messages import Pause, Resume
 from .engine_stats import EngineStats
 from .errors import EngineLost, SessionClosed, WorldloomError
-from .fields import Mode, Role
+from .fields import MAX_INT, Mode, Role
 from .frames import Frame
 from .guests import Guest, Guests
 from .home import EngineHome, LiveSession
@@ -35,6 +36,7 @@ from .walk import Walk
 
 log = logging.getLogger(__name__)
 
+OWN_SEQ = MAX_INT  # of what the room itself says to its session; no driver gets so far
 FREE_WITHIN = 5.0  # seconds that the engine may take to end a session: as long as its longest step
 
 
@@ -64,6 +66,7 @@ class Room:
         self.log = log or ReplayLog(spec, 0)  # what replays it
         self.walk = Walk()
         self.twin: Twin | None = None  # the engine beside the dream, while somebody looks at it
+        self.waits = False  # it stands still until the driver comes to whom the place was promised
         self.closed = False
         self.since = self.controlled = time.monotonic()  # seconds: opened; somebody was last at the controls
         self.changing = asyncio.Lock()  # one change of phase at a time
@@ -132,7 +135,8 @@ class Room:
 
     def receipt(self, receipt: Receipt) -> None:
         """A control was answered."""
-        self._guests.receipt(receipt)
+        if receipt.seq != OWN_SEQ:
+            self._guests.receipt(receipt)
 
     def fault(self, error: WorldloomError) -> None:
         """The session has ended by itself."""
@@ -158,9 +162,16 @@ class Room:
         if self._showing is None:
             self._showing = asyncio.create_task(self._show())
 
+    def hold(self, still: bool = True) -> None:
+        """Stand still until a driver comes: a promised place is held, and computes nothing."""
+        self.waits = still
+        if self.mode == "realtime" and self.session is not None:
+            self.session.post(Pause(seq=OWN_SEQ) if still else Resume(seq=OWN_SEQ))
+            self.kept = self.kept and replace(self.kept, paused=still)
+
     async def back_up(self, most: int) -> None:
         """Take a snapshot of the running session, for when its engine dies; none of more than `most` bytes."""
-        session = self.session
+        session, waits = self.session, self.waits
         if session is None:
             return
         try:
@@ -169,7 +180,7 @@ class Room:
             log.debug("session %s cannot be kept: %s", session.ident, error)
             return
         self.log.start(snapshot)
-        if self.session is session:
+        if self.session is session and self.waits == waits:
             self.kept = snapshot if snapshot.octets <= most else None
 
     @property
@@ -261,6 +272,8 @@ class Room:
 
     def enter(self, guest: Guest, role: Role) -> None:
         """Somebody comes. A new driver takes the place of the one before, and hears what that one did not."""
+        if role == "drive" and self.waits:
+            self.hold(False)
         if self._guests.enter(guest, role) is not None and self.session is not None:
             self.session.let_go()
 

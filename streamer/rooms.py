@@ -1,6 +1,6 @@
 """All rooms of a server: opening one, finding it by a token, keeping orphans for a while, closing everything.
 
-Orphans are bounded in time, number and bytes; the oldest gives way. Knows rooms and worlds; no sockets, no messages.
+Who drives one comes anew, comes back, or was promised the place (`lease`). Knows rooms and worlds; no sockets.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from .hosting import HostedWorld, HostedWorlds
 from .images import Images
 from .metrics import Metrics
 from .origin import Origin
+from .orphans import Orphans
 from .phase import Phase
 from .replay_log import ReplayLog
 from .room import Room
@@ -49,7 +50,7 @@ class Rooms:
         self.draining = asyncio.Event()  # nobody enters any more
         self._lines: dict[str, WaitingLine] = {}  # by world
         self._tasks: set[asyncio.Task[None]] = set()  # that end by themselves
-        self._orphans: dict[Room, asyncio.TimerHandle] = {}  # the oldest first
+        self._orphans = Orphans(settings.max_orphans, settings.orphan_bytes, self._expired)
 
     def __iter__(self) -> Iterator[Room]:
         return iter(list(self._rooms))
@@ -94,25 +95,36 @@ class Rooms:
             return self.named(claims.session), "watch"
         if tokens.read(hello.token, "drive").world not in (None, hello.world):
             raise Unauthorized(f"expected hello to ask for the world {claims.world!r}, which this token is for")
-        line = self.line(hello.world)
-        try:
-            line.check_turn(place)
-            return await self._create(hello), "drive"
-        except Busy as busy:
-            busy.retry_after = line.retry_after_s()
-            raise
+        return await self._admit_new(hello, place), "drive"
+
+    async def lease(self, hello: Hello, within_s: float) -> Room:
+        """A place for somebody who is to come within that time, with the room's resume token. Raises as `admit`."""
+        if self.draining.is_set():
+            raise Draining("the server is stopping; try again in a moment")
+        room = await self._admit_new(hello, None)
+        room.hold()
+        self._orphans.expect(room, within_s)
+        return room
 
     def expect(self, room: Room) -> None:
         """A fork has its place: its driver is to come soon."""
         self._rooms.add(room)
-        self._orphans[room] = asyncio.get_running_loop().call_later(self._settings.hello_timeout, self._expire, room)
+        self._orphans.expect(room, self._settings.hello_timeout)
         if self._settings.snapshot_every:
             self.spawn(self._keep_snapshot(room))
+
+    def take_in(self, room: Room, seconds: float) -> bool:
+        """A session that was elsewhere, as an orphan whose driver is to come; whether it fits beside the others."""
+        if room.snapshot is None or not self._orphans.fits(room.snapshot.octets):
+            return False
+        self._rooms.add(room)
+        self._orphans.expect(room, seconds)
+        return True
 
     def give_up(self, room: Room) -> None:
         """End a fork if nobody has come to drive it."""
         if room in self._orphans and room.session is not None:
-            self._expire(room)
+            self._orphans.expire(room)
 
     def watched(self, token: str) -> Room:
         """The room that a watch token opens. Raises `UnknownSession`."""
@@ -164,7 +176,7 @@ class Rooms:
             if room.closed or room.driven:  # somebody has come while this waited
                 return
             kept = keep_s > 0 and await room.orphan()
-        if not kept or not self._keep(room, keep_s):
+        if not kept or not self._orphans.keep(room, keep_s):
             await self.close(room)
 
     async def close(self, room: Room, error: WorldloomError | None = None) -> None:
@@ -212,6 +224,15 @@ class Rooms:
                 room.engine = engine
                 await room.begin(room.snapshot, entry=entry)
 
+    async def _admit_new(self, hello: Hello, place: Place | None) -> Room:
+        line = self.line(hello.world)
+        try:
+            line.check_turn(place)
+            return await self._create(hello)
+        except Busy as busy:
+            busy.retry_after = line.retry_after_s()
+            raise
+
     async def _keep_snapshot(self, room: Room) -> None:
         await room.back_up(self._settings.snapshot_bytes - sum(r.bytes_kept for r in self._rooms if r is not room))
 
@@ -234,17 +255,14 @@ class Rooms:
 
     async def _resume(self, token: str) -> Room:
         room = self._find(token, "resume")
-        timer = self._orphans.get(room)
-        if timer is not None:
-            timer.cancel()  # who is back in time is in time, however long an engine takes to start
+        timer = self._orphans.hurry(room)  # who is back in time is in time, however long an engine takes to start
         try:
             # Waited for outside of the room's lock: an engine that starts anew lets nobody in before this room is back.
             await self._go_on(room, await self._worlds.named(room.spec.name).entrance(), "returning")
         except BaseException:
-            if timer is not None and self._orphans.get(room) is timer:
-                self._orphans[room] = asyncio.get_running_loop().call_at(timer.when(), self._expire, room)
+            self._orphans.wait_on(room, timer)
             raise
-        self._unkeep(room)
+        self._orphans.forget(room)
         return room
 
     def _find(self, token: str, kind: str) -> Room:
@@ -254,41 +272,18 @@ class Rooms:
                 return room
         raise UnknownSession("expected the token of an open session; this one opens none, or its session has ended")
 
-    def _keep(self, room: Room, seconds: float) -> bool:
-        """Keep an orphan; whether there is room for it."""
-        limit = self._settings.orphan_bytes
-        size = room.snapshot.octets if room.snapshot else 0
-        if size > limit:
-            return False
-        while len(self._orphans) >= self._settings.max_orphans or self._kept_bytes() + size > limit:
-            oldest = next((other for other, timer in self._orphans.items() if not timer.cancelled()), None)
-            if oldest is None:  # the drivers of all of them are at the door
-                return False
-            log.info("session %s gives way to a newer orphan", oldest.ident)
-            self._expire(oldest)
-        self._orphans[room] = asyncio.get_running_loop().call_later(seconds, self._expire, room)
-        return True
-
-    def _kept_bytes(self) -> int:
-        return sum(room.snapshot.octets for room in self._orphans if room.snapshot)
-
-    def _expire(self, room: Room) -> None:
-        """Nobody came back."""
-        self._orphans.pop(room).cancel()
-        room.close(SessionClosed("the session has ended: its driver did not come back"))
+    def _expired(self, room: Room) -> None:
+        """Nobody came."""
+        if room.waits:
+            self._metrics.leases.labels("expired").inc()
+        room.close(SessionClosed("the session has ended: its driver did not come"))
         if room.session is None:
             self._rooms.discard(room)
-        else:  # a fork that nobody came to drive
+        else:  # a fork, or a promised place
             self.spawn(self._forget(room))
 
-    def _unkeep(self, room: Room) -> None:
-        """An orphan no more, if it was one."""
-        timer = self._orphans.pop(room, None)
-        if timer is not None:
-            timer.cancel()
-
     async def _forget(self, room: Room) -> None:
-        self._unkeep(room)
+        self._orphans.forget(room)
         try:
             await room.freed()
         finally:

@@ -3,7 +3,8 @@
     /            the demo page          /healthz   alive
     /v1/worlds   what is served         /readyz    503 until every world has been proven
     /v1/session  the WebSocket          /metrics   for Prometheus
-    /v1/sessions for administrators     /whep      players that speak WHEP
+    /v1/sessions a place by HTTP; the list for administrators
+    /whep        players that speak WHEP
     /v1/sessions/SESSION/recording      begin and end a recording, for administrators
     /v1/images   pictures to start from
     /v1/walk     how to see again what a session showed
@@ -32,7 +33,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from worldloom.models.catalog import open_world
 from worldloom.models.spec import WorldModel
 
-from . import admin, pages, replay_door, twin_door, uploads, walks, whep
+from . import admin, lease_door, pages, replay_door, twin_door, uploads, walks, whep
 from . import metrics as metrics_module
 from .admin import not_admin
 from .batch_door import Door
@@ -43,6 +44,7 @@ from .forks import Forks
 from .guard import Guard
 from .hosting import HostedWorlds, engines, limits
 from .images import Images
+from .leases import Leases
 from .metrics import Metrics
 from .phase import Phase
 from .recordings import Recordings
@@ -77,12 +79,13 @@ def create_app(
     tokens = tokens_for(chosen.auth, chosen.host, secret)
     whep_viewers = WhepViewers(chosen, rooms, metrics)
     recordings = Recordings(chosen, worlds, metrics)
-    shared = (rooms, whep_viewers, tokens, recordings, images, Forks(rooms))
+    shared = (rooms, whep_viewers, tokens, recordings, images, Forks(rooms), Leases(chosen, rooms, metrics))
     app.state.server = ServerState(chosen, worlds, metrics, pool, *shared)
     app.state.warm_up = WarmUp(chosen, pool)
     app.state.batches = Door(app.state.server)
     app.include_router(router)
     app.include_router(admin.router)
+    app.include_router(lease_door.router)
     app.include_router(whep.router)
     app.include_router(uploads.router)
     app.include_router(replay_door.router)
@@ -144,6 +147,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         server.pool.shutdown(wait=False, cancel_futures=True)
 
 
+@router.get("/livez")
 @router.get("/healthz")
 def healthz() -> dict[str, str]:
     """Alive."""

@@ -14,6 +14,7 @@ from .errors import Busy
 from .forks import Forks
 from .hosting import HostedWorlds
 from .images import Images
+from .leases import Leases
 from .metrics import Metrics
 from .recordings import Recordings
 from .rooms import Rooms
@@ -35,6 +36,7 @@ class ServerState:
     recordings: Recordings
     images: Images
     forks: Forks
+    leases: Leases
     connections: int = 0  # open WebSockets
     addresses: Counter[str] = field(default_factory=Counter)  # open WebSockets by address
 

@@ -18,6 +18,7 @@ STREAMER_LAYERS: dict[str, int] = {
     "fields": 1,
     "client_messages": 1,
     "server_messages": 1,
+    "lease_messages": 1,
     "protocol": 1,
     "wire": 1,
     "config": 5,
@@ -106,6 +107,7 @@ def test_clients_see_the_protocol_and_one_documented_entry(path: Path) -> None:
         "worldloom.streamer.protocol",
         "worldloom.streamer.client_messages",
         "worldloom.streamer.server_messages",
+        "worldloom.streamer.lease_messages",
         "worldloom.streamer.fields",
         "worldloom.streamer.world_info",
         "worldloom.streamer.worlds",
@@ -145,12 +147,13 @@ def test_a_layer_imports_only_layers_below(path: Path) -> None:
             assert STREAMER_LAYERS.get(other, 5) <= layer, f"{path.name} (layer {layer}) imports {other}"
 
 
-def test_only_one_file_imports_flash_attn_and_one_uvloop() -> None:
+def test_only_one_file_imports_flash_attn_one_uvloop_and_one_ray() -> None:
     def importers(package: str) -> list[str]:
         return [p.name for p in MODULES if any(n.split(".")[0] == package for n in names(p))]
 
     assert importers("flash_attn") == ["attention.py"]
     assert importers("uvloop") == ["__main__.py"]
+    assert importers("ray") == ["actors.py"]
 
 
 @pytest.mark.parametrize("module", ["worldloom.client", "worldloom.client.connection", "worldloom.streamer.protocol"])

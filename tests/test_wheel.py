@@ -23,6 +23,7 @@ PACKAGES = {
     "worldloom/models/data",
     "worldloom/models/training",
     "worldloom/streamer",
+    "worldloom/streamer/gateway",
     "worldloom/streamer/transports",
 }
 

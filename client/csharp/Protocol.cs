@@ -125,7 +125,7 @@ namespace Worldloom.Protocol
         /// <summary>signed by the server; needed where it serves strangers; text, 8 to 1024 characters</summary>
         [DataMember(Name = "token", EmitDefaultValue = false)]
         public string Token { get; set; }
-        /// <summary>from an earlier `welcome`: go on with that session, and take it over; text, 8 to 1024 characters</summary>
+        /// <summary>from an earlier `welcome`, or a lease: go on with that session, and take it over; text, 8 to 1024 characters</summary>
         [DataMember(Name = "resume", EmitDefaultValue = false)]
         public string Resume { get; set; }
         /// <summary>from a driver's `welcome`: see that session, without control; text, 8 to 1024 characters</summary>

@@ -6,7 +6,7 @@
  */
 
 import { Refused } from './refused.js';
-import { openSocket } from './socket.js';
+import { findPlace, leasePlace, openSocket } from './socket.js';
 
 /** How often the round trip is measured, ms. */
 const PING_EVERY = 1000;
@@ -24,6 +24,10 @@ const ATTEMPT = 2500;
 /** How long to try, ms: as long as servers keep an orphan. */
 const TRY_FOR = 60000;
 
+/** What passes: no server there, no place; and at a gateway the session is between two servers. */
+const PASSING = ['unreachable', 'busy'];
+const PASSING_AT_GATEWAYS = [...PASSING, 'engine_lost', 'draining'];
+
 /** @typedef {import('./protocol.js').ClientMessage} ClientMessage */
 /** @typedef {import('./protocol.js').HelloMessage} Hello */
 /** @typedef {import('./protocol.js').WelcomeMessage} Welcome */
@@ -31,7 +35,8 @@ const TRY_FOR = 60000;
 
 export class Line {
   /**
-   * @param {string | undefined} url of the server's WebSocket; this page's server when absent
+   * @param {string | undefined} url of the server's WebSocket, this page's server when absent; or one that ends in
+   *   /v1/sessions: a place is asked for there, and where the session is when the line was lost
    * @param {object} calls
    * @param {(message: import('./protocol.js').ServerMessage) => void} calls.onMessage JSON from the server
    * @param {(data: ArrayBuffer) => void} calls.onPicture a binary message
@@ -43,6 +48,8 @@ export class Line {
    */
   constructor(url, calls) {
     this.url = url;
+    this.gateway = url && /\/v1\/sessions\/?$/.test(url) ? url.replace(/\/$/, '').replace(/^ws/, 'http') : null;
+    this.session = '';
     this.calls = calls;
     this.closed = false;
     /** @type {WebSocket | null} */
@@ -60,13 +67,18 @@ export class Line {
 
   /** Opens a session. @param {Hello} hello @param {number} [patienceMs] @returns {Promise<Welcome>} @throws {Refused} */
   async open(hello, patienceMs) {
-    const { socket, welcome } = await openSocket(this.url, hello, patienceMs, this.calls.onWaiting);
+    const asked = this.gateway ? await this.place(this.gateway, hello) : hello;
+    const { socket, welcome } = await openSocket(this.url, asked, patienceMs, this.calls.onWaiting).catch((error) => {
+      const moved = this.gateway && this.resume && error.code === 'unknown_session'; // the gateway knows it soon
+      throw moved ? new Refused('engine_lost', 'the session is not where the gateway said', true) : error;
+    });
     if (this.closed) {
       socket.close(1000);
       throw new Refused('closed', 'closed by the page', false);
     }
     this.socket = socket;
     this.resume = welcome.resume ?? null;
+    this.session = welcome.session;
     this.failure = null;
     this.heardMs = performance.now();
     socket.onmessage = ({ data }) => this.hear(data);
@@ -75,6 +87,13 @@ export class Line {
     this.pinging = setInterval(() => this.ping(), PING_EVERY);
     this.ping();
     return welcome;
+  }
+
+  /** A new place, or where the session is by now. @param {string} gateway @param {Hello} hello @returns {Promise<Hello>} */
+  async place(gateway, hello) {
+    const place = this.resume ? await findPlace(gateway, this.session, this.resume) : await leasePlace(gateway, hello);
+    this.url = `${place.worker_url.replace(/^http/, 'ws')}/v1/session`;
+    return place.token ? { ...hello, resume: place.token } : hello;
   }
 
   /** @param {ClientMessage} message @returns {boolean} whether it left */
@@ -152,7 +171,8 @@ export class Line {
       this.calls.onBack(await this.open({ ...this.calls.hello(), resume: this.resume ?? undefined }, ATTEMPT));
     } catch (thrown) {
       const error = /** @type {Refused} */ (thrown);
-      const hopeless = !['unreachable', 'busy'].includes(error.code) || performance.now() > deadlineMs;
+      const passing = this.gateway ? PASSING_AT_GATEWAYS : PASSING;
+      const hopeless = !passing.includes(error.code) || performance.now() > deadlineMs;
       if (this.closed) return;
       if (hopeless) this.end(error.code === 'unknown_session' ? { code: 'connection_lost', message: 'the session has ended meanwhile', retryable: true } : error);
       else setTimeout(() => this.comeBack(deadlineMs, attempt + 1), WAITS[Math.min(attempt, WAITS.length - 1)]);

@@ -112,7 +112,7 @@ export interface HelloMessage {
   wait?: boolean;
   /** signed by the server; needed where it serves strangers; text, 8 to 1024 characters */
   token?: string;
-  /** from an earlier `welcome`: go on with that session, and take it over; text, 8 to 1024 characters */
+  /** from an earlier `welcome`, or a lease: go on with that session, and take it over; text, 8 to 1024 characters */
   resume?: string;
   /** from a driver's `welcome`: see that session, without control; text, 8 to 1024 characters */
   watch?: string;

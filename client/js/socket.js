@@ -52,6 +52,37 @@ export async function fetchWalk(bearer, base = '') {
 }
 
 /**
+ * A place in a world, from a server or from a gateway in front of many.
+ * @param {string} url ends in /v1/sessions
+ * @param {Hello} hello what is wished for
+ * @returns {Promise<{session: string, worker_url: string, token: string}>}
+ * @throws {Refused}
+ */
+export function leasePlace(url, { world, seed, prompt, mode, deterministic, token }) {
+  const headers = { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) };
+  return askPlace(url, { method: 'POST', headers, body: JSON.stringify({ world, seed, prompt, mode, deterministic }) });
+}
+
+/**
+ * Where a session is now.
+ * @param {string} url ends in /v1/sessions
+ * @param {string} session @param {string} token its resume or watch token
+ * @returns {Promise<{worker_url: string, token?: string}>}
+ * @throws {Refused}
+ */
+export function findPlace(url, session, token) {
+  return askPlace(`${url}/${session}`, { headers: { authorization: `Bearer ${token}` } });
+}
+
+/** @param {string} url @param {RequestInit} request @returns {Promise<any>} @throws {Refused} */
+async function askPlace(url, request) {
+  const answer = await fetch(url, { ...request, signal: AbortSignal.timeout(WELCOME_MS) }).catch(() => null);
+  const told = await answer?.json().catch(() => null);
+  if (answer?.ok) return told;
+  throw new Refused(told?.code ?? 'unreachable', told?.message ?? 'the server does not answer', !answer || answer.status === 503);
+}
+
+/**
  * A world's beginnings that were photographed.
  * @param {string} world @param {string} [base] the server's address; this page's server when absent
  * @returns {Promise<{seed: number, picture: string}[]>} `picture` is an address; none where the server has none

@@ -34,7 +34,7 @@ const REPORT_EVERY = 1000;
 
 /**
  * @typedef {object} Options
- * @property {string} [url] of the server's WebSocket; this page's server when absent
+ * @property {string} [url] of the server's WebSocket, or of a gateway's /v1/sessions; this page's server when absent
  * @property {string} [world] name; the server's first one when absent
  * @property {number} [seed] drawn by the server when absent
  * @property {string | null} [prompt] a text to start from, where the world takes one
@@ -217,7 +217,7 @@ export class World extends Controls {
   }
 
   /** The server's address; empty: this page's server. */
-  get base() { return this.options.url ? new URL(this.options.url.replace(/^ws/, 'http')).origin : ''; }
+  get base() { return this.line.url ? new URL(this.line.url.replace(/^ws/, 'http')).origin : ''; }
 
   /**
    * Sends one control with the next number. Inputs by hand are timed from `atMs`, when they happened.

@@ -101,7 +101,7 @@ async def listen(client: Client) -> None:
 async def test_every_answer_is_one_that_the_description_names(serve: Serve, auth: str, examples: int) -> None:
     teach(await real_offers())
     token = Tokens(SECRET).sign(Claims(role="admin", exp=int(time.time()) + 3600))
-    async with serve(auth=auth, secret=SECRET, images={"at_once": 1}) as server:
+    async with serve(auth=auth, secret=SECRET, images={"at_once": 1}, lease_timeout=0.5) as server:
         async with server.client() as client:
             welcome = await client.hello(token=token)
             aims = {"session": welcome["session"], "folder": "js", "name": "view.js"}
@@ -117,6 +117,7 @@ async def test_every_answer_is_one_that_the_description_names(serve: Serve, auth
         await server.until(lambda: len(server.state.whep) == 0)
     assert not [label for label, statuses in seen.items() if 500 in statuses]
     assert 201 in seen["POST /v1/images"]
+    assert {201, 503} & seen["POST /v1/sessions"]  # an overloaded machine lets nobody in
     assert {201, 401, 404} <= seen["POST /whep/{session}"]
     assert {200, 404} <= seen["GET /{folder}/{name}"]
     assert (401 in seen["GET /metrics"]) == (auth == "on")
