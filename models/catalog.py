@@ -28,14 +28,17 @@ def weights_file(name: str) -> Path | None:
     """Where the weights of a world of this name are, or would be; None for a world that is not made of a file."""
     if name == "toy" or ":" in name:
         return None
+    if _is_wan(Path(name)):
+        return Path(name) / "network.safetensors"
     return Path(name) if name.endswith(".safetensors") else DATA / f"{name}.safetensors"
 
 
 def open_world(name: str, *, kv: KVFormat = "native", **options: Any) -> WorldModel[Any]:
     """The world of that name, weights loaded.
 
-    `name` is a shipped world ("arm"), "toy", a path to a `.safetensors` file with its `.json` beside it, or
-    "package.module:Class" whose class is called with `options`. `kv` says how trained worlds keep keys and values.
+    `name` is a shipped world ("arm"), "toy", a path to a `.safetensors` file with its `.json` beside it, a folder with
+    a `wan.json`, or "package.module:Class" whose class is called with `options`. `kv` says how worlds that remember
+    keys and values keep them.
 
     Raises:
         ValueError: no such world; the message lists those there are.
@@ -48,10 +51,21 @@ def open_world(name: str, *, kv: KVFormat = "native", **options: Any) -> WorldMo
         module, _, attribute = name.partition(":")
         world: WorldModel[Any] = getattr(import_module(module), attribute)(**options)
         return world
+    if _is_wan(Path(name)):
+        from .wan.open import open_wan
+
+        return open_wan(Path(name), kv=kv, **options)
     path = weights_file(name)
     if path is None or not path.exists():
         known = ", ".join(("toy", *shipped_worlds()))
-        raise ValueError(f"no world named {name!r}; known: {known}, a .safetensors path, or module:Class")
+        raise ValueError(
+            f"no world named {name!r}; known: {known}, a .safetensors path, a folder with a wan.json, or module:Class"
+        )
     from .weights import load_world
 
     return load_world(path, kv=kv, **options)
+
+
+def _is_wan(folder: Path) -> bool:
+    """Whether it holds an open checkpoint that was converted (see wan/open.py)."""
+    return (folder / "wan.json").is_file()

@@ -14,7 +14,7 @@ Knows nothing about networks or sampling.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -88,6 +88,20 @@ class KVCache:
         scaled = ("keys", "key_scales", "values", "value_scales")
         names = ("keys", "values") if self.config.format == "native" else scaled
         return dict(zip(names, self._own.parts, strict=True)) | {"sinks": self.sinks}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `named` gave.
+
+        Raises:
+            ValueError, KeyError: it is of another shape or number format.
+        """
+        for name, place in self.named().items():
+            saved = tensors[name]
+            if saved.shape != place.shape or saved.dtype != place.dtype:
+                raise ValueError(
+                    f"{name}: expected {tuple(place.shape)} {place.dtype}, got {tuple(saved.shape)} {saved.dtype}"
+                )
+            place.copy_(saved)
 
     @property
     def _own(self) -> Ring:

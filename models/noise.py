@@ -6,15 +6,26 @@ So the same seed and actions give the same frames, a fork dreams the same future
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .state import DiTState
+
+class Seeded(Protocol):
+    """What noise is a function of."""
+
+    @property
+    def seed(self) -> int:
+        """Of the stream."""
+
+    @property
+    def frame(self) -> int:
+        """Of the stream."""
 
 
-def noise_of(states: Sequence[DiTState], shape: tuple[int, ...], purpose: int) -> Tensor:
+def noise_of(states: Sequence[Seeded], shape: tuple[int, ...], purpose: int) -> Tensor:
     """(B, *shape) float32 standard normal, on the CPU.
 
     Args:

@@ -59,13 +59,7 @@ def unpacked(blob: bytes, cache: KVCache, *, views: bool) -> DiTState:
         stacks = [tensors[f"history.{name}"] for name in PENDING]
         history = tuple(_pending(dict(zip(PENDING, parts, strict=True)), cache) for parts in zip(*stacks, strict=True))
     else:
-        for name, place in cache.named().items():
-            saved = tensors[name]
-            if saved.shape != place.shape or saved.dtype != place.dtype:
-                raise ValueError(
-                    f"{name}: expected {tuple(place.shape)} {place.dtype}, got {tuple(saved.shape)} {saved.dtype}"
-                )
-            place.copy_(saved)
+        cache.restore(tensors)
     return _loaded(tensors, cache, history, views=views)
 
 

@@ -16,7 +16,7 @@ from .attention import attention
 from .dit import CausalDiT
 from .kv_cache import KVCache, half_turn
 from .memory import chunk_mask
-from .rope import Rotary, rotary, rotate
+from .rope import RopeConfig, Rotary, rotary, rotate
 from .state import Pending
 
 
@@ -31,18 +31,8 @@ def prefill(dit: CausalDiT, cache: KVCache, chunks: Sequence[Pending], sigma: fl
     """
     if not chunks:
         return
-    c, device = cache.config, cache.device
-    total, sinks = cache.frame // c.chunk, c.sink // c.chunk
-    numbers = [*range(min(sinks, len(chunks))), *range(total - max(0, len(chunks) - sinks), total)]
-    frames = torch.tensor([n * c.chunk + f for n in numbers for f in range(c.chunk)], dtype=torch.float64)
-    yaws = torch.cat([chunk.yaws for chunk in chunks]).double()
-    if c.sink and cache.frame > c.sink:  # they stand just before the window, at most half a turn away
-        frames[: c.sink] = torch.arange(c.sink) + max(0, cache.frame - c.window - c.sink)
-        yaws[: c.sink] = torch.tensor([float(yaws[-1]) + half_turn(float(s - yaws[-1])) for s in yaws[: c.sink]])
-    cos, sin = rotary(dit.config.rope, frames[None], yaws[None])
-    ids = torch.tensor(numbers, device=device).repeat_interleave(c.chunk * c.tokens)
-    mask = chunk_mask(ids, ids, c.window // c.chunk, sinks)
-    memory = _Prefill(cache, numbers, (cos[:, None].to(device), sin[:, None].to(device)), mask)
+    device = cache.device
+    memory = past_memory(cache, dit.config.rope, torch.cat([chunk.yaws for chunk in chunks]).double())
     latents, shown, told = (
         torch.cat([getattr(chunk, name) for chunk in chunks])[None].float().to(device)
         for name in ("latents", "shown", "told")
@@ -53,8 +43,31 @@ def prefill(dit: CausalDiT, cache: KVCache, chunks: Sequence[Pending], sigma: fl
     cache.frame = frame
 
 
+def past_memory(cache: KVCache, rope: RopeConfig, yaws: Tensor, *, beside: bool = True) -> PastMemory:
+    """The memory of all frames that a stream remembers, while they are put into an empty cache.
+
+    Args:
+        cache: empty but for `frame`, which says where the stream is; moved while the memory is written.
+        rope: positions.
+        yaws: (F,) float64 degrees, of the frames that it remembers: sinks, then the window.
+        beside: sinks stand just before the window; False: where they were made.
+    """
+    c, device, chunks = cache.config, cache.device, len(yaws) // cache.config.chunk
+    total, sinks = cache.frame // c.chunk, cache.config.sink // c.chunk
+    numbers = [*range(min(sinks, chunks)), *range(total - max(0, chunks - sinks), total)]
+    frames = torch.tensor([n * c.chunk + f for n in numbers for f in range(c.chunk)], dtype=torch.float64)
+    yaws = yaws.clone()
+    if beside and c.sink and cache.frame > c.sink:  # at most half a turn away
+        frames[: c.sink] = torch.arange(c.sink) + max(0, cache.frame - c.window - c.sink)
+        yaws[: c.sink] = torch.tensor([float(yaws[-1]) + half_turn(float(s - yaws[-1])) for s in yaws[: c.sink]])
+    cos, sin = rotary(rope, frames[None], yaws[None])
+    ids = torch.tensor(numbers, device=device).repeat_interleave(c.chunk * c.tokens)
+    mask = chunk_mask(ids, ids, c.window // c.chunk, sinks)
+    return PastMemory(cache, numbers, (cos[:, None].to(device), sin[:, None].to(device)), mask)
+
+
 @dataclass
-class _Prefill:
+class PastMemory:
     """All chunks of one stream at hand; their keys and values go to their places as they are made."""
 
     cache: KVCache
@@ -65,14 +78,15 @@ class _Prefill:
     def attend(self, layer: int, qk: Tensor, v: Tensor) -> Tensor:
         """See `dit.Memory`."""
         q, k = rotate(qk, self.rotary)
-        self._keep(layer, k, qk[1], v)
+        self.keep(layer, k, qk[1], v)
         return attention(q, k, v, self.mask)
 
     def write(self, layer: int, k: Tensor, v: Tensor) -> None:
         """See `dit.LastingMemory`."""
-        self._keep(layer, rotate(k, self.rotary), k, v)
+        self.keep(layer, rotate(k, self.rotary), k, v)
 
-    def _keep(self, layer: int, rotated: Tensor, raw: Tensor, v: Tensor) -> None:
+    def keep(self, layer: int, rotated: Tensor, raw: Tensor, v: Tensor) -> None:
+        """Put keys and values (1, heads, S, d) of all chunks in their places."""
         n = self.cache.config.chunk * self.cache.config.tokens
         for place, number in enumerate(self.numbers):
             here = slice(place * n, (place + 1) * n)

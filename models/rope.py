@@ -25,10 +25,13 @@ class RopeConfig:
     columns: int  # latent cells across
     base: float = 100.0  # longest wavelength over the shortest
     fov: float = 0.0  # degrees across the picture when columns stand for directions, 0 for a flat picture
+    split: tuple[int, int, int] | None = None  # rotated pairs for time, row and column; None: see `pairs`
 
     @property
     def pairs(self) -> tuple[int, int, int]:
-        """Rotated pairs for time, row and column: a quarter for time, the rest in halves."""
+        """Rotated pairs for time, row and column: a quarter for time, the rest in halves, if nothing else is said."""
+        if self.split:
+            return self.split
         time = self.head_dim // 8
         space = (self.head_dim // 2 - time) // 2
         return self.head_dim // 2 - 2 * space, space, space

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -123,7 +124,13 @@ def footprint(states: Iterable[DiTState]) -> int:
     return footprint_of(tensor for state in states for tensor in state.tensors())
 
 
-def checked(spec: WorldSpec, states: Sequence[DiTState], actions: Actions, steps: int | None) -> Tensor:
+class Stream(Protocol):
+    """What `checked` asks of a state."""
+
+    released: bool
+
+
+def checked(spec: WorldSpec, states: Sequence[Stream], actions: Actions, steps: int | None) -> Tensor:
     """(B, F, A) float32 action rows within their ranges, for one step of some streams.
 
     Raises:

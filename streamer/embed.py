@@ -52,6 +52,7 @@ class EmbeddedWorld:
     def __init__(self, world: str | WorldModel[Any]) -> None:
         model = open_world(world) if isinstance(world, str) else world
         self.info = WorldInfo.of(model.spec)
+        self._steered = bool(model.spec.actions.columns)
         self._engine = Engine(model, EngineConfig(max_sessions=1))
         self._sink = Collector(depth=model.spec.chunk)
         self._session: LiveSession | None = None
@@ -81,7 +82,8 @@ class EmbeddedWorld:
         """
         if self._session is None:
             raise SessionClosed("expected restart(seed) before the first step")
-        self._session.post(Step(seq=self._next(), actions=tuple(tuple(row) for row in rows.tolist())))
+        actions = tuple(tuple(row) for row in rows.tolist()) if self._steered else None
+        self._session.post(Step(seq=self._next(), actions=actions))
         return np.stack([frame.pixels for frame in self._sink.take(self.info.chunk, timeout_s=CHUNK_S)])
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
+from worldloom.models.free_memory import available_memory
 from worldloom.models.spec import WorldModel, WorldSpec
 
 from .capacity import Capacity, Entry
@@ -21,7 +22,6 @@ from .engine_config import EngineConfig
 from .engine_stats import EngineStats
 from .errors import EngineLost, SessionClosed, WorldloomError
 from .fields import Mode
-from .hardware import available_memory
 from .home import EngineHome, LiveSession
 from .origin import Branch, Snapshot, Start
 from .scheduler import Scheduler

@@ -22,6 +22,7 @@ PACKAGES = {
     "worldloom/models",
     "worldloom/models/data",
     "worldloom/models/training",
+    "worldloom/models/wan",
     "worldloom/streamer",
     "worldloom/streamer/gateway",
     "worldloom/streamer/transports",

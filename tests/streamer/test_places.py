@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from worldloom.models.free_memory import available_memory
 from worldloom.models.spec import Actions, Frames
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.bench_engine import Stopwatch
@@ -21,7 +22,6 @@ from worldloom.streamer.client_messages import Step
 from worldloom.streamer.engine import Engine
 from worldloom.streamer.engine_config import EngineConfig
 from worldloom.streamer.errors import Busy, ModelFault
-from worldloom.streamer.hardware import available_memory
 from worldloom.streamer.origin import Origin
 from worldloom.streamer.probe import LONGEST_NS, TIMED, probe
 from worldloom.streamer.transports.inprocess import Collector

@@ -1,0 +1,1 @@
+"""Public checkpoints of the causal Wan family as worlds: geometry, network, sampler, files, decoder."""

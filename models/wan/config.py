@@ -1,0 +1,143 @@
+"""What the checkpoints of the causal Wan family are: one network in a few sizes, and how each was trained to be rolled.
+
+Everything that differs from checkpoint to checkpoint is an attribute here, never a global: which noise levels, how much
+is remembered, where remembered frames stand. Knows numbers; no tensors, no files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Positions = Literal["absolute", "beside", "relative"]
+"""Where attention sees remembered frames: see `memory.py`."""
+
+
+@dataclass(frozen=True)
+class WanConfig:
+    """Shape of the network (Wan, arXiv 2503.20314); the defaults are Wan2.1 T2V 1.3B."""
+
+    width: int = 1536  # numbers in a token
+    ffn: int = 8960  # width inside the feed-forward
+    heads: int = 12
+    layers: int = 30
+    channels: int = 16  # numbers in a latent cell that comes in
+    out_channels: int = 16  # numbers in a latent cell that goes out
+    patch: int = 2  # latent cells that a token spans, each way; one in time
+    time_waves: int = 256  # cosines and sines that tell the timestep
+    text_width: int = 4096  # numbers in a token of the text encoder
+    text_tokens: int = 512  # tokens of a prompt, zeros behind its end included
+    eps: float = 1e-6  # of every norm
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            raise ValueError(f"expected an even head width, got {self.width} / {self.heads} heads")
+
+    @property
+    def head_dim(self) -> int:
+        """Numbers in a head."""
+        return self.width // self.heads
+
+    @property
+    def pairs(self) -> tuple[int, int, int]:
+        """Rotated pairs of a head for time, row and column: 22, 21, 21 of 64."""
+        space = self.head_dim // 6
+        return self.head_dim // 2 - 2 * space, space, space
+
+
+T2V_1_3B = WanConfig()
+T2V_14B = WanConfig(width=5120, ffn=13824, heads=40, layers=40)
+TI2V_5B = WanConfig(width=3072, ffn=14336, heads=24, channels=48, out_channels=48)
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """How a checkpoint makes chunk after chunk, as it was trained to."""
+
+    steps: tuple[float, ...]  # falling timesteps out of 1000, as the checkpoint's own settings list them
+    shift: float = 5.0  # of the noise schedule (SD3, arXiv 2403.03206)
+    warp: bool = True  # the list counts places of the schedule, which the shift moves; False: it has timesteps
+    context: float = 0.0  # timestep at which a finished chunk enters the memory; 0: clean
+    chunk: int = 3  # latent frames that are made together
+    attention: int = 21  # latent frames that attention reaches: sinks, window and the chunk being made
+    sink: int = 0  # first latent frames that are never forgotten
+    positions: Positions = "absolute"
+    first: tuple[float, ...] | None = None  # `steps` of a stream's first chunk, where they differ
+
+    def __post_init__(self) -> None:
+        for steps in (self.steps, self.first or self.steps):
+            if not steps or list(steps) != sorted(set(steps), reverse=True) or steps[0] > 1000 or steps[-1] <= 0:
+                raise ValueError(f"expected falling timesteps above 0, at most 1000, got {steps}")
+        if self.window < self.chunk or self.window % self.chunk or self.sink % self.chunk:
+            raise ValueError(
+                f"expected sink and window in chunks of {self.chunk}, and a window of at least one,"
+                f" got sink {self.sink} and attention {self.attention}: a window of {self.window}"
+            )
+
+    @property
+    def window(self) -> int:
+        """Latent frames remembered just before the chunk being made."""
+        return self.attention - self.sink - self.chunk
+
+
+@dataclass(frozen=True)
+class Family:
+    """A public checkpoint: what it is, where it comes from, what its owners allow."""
+
+    title: str
+    source: str  # the repository that its authors publish it in, and the file there
+    licence: str  # of the weights, as their page or repository says; read it there before you use them
+    shape: WanConfig
+    rollout: Rollout
+    height: int = 480  # pixels it was trained at
+    width: int = 832
+    fps: int = 16  # pixel frames a second
+    stride: int = 8  # pixels of a latent cell, each way
+    notes: str = ""  # what is not as its authors run it
+
+
+SELF_FORCING = Rollout(steps=(1000, 750, 500, 250))
+"""arXiv 2506.08009: timesteps 1000, 937.5, 833.3, 625 after the shift of 5; its demo runs a shift of 8."""
+
+FAMILIES: dict[str, Family] = {
+    "self-forcing": Family(
+        "Self-Forcing", "gdhe17/Self-Forcing: checkpoints/self_forcing_dmd.pt", "Apache-2.0", T2V_1_3B, SELF_FORCING
+    ),
+    "causal-forcing": Family(
+        "Causal-Forcing, chunk by chunk",
+        "zhuhz22/Causal-Forcing: chunkwise/causal_forcing.pt",
+        "not checked: read the page of the weights",
+        T2V_1_3B,
+        SELF_FORCING,
+    ),
+    "causal-forcing-frame": Family(
+        "Causal-Forcing, frame by frame",
+        "zhuhz22/Causal-Forcing: framewise/causal_forcing.pt",
+        "not checked: read the page of the weights",
+        T2V_1_3B,
+        Rollout(steps=(1000, 750, 500, 250), chunk=1),
+    ),
+    "longlive": Family(
+        "LongLive",
+        "Efficient-Large-Model/LongLive-1.3B: models/longlive_base.pt with models/lora.pt",
+        "Apache-2.0 in its repository, CC-BY-NC-SA-4.0 on an older page of the weights: read both",
+        T2V_1_3B,
+        Rollout(steps=(1000, 750, 500, 250), attention=12, sink=3),
+    ),
+    "rolling-forcing": Family(
+        "Rolling-Forcing",
+        "TencentARC/RollingForcing: checkpoints/rolling_forcing_dmd.pt",
+        "Tencent's own, for academic use alone",
+        T2V_1_3B,
+        Rollout(steps=(1000, 800, 600, 400, 200), attention=24, sink=3, positions="beside"),
+        notes="its authors denoise five chunks at once, each at another level; here one chunk after the other",
+    ),
+    "causvid": Family(
+        "CausVid",
+        "tianweiy/CausVid: autoregressive_checkpoint/model.pt",
+        "CC-BY-NC-SA-4.0: not for commercial use",
+        T2V_1_3B,
+        Rollout(steps=(1000, 757, 522), shift=8.0, warp=False),
+    ),
+}
+"""Checkpoints whose layout is known; that it loads says nothing about what its owners allow."""

@@ -1,0 +1,143 @@
+"""A `WanDiT` out of files: any public layout, of any shape in `config.py` or one that the files tell.
+
+Strict both ways: what is missing, unexpected or of another shape is an error that says so. Knows files, names and
+shapes; nothing about sampling.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .bare import without_numbers
+from .config import WanConfig
+from .difference import Shapes, difference
+from .dit import WanDiT
+from .files import Weights, read
+from .keys import fused, original_names
+from .lora import merged
+
+HEAD_DIM = 128  # of every public checkpoint
+TABLE = {  # names in a config.json, Wan's own and diffusers' -> ours
+    "dim": "width",
+    "ffn_dim": "ffn",
+    "num_heads": "heads",
+    "num_attention_heads": "heads",
+    "num_layers": "layers",
+    "in_dim": "channels",
+    "in_channels": "channels",
+    "out_dim": "out_channels",
+    "out_channels": "out_channels",
+    "freq_dim": "time_waves",
+    "text_dim": "text_width",
+    "text_len": "text_tokens",
+    "eps": "eps",
+}
+
+
+def load_dit(
+    path: Path,
+    shape: WanConfig | None = None,
+    *,
+    ema: bool | None = None,
+    lora: Path | None = None,
+    alpha: float | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> WanDiT:
+    """The network in a file or folder.
+
+    Args:
+        path: .pt, .pth, .safetensors, shards, or a folder with one of these.
+        shape: what it must be; None: what the files say.
+        ema: averaged weights, or not; None: averaged ones where there are any.
+        lora: changes to add to the weights.
+        alpha: strength of these; None: their rank.
+        dtype: of the weights in memory.
+        device: where they go.
+
+    Raises:
+        ValueError: no such weights, or others than expected: what differs is listed.
+    """
+    weights = read(path, ema=ema, inside="transformer")
+    tensors = in_original_layout(weights)
+    shape = shape or shape_of(tensors, weights.table)
+    check(tensors, shape, path)
+    if lora:
+        tensors = merged(tensors, read(lora).tensors, alpha)
+    with without_numbers():
+        dit = WanDiT(shape)
+    dit.load_state_dict({name: t.to(device) for name, t in fused(tensors, shape, dtype).items()}, assign=True)
+    return dit.eval().requires_grad_(False)
+
+
+def in_original_layout(weights: Weights) -> dict[str, Tensor]:
+    """The tensors under the names that Wan's authors gave them."""
+    names = original_names(weights.tensors)
+    if len(set(names.values())) < len(names):
+        raise ValueError(f"{weights.path}: several tensors are the same one under different wrappers")
+    return {names[name]: tensor for name, tensor in weights.tensors.items()}
+
+
+def shape_of(tensors: Mapping[str, Tensor], table: Mapping[str, Any]) -> WanConfig:
+    """The shape that tensors in the original layout have; what they do not tell comes from a config.json.
+
+    Raises:
+        ValueError: these are no weights of Wan's network.
+    """
+    told = {ours: table[theirs] for theirs, ours in TABLE.items() if isinstance(table.get(theirs), int | float)}
+    blocks = {int(m[1]) for name in tensors if (m := re.match(r"blocks\.(\d+)\.", name))}
+    try:
+        width, channels, _, patch, _ = tensors["patch_embedding.weight"].shape
+        ffn = tensors["blocks.0.ffn.0.weight"].shape[0]
+        waves = tensors["time_embedding.0.weight"].shape[1]
+        text_width = tensors["text_embedding.0.weight"].shape[1]
+        out = tensors["head.head.weight"].shape[0] // patch**2
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"expected the weights of a Wan network, but {error} is not as in one") from error
+    seen = {
+        "width": width,
+        "ffn": ffn,
+        "heads": max(1, width // HEAD_DIM),
+        "layers": max(blocks) + 1,
+        "channels": channels,
+        "out_channels": out,
+        "patch": patch,
+        "time_waves": waves,
+        "text_width": text_width,
+    }
+    kept = {name: told[name] for name in ("heads", "text_tokens", "eps") if name in told}
+    return WanConfig(**(seen | kept))
+
+
+@cache
+def public_shapes(shape: WanConfig) -> Shapes:
+    """Names and shapes of all tensors of such a network in the original layout."""
+    with without_numbers():
+        inner = WanDiT(shape).state_dict()
+    names: dict[str, tuple[int, ...]] = {}
+    for name, tensor in inner.items():
+        if match := re.fullmatch(r"(blocks\.\d+\.\w+)\.(qkv|kv)\.(weight|bias)", name):
+            stem, parts, what = match.groups()
+            rows = tensor.shape[0] // len(parts)
+            names |= {f"{stem}.{part}.{what}": (rows, *tensor.shape[1:]) for part in parts}
+        else:
+            names[name] = tuple(tensor.shape)
+    return names
+
+
+def check(tensors: Mapping[str, Tensor], shape: WanConfig, path: Path) -> None:
+    """Whether these are the tensors of such a network.
+
+    Raises:
+        ValueError: lists what differs.
+    """
+    lines = difference(public_shapes(shape), {name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    if lines:
+        raise ValueError(f"{path}: not the weights of a network of this shape:\n  " + "\n  ".join(lines))

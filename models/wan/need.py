@@ -1,0 +1,114 @@
+"""What memory a world of this family takes, told before anything is loaded; too little is refused with the numbers.
+
+Counted are weights and what streams hold. Not counted: what a step needs while it runs, which no rule here foretells.
+Knows shapes and bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from math import prod
+
+import torch
+
+from ..kv_cache import CacheConfig, KVCache
+from ..kv_format import KVFormat
+from .bare import without_numbers
+from .config import Rollout, WanConfig
+from .load import public_shapes
+from .taehv import Taehv, TaehvConfig
+from .vae import VaeConfig, WanVae
+
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes on the device."""
+
+    network: int  # weights
+    decoder: int  # weights, of an encoder beside it too
+    memory: int  # of a stream: keys and values
+    history: int  # of a stream: what its decoder saw
+    prompt: int  # keys and values of one, whatever the number of streams
+
+    @property
+    def one_stream(self) -> int:
+        """Everything, for a single stream."""
+        return self.network + self.decoder + self.memory + self.history + self.prompt
+
+    def __str__(self) -> str:
+        """One line, in gigabytes (10^9 bytes)."""
+        weights, stream = self.network + self.decoder, self.memory + self.history
+        return (
+            f"weights {weights / GB:.2f} GB, each stream {stream / GB:.2f} GB ({self.memory / GB:.2f} of it memory,"
+            f" {self.history / GB:.2f} its decoder), each prompt {self.prompt / GB:.2f} GB;"
+            f" {self.one_stream / GB:.2f} GB for one stream, besides what a step needs while it runs"
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be loaded, and how."""
+
+    shape: WanConfig
+    roll: Rollout
+    vae: VaeConfig
+    height: int  # pixels
+    width: int
+    dtype: torch.dtype = torch.bfloat16  # of weights, memory and what the decoder saw
+    small: TaehvConfig | None = None  # pictures are decoded by this
+    kv: KVFormat = "native"  # how memories keep keys and values
+
+
+def need(plan: Plan) -> Need:
+    """What such a world takes."""
+    size, shape = plan.dtype.itemsize, plan.shape
+    rows, columns = plan.height // plan.vae.stride, plan.width // plan.vae.stride
+    return Need(
+        network=size * sum(prod(s) for s in public_shapes(shape).values()),
+        decoder=size * (_weights(plan.vae) + (_weights(plan.small) if plan.small else 0)),
+        memory=_memory(plan, (rows // shape.patch) * (columns // shape.patch)),
+        history=size * _decoder(plan.small or plan.vae).history(rows * columns),
+        prompt=size * 2 * shape.layers * shape.text_tokens * shape.width,
+    )
+
+
+def refuse_too_little(free: int | None, plan: Plan) -> Need:
+    """What the world takes, if one stream of it fits into so many bytes; None: nobody knows how many there are.
+
+    Raises:
+        ValueError: it does not; says what is needed, what is there, and what would fit.
+    """
+    wanted = need(plan)
+    if free is None or wanted.one_stream <= free:
+        return wanted
+    roll, half = plan.roll, torch.bfloat16
+    least = roll.sink + 2 * roll.chunk
+    fewer = replace(plan, roll=replace(roll, attention=least))
+    plans = {"dtype=bfloat16": replace(plan, dtype=half)} if plan.dtype.itemsize > half.itemsize else {}
+    plans |= {"kv=int8": replace(plan, kv="int8"), f"attention={least}": fewer}
+    plans |= {f"attention={least}, dtype=bfloat16 and kv=int8": replace(fewer, dtype=half, kv="int8")}
+    fitting = [name for name, other in plans.items() if need(other).one_stream <= free]
+    advice = f"{fitting[0]} would fit" if fitting else "no option here would fit: a smaller picture or network might"
+    raise ValueError(f"expected {wanted.one_stream / GB:.2f} GB, got {free / GB:.2f} GB free ({wanted}); {advice}")
+
+
+def _memory(plan: Plan, tokens: int) -> int:
+    """Bytes of a cache that has no numbers."""
+    c, roll = plan.shape, plan.roll
+    config = CacheConfig(c.layers, c.heads, c.head_dim, tokens, roll.chunk, roll.window, roll.sink, plan.kv)
+    cache = KVCache.allocate(config, torch.device("meta"), plan.dtype)
+    return sum(part.nbytes for part in cache.tensors())
+
+
+@cache
+def _decoder(config: VaeConfig | TaehvConfig) -> WanVae | Taehv:
+    """One without numbers."""
+    with without_numbers():
+        return WanVae(config) if isinstance(config, VaeConfig) else Taehv(config)
+
+
+def _weights(config: VaeConfig | TaehvConfig) -> int:
+    return sum(tensor.numel() for tensor in _decoder(config).state_dict().values())

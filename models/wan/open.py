@@ -1,0 +1,149 @@
+"""A world of the Wan family out of a folder: `wan.json` says what it is and where its parts are.
+
+    {"format": 1, "title": ..., "licence": ..., "source": ..., "height": 480, "width": 832, "fps": 16,
+     "rollout": {"steps": [1000, 750, 500, 250], ...}, "shape": {...},
+     "network": "network.safetensors", "decoder": "vae.safetensors", "vae": {...}, "small": "taew2_1.safetensors",
+     "prompts": "prompts.safetensors", "encoder": "text_encoder", "known": ["..."]}
+
+Parts are named from the folder on. Memory is counted before anything is loaded. Knows files; nothing about sessions.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..free_memory import available_memory
+from ..kv_format import KVFormat
+from ..precision import native_dtype
+from ..spec import ActionSpec, WorldSpec
+from .config import Rollout, WanConfig
+from .load import load_dit
+from .load_vae import load_taehv, load_vae
+from .need import Plan, refuse_too_little
+from .text import EncodedPrompts, Prompts, StoredPrompts
+from .vae import VaeConfig
+from .world import PICTURES, WanWorld
+
+FILE = "wan.json"
+FORMAT = 1
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WanFolder:
+    """What `wan.json` says."""
+
+    title: str
+    licence: str  # of the weights, in the words of who made the folder
+    source: str  # where they were published
+    height: int  # pixels
+    width: int
+    fps: int  # pictures a second
+    rollout: Rollout
+    shape: WanConfig
+    vae: VaeConfig = field(default_factory=VaeConfig)
+    network: str = "network.safetensors"
+    decoder: str = "vae.safetensors"  # the autoencoder
+    small: str = ""  # TAEHV's decoder, which shows the pictures where it is there
+    prompts: str = ""  # a file of encoded prompts
+    encoder: str = ""  # a folder with umT5 and its tokenizer
+    known: tuple[str, ...] = ()  # prompts to begin with, where there is an encoder
+
+    def write(self, folder: Path) -> None:
+        """Put it into its folder."""
+        (folder / FILE).write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> WanFolder:
+        """What was written.
+
+        Raises:
+            ValueError: no such file, not JSON, of another format, or it makes no sense.
+        """
+        try:
+            table: dict[str, Any] = json.loads((folder / FILE).read_text())
+            if table.pop("format") != FORMAT:
+                raise ValueError(f"expected format {FORMAT}")
+            parts: tuple[tuple[str, type], ...] = (("rollout", Rollout), ("shape", WanConfig), ("vae", VaeConfig))
+            read = {name: kind(**_tuples(table[name])) for name, kind in parts if name in table}
+            return cls(**_tuples(table | read))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{folder / FILE}: expected the description of a Wan world: {error}") from error
+
+
+def open_wan(
+    folder: Path,
+    *,
+    device: str | torch.device = "",
+    dtype: torch.dtype | None = None,
+    attention: int | None = None,
+    small: bool = True,
+    kv: KVFormat = "native",
+) -> WanWorld:
+    """The world in a folder, on the given device (CUDA where there is one) in the dtype that the hardware does well.
+
+    Args:
+        folder: with a `wan.json`.
+        device: where it goes.
+        dtype: of weights and memory.
+        attention: latent frames that attention reaches, where the checkpoint's own number takes too much memory.
+        small: decode with TAEHV where it is there; False: always with the autoencoder's own decoder.
+        kv: how memories keep keys and values.
+
+    Raises:
+        ValueError: a part is missing, damaged or of another shape, or memory does not suffice.
+    """
+    about = WanFolder.read(folder)
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    dtype = dtype or native_dtype(place)
+    roll = replace(about.rollout, attention=attention) if attention else about.rollout
+    taehv = load_taehv(folder / about.small, dtype=dtype, device=place) if about.small and small else None
+    if taehv and (taehv.config.stride, taehv.config.channels) != (about.vae.stride, about.vae.channels):
+        raise ValueError(
+            f"{folder / about.small}: expected as many pixels and numbers of a cell as the autoencoder has"
+        )
+    config = taehv.config if taehv else None
+    plan = Plan(about.shape, roll, about.vae, about.height, about.width, dtype, config, kv)
+    wanted = refuse_too_little(available_memory(str(place)), plan)
+    log.info("%s: %s; licence of the weights: %s", about.title, wanted, about.licence)
+    prompts = _prompts(folder, about)
+    vae = load_vae(folder / about.decoder, about.vae, dtype=dtype, device=place)
+    dit = load_dit(folder / about.network, about.shape, dtype=dtype, device=place)
+    spec = _spec(folder, about, prompts)
+    return WanWorld(spec, dit, taehv or vae, prompts, roll, encoder=vae, stride=about.vae.stride, kv=kv, device=place)
+
+
+def _prompts(folder: Path, about: WanFolder) -> Prompts:
+    if about.encoder:
+        return EncodedPrompts(folder / about.encoder, about.shape.text_tokens, about.known)
+    if about.prompts:
+        return StoredPrompts.read(folder / about.prompts)
+    raise ValueError(f"{folder / FILE}: expected an encoder of prompts, or a file of encoded ones")
+
+
+def _spec(folder: Path, about: WanFolder, prompts: Prompts) -> WorldSpec:
+    told = "Say what you want to see." if prompts.free else "One of: " + "; ".join(prompts.known)
+    return WorldSpec(
+        name=folder.resolve().name,
+        height=about.height,
+        width=about.width,
+        fps=Fraction(about.fps),
+        chunk=PICTURES * about.rollout.chunk,
+        actions=ActionSpec(),
+        prompts=True,
+        images=True,
+        title=about.title,
+        help=told[:200],
+    )
+
+
+def _tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}

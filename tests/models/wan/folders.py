@@ -1,0 +1,47 @@
+"""A tiny random world of the family on disk, every part in a public layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from worldloom.models.wan.config import Rollout, WanConfig
+from worldloom.models.wan.open import WanFolder
+from worldloom.models.wan.text import write_prompts
+from worldloom.models.wan.vae import VaeConfig
+
+from .published import original
+from .test_vae import tiny_vae
+from .tiny import ROLL, SHAPE, prompt
+
+PROMPTS = ("a meadow", "a harbour at night")
+HEIGHT, WIDTH = SIZE = 8, 16
+VAE = VaeConfig(
+    width=4, channels=4, growth=(1, 2, 2), blocks=1, halves_time=(True, True), mean=(0.1,) * 4, std=(1.5,) * 4
+)
+
+
+def folder(
+    path: Path, roll: Rollout = ROLL, shape: WanConfig = SHAPE, vae: VaeConfig = VAE, size: tuple[int, int] = SIZE
+) -> Path:
+    path.mkdir(parents=True)
+    save_file(original(shape), path / "network.safetensors")
+    torch.save(tiny_vae(vae).state_dict(), path / "Wan_tiny_VAE.pth")
+    write_prompts(path / "prompts.safetensors", {text: prompt(k)[:4] for k, text in enumerate(PROMPTS)})
+    about = WanFolder(
+        title="A tiny one",
+        licence="none: random numbers",
+        source="tests",
+        height=size[0],
+        width=size[1],
+        fps=16,
+        rollout=roll,
+        shape=shape,
+        vae=vae,
+        decoder="Wan_tiny_VAE.pth",
+        prompts="prompts.safetensors",
+    )
+    about.write(path)
+    return path

@@ -1,0 +1,73 @@
+"""Weights as their authors publish them: the names and shapes of the original layout, written down once more here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from worldloom.models.wan.config import WanConfig
+
+from .tiny import SHAPE
+
+
+def original(shape: WanConfig = SHAPE, seed: int = 0) -> dict[str, Tensor]:
+    """Random weights under the names of Wan's repository."""
+    d, waves, text = shape.width, shape.time_waves, shape.text_width
+    cells = shape.patch**2
+    shapes: dict[str, tuple[int, ...]] = {
+        "patch_embedding.weight": (d, shape.channels, 1, shape.patch, shape.patch),
+        "patch_embedding.bias": (d,),
+        "text_embedding.0": (d, text),
+        "text_embedding.2": (d, d),
+        "time_embedding.0": (d, waves),
+        "time_embedding.2": (d, d),
+        "time_projection.1": (6 * d, d),
+        "head.head": (shape.out_channels * cells, d),
+        "head.modulation": (1, 2, d),
+    }
+    for n in range(shape.layers):
+        shapes |= {f"blocks.{n}.{kind}_attn.{part}": (d, d) for kind in ("self", "cross") for part in "qkvo"}
+        shapes |= {f"blocks.{n}.{kind}_attn.norm_{part}.weight": (d,) for kind in ("self", "cross") for part in "qk"}
+        shapes |= {f"blocks.{n}.norm3.{what}": (d,) for what in ("weight", "bias")}
+        shapes |= {f"blocks.{n}.ffn.0": (shape.ffn, d), f"blocks.{n}.ffn.2": (d, shape.ffn)}
+        shapes |= {f"blocks.{n}.modulation": (1, 6, d)}
+    generator, tensors = torch.Generator().manual_seed(seed), {}
+    for name, size in shapes.items():
+        if name.endswith(("weight", "bias", "modulation")):
+            one = name.endswith("weight") and len(size) == 1  # a gain
+            tensors[name] = torch.randn(size, generator=generator) * 0.2 + (1.0 if one else 0.0)
+        else:
+            tensors[f"{name}.weight"] = torch.randn(size, generator=generator) * size[-1] ** -0.5
+            tensors[f"{name}.bias"] = torch.randn(size[0], generator=generator) * 0.2
+    return tensors
+
+
+def prefixed(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {prefix + name: tensor for name, tensor in tensors.items()}
+
+
+def under_fsdp(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """As a wrapped model saves itself: a word before each block, and before all."""
+    inner = {name.replace("blocks.0.", "blocks.0._checkpoint_wrapped_module."): t for name, t in tensors.items()}
+    return {f"model._fsdp_wrapped_module.{name}": tensor for name, tensor in inner.items()}
+
+
+def lora(tensors: Mapping[str, Tensor], rank: int, prefix: str, seed: int = 5) -> dict[str, Tensor]:
+    """Random changes of every matrix of the blocks, as PEFT names them."""
+    generator, out = torch.Generator().manual_seed(seed), {}
+    for name, tensor in tensors.items():
+        if name.startswith("blocks.") and tensor.ndim == 2:
+            stem = prefix + name.removesuffix(".weight")
+            out[f"{stem}.lora_A.weight"] = torch.randn(rank, tensor.shape[1], generator=generator) * 0.1
+            out[f"{stem}.lora_B.weight"] = torch.randn(tensor.shape[0], rank, generator=generator) * 0.1
+    return out
+
+
+def self_forcing(path: Path, plain: Mapping[str, Tensor], averaged: Mapping[str, Tensor]) -> Path:
+    """A .pt file as Self-Forcing's authors write them."""
+    sets = {"generator": prefixed(plain, "model."), "generator_ema": prefixed(averaged, "model."), "step": 600}
+    torch.save(sets, path)
+    return path
