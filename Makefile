@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 WORLD ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-fast test-slow test-browser test-network test-interop test-soak train-smoke check generate format bench clean
+.PHONY: help setup serve test test-fast test-slow test-browser test-network test-interop test-soak test-use train-smoke check generate format bench clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,9 @@ test-interop: .venv/.dev ## What others wrote: Firefox, GStreamer, whip-whep, Go
 
 test-soak: .venv/.dev ## Minutes of use and of abuse (WORLDLOOM_SOAK_MINUTES of ordinary use, 5 by default)
 	$(BIN)/pytest -q -s -m soak tests
+
+test-use: .venv/.dev ## Minutes of ordinary use alone: memory, drops and clocks (WORLDLOOM_SOAK_MINUTES, 5 by default)
+	$(BIN)/pytest -q -s -m soak tests/soak/test_soak.py
 
 train-smoke: .venv/.dev ## The whole recipe at toy size: record, train, evaluate, and see that it learnt
 	$(BIN)/pytest -q -m smoke tests/models/training
