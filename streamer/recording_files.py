@@ -11,6 +11,7 @@ The log has one JSON object a line, each with a `type`:
     movie      the movie begins with this frame, its time 0 is this `pts`; it may be of the chunk before the log
     reset      the world began, or began anew, before this frame, from this seed, prompt and picture (NAME.FRAME.png)
     rewind     it was rewound, or its engine had died: before this frame the world is as it was before frame `to`
+    rebuilt    before this frame its memory was made anew: `world.load(world.park(state))`, as for those long paused
     end        the last line: why; absent after a crash
 """
 
@@ -51,11 +52,12 @@ class Row:
     actions: NDArray[Any] | None
     origin: Origin | None  # what the stream began from, just before
     steps: int = 0  # denoising steps; 0: as many as the world takes by itself
+    rebuilt: bool = False  # the world's memory was made anew, just before
 
     @classmethod
     def of(cls, frame: Frame) -> Row:
         """What the log says of a frame."""
-        return cls(frame.index, frame.pts, frame.applied, frame.actions, frame.origin, frame.steps)
+        return cls(frame.index, frame.pts, frame.applied, frame.actions, frame.origin, frame.steps, frame.rebuilt)
 
 
 @dataclass(frozen=True)
@@ -237,6 +239,8 @@ class RecordingFiles:
                 self._append(picture, _png(origin.image))
                 line["image"] = picture.path.name
             yield line
+        if row.rebuilt:
+            yield {"type": "rebuilt", "frame": row.frame}
         action = None if row.actions is None else row.actions.tolist()
         steps = {"steps": row.steps} if row.steps else {}
         yield {"type": "frame", "frame": row.frame, "pts": row.pts, "applied": row.applied, "action": action, **steps}

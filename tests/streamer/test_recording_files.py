@@ -54,3 +54,11 @@ def test_a_log_with_a_hole_ends(tmp_path: Path) -> None:
     files.end([row(6)], "recording_failed")
     assert [line.get("frame") for line in log_of(tmp_path)] == [3, 3, 4]
     assert log_of(tmp_path)[1]["steps"] == 1
+
+
+def test_a_memory_that_was_made_anew_is_told_before_its_frame(tmp_path: Path) -> None:
+    files = begun(tmp_path)
+    files.write([row(3), replace(row(4), rebuilt=True)], None)
+    files.end([row(5)], "stopped")
+    told = [(line["type"], line.get("frame")) for line in log_of(tmp_path)][1:-1]
+    assert told == [("frame", 3), ("rebuilt", 4), ("frame", 4), ("frame", 5)]
