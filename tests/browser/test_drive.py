@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from worldloom.streamer.overload import SLOWER
+
 if TYPE_CHECKING:
     from tests.browser.conftest import Visitor
     from tests.serving import ServerProcess
@@ -48,13 +50,14 @@ def test_the_video_plays(drive: Visitor, server: ServerProcess) -> None:
         )
         assert presented == 10
         assert drive.page.evaluate("document.getElementById('video').currentTime") > before
-    for _ in range(5):  # a machine that was busy a moment ago; how fast it is by itself, the benchmark says
+    for _ in range(5):  # what a machine without time to spare gives up comes and goes; the benchmark measures speed
         drive.page.evaluate("window.worldloom.clearStats()")
         time.sleep(3)
         stats = drive.stats()
-        if stats["fps_shown"] == pytest.approx(stats["world_fps"], rel=0.15):
+        slower = SLOWER[stats["server"]["level"] - 1] if stats["server"]["reduced"] == "rate" else 1
+        if stats["fps_shown"] == pytest.approx(stats["world_fps"] / float(slower), rel=0.15):
             break
-    assert stats["fps_shown"] == pytest.approx(stats["world_fps"], rel=0.15)
+    assert stats["fps_shown"] == pytest.approx(stats["world_fps"] / float(slower), rel=0.15)
     assert stats["bitrate_kbps"] > 10
 
 
