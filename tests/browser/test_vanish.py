@@ -20,7 +20,8 @@ pytestmark = [
 EACH = 60  # kills in a phase
 STEPS = 8  # that wait when a lockstep session is killed: the wire is cut between the first and the last
 ORPHANS = {"WORLDLOOM_ORPHAN_TIMEOUT": "0.5", "WORLDLOOM_MAX_ORPHANS": "1024"}  # none gives way, all time out
-GROWTH_MB = 2.0  # of one process: 7 kB a kill; from the second to the sixth of seven rounds it took 0.1
+GROWTH_MB = 1.0  # of one process in a round: 3 kB a kill; a quiet round takes 0.1
+ROUNDS = 4  # in which the heap may still find its size, by as many visitors as happen to be there at once
 
 
 def before_hello(talker: Talker, number: int) -> None:
@@ -60,16 +61,18 @@ PHASES = (before_hello, before_offer, mid_step, paused, lost)
 def test_three_hundred_kills_leave_both_processes_as_they_were(start_server: ServerMaker) -> None:
     server = start_server("--world", "toy", **ORPHANS)
     server.wait_until_ready()
-    for _ in range(2):  # caches, pools and heaps grow to their size
-        vanish(server)
+    vanish(server)  # caches and pools fill
     (engine,) = server.engines()
-    before = {pid: (open_files(pid), server.family()[pid]) for pid in (server.process.pid, engine)}
+    processes = (server.process.pid, engine)
+    files = {pid: open_files(pid) for pid in processes}
     opened = server.metric("worldloom_sessions_opened_total")
-    vanish(server)
+    growths = [growth(server, processes)]
     assert server.metric("worldloom_sessions_opened_total") - opened == 4 * EACH  # it was no dry run
-    for pid, (files, memory) in before.items():
-        wait_until_shut(pid, files)
-        assert server.family()[pid] - memory < GROWTH_MB
+    while growths[-1] >= GROWTH_MB and len(growths) < ROUNDS:
+        growths.append(growth(server, processes))
+    assert min(growths) < GROWTH_MB, f"MB in each round: {growths}"  # what leaks, leaks in every round
+    for pid in processes:
+        wait_until_shut(pid, files[pid])
     assert server.engines() == [engine]
     assert "worldloom_errors_total{" not in server.get("/metrics")[1]
     with talker(server.url) as late:
@@ -77,6 +80,14 @@ def test_three_hundred_kills_leave_both_processes_as_they_were(start_server: Ser
         late.expect("picture")
         late.send("bye")
         assert late.closed() == (1000, "")
+
+
+def growth(server: ServerProcess, processes: tuple[int, ...]) -> float:
+    """MB that one round of kills adds to whichever process grows the most."""
+    before = server.family()
+    vanish(server)
+    after = server.family()
+    return max(after[pid] - before[pid] for pid in processes)
 
 
 def vanish(server: ServerProcess) -> None:
