@@ -1,4 +1,4 @@
-"""Two minutes in a page on a trained world: the bundle replays to the byte, its movie is signed, and a changed one is not."""
+"""Two minutes in a page on a trained world: its replay equals it to the byte, the movie is signed, a changed one is not."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def test_two_minutes_are_replayed_and_their_movie_is_signed(visit: Callable[...,
     print(worldloom("replay", str(bundle), "--render", str(movie), "--json"))
     verdict = worldloom("verify", str(movie), "--json")
     print(verdict)
-    assert verdict["manifest"]["valid"] and verdict["watermark"]["ident"] is not None
+    assert verdict["manifest"]["valid"]
+    assert verdict["watermark"]["ident"] is not None
     changed = bytearray(movie.read_bytes())
     changed[len(changed) // 2] ^= 1
     movie.write_bytes(changed)
