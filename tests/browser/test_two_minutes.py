@@ -1,4 +1,4 @@
-"""Two minutes in a page on a trained world: its replay equals it to the byte, the movie is signed, a changed one is not."""
+"""Two minutes in a page on a trained world: the replay equals it to the byte, and the movie of it is signed."""
 
 from __future__ import annotations
 
