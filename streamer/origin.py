@@ -68,7 +68,8 @@ class Snapshot:
     clock: ClockState
     state: bytes  # the world's memory, as the world saves it
     fresh: bool = False  # no frame was made since it began, or began anew
-    parked: bool = False  # the state is one that the world makes anew, nearly as it was
+    parked: bool = False  # the state is, or was since the last frame, made anew: it is nearly what it was
+    back_to: int | None = None  # it went back to before this frame, and none was made since
 
     @property
     def octets(self) -> int:

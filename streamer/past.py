@@ -45,6 +45,7 @@ class Point:
     fresh: bool  # no frame was made since the world began, or began anew
     state: Any  # the world's memory, never stepped; bytes where it is parked (parking.py)
     line: frozenset[int] = field(default=frozenset())  # of a snapshot: the moments of the points that led there
+    rebuilt: bool = False  # the state was made anew, and no frame was made since
 
 
 class Past:

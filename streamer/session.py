@@ -82,7 +82,7 @@ class Session(Post):
         self._step_ns = 0  # when that request was read
         self._sampled_ns = 0
         self.back_to: int | None = None  # the world went back to before this frame, and no frame was made since
-        self._rebuilt = False  # the world's memory was made anew, and no frame was made since
+        self.rebuilt = False  # the world's memory was made anew, and no frame was made since
         self._rows = spec.actions.neutral(spec.chunk)  # sampled for the chunk that is being made
 
     # The engine's thread ----------------------------------------------------------------------------------------------
@@ -138,8 +138,8 @@ class Session(Post):
         as long as the world says; `steps`: denoising steps, where they were fewer than usual.
         """
         first, frames = self.index, []
-        origin, back_to, rebuilt = self.origin if self.fresh else None, self.back_to, self._rebuilt
-        self.fresh, self.back_to, self._rebuilt = False, None, False
+        origin, back_to, rebuilt = self.origin if self.fresh else None, self.back_to, self.rebuilt
+        self.fresh, self.back_to, self.rebuilt = False, None, False
         for offset, picture in enumerate(pixels):
             frames.append(
                 Frame(
@@ -168,7 +168,7 @@ class Session(Post):
         assert self.restart is not None
         old, self.state = self.state, state
         self._receipts.applied, self.origin = self.restart
-        self.fresh, self.back_to, self._rebuilt, self.parked = True, None, False, None
+        self.fresh, self.back_to, self.rebuilt, self.parked = True, None, False, None
         self._receipts.answer(self._receipts.applied, "applied", self.index)
         self.restart = None
         self._anchor(now_ns)
@@ -184,7 +184,7 @@ class Session(Post):
         """Go on from a point of the past; returns the old state, to be released. Frame numbers and pts only grow."""
         old, self.state, self.origin, self.moment = self.state, state, point.origin, point.moment
         self.fresh, self.back_to = point.fresh, None if point.fresh else point.index
-        self.parked, self._rebuilt = None, isinstance(point.state, bytes)
+        self.parked, self.rebuilt = None, point.rebuilt or isinstance(point.state, bytes)
         self._receipts.settle("expired")
         self._anchor(now_ns)
         self.granted(to=point.index)
@@ -203,21 +203,32 @@ class Session(Post):
 
     def woken(self, state: Any) -> None:
         """Go on with a memory that was made anew."""
-        self.state, self.parked, self._rebuilt = state, None, True
+        self.state, self.parked, self.rebuilt = state, None, True
         if self.paused_ns is not None:
             self.keeps = True  # somebody comes and goes: what is done for a single step would be done for each
 
     def snapshot(self, state: bytes) -> Snapshot:
         """This session as it is now, with the world's memory as the world saved it."""
-        place, paused = (self.ident, self.origin, self.mode, self.index), self.phase is Phase.PAUSED
-        parked = self.parked is not None
-        return Snapshot(*place, self._receipts.applied, paused, self._clock.state, state, self.fresh, parked)
+        return Snapshot(
+            ident=self.ident,
+            origin=self.origin,
+            mode=self.mode,
+            index=self.index,
+            applied=self._receipts.applied,
+            paused=self.phase is Phase.PAUSED,
+            clock=self._clock.state,
+            state=state,
+            fresh=self.fresh,
+            parked=self.parked is not None or self.rebuilt,
+            back_to=self.back_to,
+        )
 
     def go_on(self, past: Snapshot, now_ns: int) -> None:
         """Take up where a snapshot ended; the time between is forgotten."""
         self.index, self._receipts.applied, self.fresh = past.index, past.applied, past.fresh
         self.phase = Phase.PAUSED if past.paused else Phase.LIVE
-        self._rebuilt, self.paused_ns = past.parked, now_ns if past.paused else None
+        self.back_to, self.rebuilt = past.back_to, past.parked
+        self.paused_ns = now_ns if past.paused else None
         self._clock.go_on(past.clock)
         self._anchor(now_ns)
 

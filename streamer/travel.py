@@ -81,7 +81,8 @@ class Travel:
             point = replace(kept, state=self._fork(kept.state))
         now = session.snapshot(b"")
         ident, paused = secrets.token_urlsafe(12), session.mode == "realtime"
-        past = replace(now, ident=ident, origin=point.origin, applied=0, paused=paused, fresh=point.fresh)
+        begins = replace(now, parked=False, back_to=None)  # whoever logs it begins with this very state
+        past = replace(begins, ident=ident, origin=point.origin, applied=0, paused=paused, fresh=point.fresh)
         return past, point.state
 
     def free(self, session: Session) -> None:
@@ -94,7 +95,7 @@ class Travel:
     def _point(self, session: Session) -> Point:
         state = self._fork(session.state)
         index = session.index if session.back_to is None else session.back_to  # nothing was made since it went back
-        return Point(index, session.moment, session.origin, session.fresh, state, session.past.line)
+        return Point(index, session.moment, session.origin, session.fresh, state, session.past.line, session.rebuilt)
 
     def _keep(self, session: Session) -> str:
         name = session.past.keep(self._point(session))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from worldloom.models.toy import ToyState
-from worldloom.streamer.client_messages import Pause, Reset, Resume, Rewind, Step, TakeSnapshot
+from worldloom.streamer.client_messages import Pause, Reset, Restore, Resume, Rewind, Step, TakeSnapshot
 from worldloom.streamer.engine_config import SessionConfig
 from worldloom.streamer.origin import Branch, Origin
 from worldloom.streamer.past import PastConfig
@@ -218,6 +218,59 @@ def test_a_replay_parks_where_the_session_was_parked() -> None:
         session.post(Resume(seq=seq + 2))
         film += frames(desk, sink, 5)
     assert [frame.index for frame in film if frame.rebuilt] == [21, 26]
+    bundle = sink.log.bundle(HERE)
+    assert bundle is not None
+    again = [picture for _, picture in regenerated(bundle, Parks())]
+    assert [picture.tobytes() for picture in again] == pixels(film)
+
+
+def test_a_replay_goes_back_to_what_was_kept_right_after_it_woke() -> None:
+    desk = desk_of()
+    sink = Logged(desk)
+    answer = desk.engine.submit(sink, Origin(3), "realtime")
+    desk.turn()
+    session = answer.result(0)
+    assert isinstance(session, Session)
+    film = sink.take(1) + frames(desk, sink, 20)
+    session.post(Pause(seq=50))
+    rest(desk, AFTER + 1)
+    session.post(TakeSnapshot(seq=51))
+    desk.turn()
+    session.post(Resume(seq=52))
+    film += frames(desk, sink, 5)
+    session.post(Restore(seq=53, snapshot="s1"))
+    film += frames(desk, sink, 5)
+    assert [frame.index for frame in film if frame.rebuilt] == [21, 26]
+    assert [frame.back_to for frame in film if frame.back_to is not None] == [21]
+    bundle = sink.log.bundle(HERE)
+    assert bundle is not None
+    again = [picture for _, picture in regenerated(bundle, Parks())]
+    assert [picture.tobytes() for picture in again] == pixels(film)
+
+
+@pytest.mark.parametrize("parked", [True, False])
+def test_who_goes_back_and_is_lost_before_the_next_frame_is_still_back_there(parked: bool) -> None:
+    """A driver's connection, or an engine, is lost between a rewind and its first frame."""
+    desk = desk_of()
+    sink = Logged(desk)
+    answer = desk.engine.submit(sink, Origin(3), "realtime")
+    desk.turn()
+    session = answer.result(0)
+    assert isinstance(session, Session)
+    film = sink.take(1) + frames(desk, sink, 20)
+    session.post(Pause(seq=50))
+    rest(desk, AFTER + 1 if parked else 1)
+    session.post(Rewind(seq=51, frame=10))
+    desk.turn()
+    answer = desk.engine.submit(sink, saved(desk, session, end=True), entry="recovered")
+    desk.turn()
+    session = answer.result(0)
+    assert isinstance(session, Session)
+    session.post(Resume(seq=52))
+    film += frames(desk, sink, 5)
+    assert [(frame.index, frame.back_to, frame.rebuilt) for frame in film if frame.back_to is not None] == [
+        (21, 10, parked)
+    ]
     bundle = sink.log.bundle(HERE)
     assert bundle is not None
     again = [picture for _, picture in regenerated(bundle, Parks())]
