@@ -33,12 +33,12 @@ def weights_file(name: str) -> Path | None:
     return Path(name) if name.endswith(".safetensors") else DATA / f"{name}.safetensors"
 
 
-def open_world(name: str, *, kv: KVFormat = "native", **options: Any) -> WorldModel[Any]:
+def open_world(name: str, *, kv: KVFormat = "native", streams: int = 64, **options: Any) -> WorldModel[Any]:
     """The world of that name, weights loaded.
 
     `name` is a shipped world ("arm"), "toy", a path to a `.safetensors` file with its `.json` beside it, a folder with
     a `wan.json`, or "package.module:Class" whose class is called with `options`. `kv` says how worlds that remember
-    keys and values keep them.
+    keys and values keep them, and `streams` for how many at once a GPU makes room beforehand.
 
     Raises:
         ValueError: no such world; the message lists those there are.
@@ -63,7 +63,7 @@ def open_world(name: str, *, kv: KVFormat = "native", **options: Any) -> WorldMo
         )
     from .weights import load_world
 
-    return load_world(path, kv=kv, **options)
+    return load_world(path, kv=kv, streams=streams, **options)
 
 
 def _is_wan(folder: Path) -> bool:

@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .convolution import Conv2d
+from .linear import Linear
 from .patches import Patches
 from .rope import RopeConfig
 
@@ -92,13 +93,13 @@ class Block(nn.Module):
         super().__init__()
         d, hidden, head = config.width, config.width * config.ffn, config.width // config.heads
         self.config = config
-        self.qkv = nn.Linear(d, 3 * d, bias=False)
+        self.qkv = Linear(d, 3 * d, bias=False)
         self.q_scale = nn.Parameter(torch.ones(head))
         self.k_scale = nn.Parameter(torch.ones(head))
-        self.out = nn.Linear(d, d, bias=False)
-        self.up = nn.Linear(d, hidden, bias=False)
+        self.out = Linear(d, d, bias=False)
+        self.up = Linear(d, hidden, bias=False)
         self.mix = Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
-        self.down = nn.Linear(hidden, d, bias=False)
+        self.down = Linear(hidden, d, bias=False)
         # Gates begin at zero. Were what they let through zero as well, neither would ever have a gradient.
         self.table = nn.Parameter(torch.zeros(6, d))
 
@@ -145,15 +146,15 @@ class CausalDiT(nn.Module):
             self.patches = Patches(entering, config.channels, config.stem, d, config.patch)
         else:
             self.enter = Conv2d(entering, d, 3, padding=1)
-            self.leave = nn.Linear(d, config.channels)
+            self.leave = Linear(d, config.channels)
             nn.init.zeros_(self.leave.weight)
             nn.init.zeros_(self.leave.bias)
         self.place = nn.Parameter(torch.randn(config.tokens, d) * 0.02)
-        self.time = nn.Sequential(nn.Linear(128, d), nn.SiLU(), nn.Linear(d, d))
-        self.action = nn.Sequential(nn.Linear(config.history * config.actions, d), nn.SiLU(), nn.Linear(d, d))
-        self.modulate = nn.Linear(d, 6 * d)
+        self.time = nn.Sequential(Linear(128, d), nn.SiLU(), Linear(d, d))
+        self.action = nn.Sequential(Linear(config.history * config.actions, d), nn.SiLU(), Linear(d, d))
+        self.modulate = Linear(d, 6 * d)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.final = nn.Linear(d, 2 * d)
+        self.final = Linear(d, 2 * d)
         self.change: Tensor  # root-mean-square change of a latent number from frame to frame, measured on the data
         self.register_buffer("change", torch.tensor(1.0))
         for layer in (self.modulate, self.final):

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from .kv_format import KVFormat, Parts, decoded, empty, encoded
+from .kv_pool import KVPool
 from .ring import Past, Ring, footprint_of
 from .rope import RopeConfig, rotary, rotate
 
@@ -50,6 +51,11 @@ class CacheConfig:
         """Frames that the buffer holds."""
         return self.sink + self.window + self.chunk
 
+    @property
+    def row(self) -> tuple[int, int, int, int]:
+        """Shape of a stream's keys, or values."""
+        return self.layers, self.heads, self.slots * self.tokens, self.head_dim
+
 
 @dataclass
 class KVCache:
@@ -60,13 +66,16 @@ class KVCache:
     buffer: Ring | Past  # its own, or as it was where this was forked; nothing was written since
     frame: int = 0  # frames committed so far, which is the index of the next one
     sink_yaw: list[float] = field(default_factory=list)  # degrees, of each sink frame
+    pool: KVPool | None = None  # where its buffer is a row, if one is free
 
     @classmethod
-    def allocate(cls, config: CacheConfig, device: torch.device, dtype: torch.dtype) -> KVCache:
+    def allocate(
+        cls, config: CacheConfig, device: torch.device, dtype: torch.dtype, pool: KVPool | None = None
+    ) -> KVCache:
         """An empty cache."""
         shape = (config.layers, config.heads, config.sink * config.tokens, config.head_dim)
         sinks = torch.zeros(shape, device=device, dtype=dtype)
-        return cls(config, sinks, _empty(config, sinks))
+        return cls(config, sinks, _empty(config, sinks, pool), pool=pool)
 
     @property
     def device(self) -> torch.device:
@@ -76,18 +85,18 @@ class KVCache:
     @property
     def keys(self) -> Tensor:
         """(L, heads, slots * tokens, d), rotated."""
-        return self._halves(self._own.parts)[0]
+        return self._halves(self.ring.parts)[0]
 
     @property
     def values(self) -> Tensor:
         """(L, heads, slots * tokens, d)."""
-        return self._halves(self._own.parts)[1]
+        return self._halves(self.ring.parts)[1]
 
     def named(self) -> dict[str, Tensor]:
         """Everything that it keeps, for files."""
         scaled = ("keys", "key_scales", "values", "value_scales")
         names = ("keys", "values") if self.config.format == "native" else scaled
-        return dict(zip(names, self._own.parts, strict=True)) | {"sinks": self.sinks}
+        return dict(zip(names, self.ring.parts, strict=True)) | {"sinks": self.sinks}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over what `named` gave.
@@ -104,10 +113,10 @@ class KVCache:
             place.copy_(saved)
 
     @property
-    def _own(self) -> Ring:
+    def ring(self) -> Ring:
         """A buffer that nobody else writes; a fork gets one here."""
         if isinstance(self.buffer, Past):
-            past, self.buffer = self.buffer, _empty(self.config, self.sinks)
+            past, self.buffer = self.buffer, _empty(self.config, self.sinks, self.pool)
             past.fill(self.buffer)
             past.release()
             if self.frame < self.config.sink:
@@ -133,7 +142,7 @@ class KVCache:
             values: (heads, chunk * tokens, d).
             ahead: chunks after the current one. What the chunks before it still want to see must have been read.
         """
-        n, slot, ring = self.config.tokens, self.slot(ahead), self._own
+        n, slot, ring = self.config.tokens, self.slot(ahead), self.ring
         here = slice(slot * n, (slot + self.config.chunk) * n)
         ring.leave(slot // self.config.chunk)
         for part, new in zip(ring.parts, (*self._encoded(rotated), *self._encoded(values)), strict=True):
@@ -143,7 +152,7 @@ class KVCache:
 
     def read(self, layer: int, ahead: int = 0) -> tuple[Tensor, Tensor]:
         """Keys and values that this chunk may look at, each (heads, T, d); the next write changes them."""
-        seen, ring = self.filled(ahead) * self.config.tokens, self._own
+        seen, ring = self.filled(ahead) * self.config.tokens, self.ring
         return self._halves([part[layer, :, :seen] for part in ring.parts])
 
     def advance(self, yaw: list[float]) -> None:
@@ -161,7 +170,7 @@ class KVCache:
         frames = torch.arange(c.sink, dtype=torch.float64) + max(0, first - c.sink)
         yaws = torch.tensor([yaw + half_turn(s - yaw) for s in self.sink_yaw], dtype=torch.float64)
         cos, sin = rotary(rope, frames, yaws)
-        ring = self._own
+        ring = self.ring
         for place in range(c.sink // c.chunk):
             ring.leave(place)
         turned = rotate(self.sinks, (cos.to(self.device), sin.to(self.device)))
@@ -185,7 +194,7 @@ class KVCache:
     @property
     def nbytes(self) -> int:
         """Bytes of that."""
-        return footprint_of(self.tensors())
+        return footprint_of(self.tensors(), self.pool.storages() if self.pool else frozenset())
 
     def release(self) -> None:
         """Give the memory back."""
@@ -203,10 +212,12 @@ class KVCache:
         return decoded(tuple(parts[:half]), dtype), decoded(tuple(parts[half:]), dtype)
 
 
-def _empty(config: CacheConfig, like: Tensor) -> Ring:
-    shape = (config.layers, config.heads, config.slots * config.tokens, config.head_dim)
-    keys, values = (empty(shape, like, config.format) for _ in range(2))
-    return Ring((*keys, *values), config.slots // config.chunk)
+def _empty(config: CacheConfig, like: Tensor, pool: KVPool | None) -> Ring:
+    places = config.slots // config.chunk
+    if pool and (ring := pool.ring(places)):
+        return ring
+    keys, values = (empty(config.row, like, config.format) for _ in range(2))
+    return Ring((*keys, *values), places)
 
 
 def half_turn(degrees: float) -> float:

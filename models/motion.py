@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .convolution import Conv2d
+from .linear import Linear
 from .patches import Mixer
 
 HALF = 2
@@ -85,15 +86,13 @@ class MotionNet(nn.Module):
         self.config = config
         a, b, c = config.widths
         h, w = config.height // 16, config.width // 16
-        self.told = nn.Sequential(
-            nn.Linear(config.history * config.actions + 4, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU()
-        )
+        self.told = nn.Sequential(Linear(config.history * config.actions + 4, 64), nn.SiLU(), Linear(64, 64), nn.SiLU())
         self.enter = Conv2d(4 * FOLD**2, a, 3, padding=1)
         self.place = nn.Parameter(torch.zeros(a, 4 * h, 4 * w))
         self.fine = Mixer(a)
         self.shrink = Conv2d(a, b, 2, stride=2)
         self.middle = Mixer(b)
-        self.inform = nn.Linear(64, c)
+        self.inform = Linear(64, c)
         self.shrink_again = Conv2d(b, c, 2, stride=2)
         self.coarse = nn.Sequential(Mixer(c), Mixer(c))
         self.grow = Conv2d(c, 4 * b, 1)
@@ -102,7 +101,7 @@ class MotionNet(nn.Module):
         self.fine_out = Mixer(a)
         self.leave = Conv2d(a, 1, 3, padding=1)
         self.squeeze = Conv2d(c, 8, 1)
-        self.stride = nn.Sequential(nn.Linear(8 * h * w + 64, 128), nn.SiLU(), nn.Linear(128, 3))
+        self.stride = nn.Sequential(Linear(8 * h * w + 64, 128), nn.SiLU(), Linear(128, 3))
         self.inertia = nn.Parameter(torch.eye(2, 2 + config.actions), requires_grad=False)  # of a free body, see `free`
         for layer in (self.leave, self.stride[2], self.inform):
             nn.init.zeros_(layer.weight)  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
 """Streams as bytes, without pickle: whole, or parked.
 
-Whole ones hold keys and values, and go on to the bit. Parked ones hold the latents of what they remember, in half
-precision, from which the memory is made anew (prefill.py); `worldloom bench memory` measures how large that is and what
-it changes. Knows states and safetensors; no network.
+Both hold the latents of what they remember, in half precision. Whole ones hold keys and values as well, and go on to the
+bit, also through being parked later. Of parked ones the memory is made anew (prefill.py); `worldloom bench memory`
+measures how large they are and what it changes. Knows states and safetensors; no network.
 """
 
 from __future__ import annotations
@@ -29,20 +29,19 @@ def kept(state: DiTState, chunk: Pending) -> tuple[Pending, ...]:
 
 def packed(state: DiTState, world: str) -> bytes:
     """A stream of the world of that name as safetensors bytes."""
-    return _bytes(state.cache.named() | _carried(state), world)
+    return _bytes(state.cache.named() | _remembered(state) | _carried(state), world)
 
 
 def parked(state: DiTState, world: str) -> bytes:
-    """The same in few bytes; whole where its history is not known, as after it was loaded."""
-    c, history = state.cache.config, state.history
-    if not history or len(history) < min(state.cache.frame, c.sink + c.window) // c.chunk:
+    """The same in few bytes; whole where not all of its history is known."""
+    c = state.cache.config
+    if len(state.history) < max(1, min(state.cache.frame, c.sink + c.window) // c.chunk):
         return packed(state, world)
-    stacks = {f"history.{name}": torch.stack([getattr(chunk, name) for chunk in history]) for name in PENDING}
-    return _bytes(stacks | _carried(state), world)
+    return _bytes(_remembered(state) | _carried(state), world)
 
 
-def unpacked(blob: bytes, cache: KVCache, *, views: bool) -> DiTState:
-    """The stream that `packed` or `parked` wrote; the memory of a parked one is empty, and its `history` tells it.
+def unpacked(blob: bytes, cache: KVCache, *, views: bool) -> tuple[DiTState, bool]:
+    """The stream that `packed` or `parked` wrote, and whether its memory is filled; if not, its `history` tells it.
 
     Args:
         blob: what was written.
@@ -58,9 +57,17 @@ def unpacked(blob: bytes, cache: KVCache, *, views: bool) -> DiTState:
     if "history.latents" in tensors:
         stacks = [tensors[f"history.{name}"] for name in PENDING]
         history = tuple(_pending(dict(zip(PENDING, parts, strict=True)), cache) for parts in zip(*stacks, strict=True))
-    else:
+    whole = "values" in tensors or not history
+    if whole:
         cache.restore(tensors)
-    return _loaded(tensors, cache, history, views=views)
+    return _loaded(tensors, cache, history, views=views), whole
+
+
+def _remembered(state: DiTState) -> dict[str, Tensor]:
+    """The latents of its memory."""
+    if not state.history:
+        return {}
+    return {f"history.{name}": torch.stack([getattr(chunk, name) for chunk in state.history]) for name in PENDING}
 
 
 def _carried(state: DiTState) -> dict[str, Tensor]:

@@ -24,8 +24,9 @@ Block: TypeAlias = tuple[Tensor, ...]
 class Ring:
     """Buffers (L, heads, places * n, ...) of one writer: keys, values and what else belongs to them."""
 
-    def __init__(self, parts: Block, places: int) -> None:
+    def __init__(self, parts: Block, places: int, row: int | None = None) -> None:
         self.parts = parts
+        self.row = row  # of the pool that the parts are a row of
         self._span = parts[0].shape[2] // places  # tokens of a place
         self._pasts: WeakSet[Past] = WeakSet()  # that still want to see something here
 
@@ -100,10 +101,16 @@ class Past:
             self._ring = None
 
 
-def footprint_of(tensors: Iterable[Tensor]) -> int:
-    """Bytes that tensors keep in memory; what several of them share counts once."""
-    storages = {(t.device, t.untyped_storage().data_ptr()): t.untyped_storage().nbytes() for t in tensors}
-    return sum(storages.values())
+def footprint_of(tensors: Iterable[Tensor], pooled: frozenset[int] = frozenset()) -> int:
+    """Bytes that tensors keep in memory; what several of them share counts once, and of `pooled` storages a part."""
+    held: dict[tuple[torch.device, int], int] = {}
+    for tensor in tensors:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() in pooled:
+            held[tensor.device, tensor.data_ptr()] = tensor.nbytes
+        else:
+            held[tensor.device, storage.data_ptr()] = storage.nbytes()
+    return sum(held.values())
 
 
 def compact(tensor: Tensor) -> Tensor:

@@ -119,9 +119,9 @@ PENDING = tuple(part.name for part in fields(Pending))
 WAY = tuple(part.name for part in fields(Way))
 
 
-def footprint(states: Iterable[DiTState]) -> int:
-    """Bytes that streams hold together; what they share counts once."""
-    return footprint_of(tensor for state in states for tensor in state.tensors())
+def footprint(states: Iterable[DiTState], pooled: frozenset[int] = frozenset()) -> int:
+    """Bytes that streams hold together; what they share counts once, and of `pooled` storages what is theirs."""
+    return footprint_of((tensor for state in states for tensor in state.tensors()), pooled)
 
 
 class Stream(Protocol):

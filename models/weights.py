@@ -74,11 +74,16 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
 
 
 def load_world(
-    path: Path, *, device: str | torch.device = "", dtype: torch.dtype | None = None, kv: KVFormat = "native"
+    path: Path,
+    *,
+    device: str | torch.device = "",
+    dtype: torch.dtype | None = None,
+    kv: KVFormat = "native",
+    streams: int = 64,
 ) -> DiTWorld:
     """The world in `path`, on the given device (CUDA where there is one) in the dtype that the hardware does well.
 
-    Its streams keep keys and values as `kv` says.
+    Its streams keep keys and values as `kv` says; on CUDA so many of them in one block (see network.py).
 
     Raises:
         ValueError: the files are damaged, or of another format, or do not fit each other.
@@ -97,7 +102,8 @@ def load_world(
     keyframes = Keyframes.unpacked(tensors["keyframes"]) if "keyframes" in tensors else None
     outlook = _outlook(table, tensors, path) if "motion" in table else None
     dtype = dtype or native_dtype(place)
-    return DiTWorld(spec, dit, autoencoder, dream, scenes, keyframes, outlook, device=place, dtype=dtype, kv=kv)
+    parts, pool = (spec, dit, autoencoder, dream, scenes, keyframes, outlook), streams if place.type == "cuda" else 0
+    return DiTWorld(*parts, device=place, dtype=dtype, kv=kv, pool=pool)
 
 
 def _scene(parts: Mapping[str, Tensor]) -> StartScene:

@@ -22,9 +22,9 @@ from torch import Tensor
 from .autoencoder import Autoencoder, to_pictures, to_signed, unit_cells
 from .dit import CausalDiT
 from .keyframes import Keyframes
-from .kv_cache import CacheConfig, KVCache
+from .kv_cache import CacheConfig
 from .kv_format import KVFormat
-from .memory import CachedMemory
+from .network import Network
 from .noise import noise_of
 from .packed import kept, packed, parked, unpacked
 from .prefill import prefill
@@ -63,6 +63,7 @@ class DiTWorld:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         kv: KVFormat = "native",
+        pool: int = 0,  # streams whose memory is one block, see network.py
     ) -> None:
         self.spec, self.config, self.scenes = spec, config, tuple(scenes)
         self.device, self.dtype = torch.device(device), dtype
@@ -82,14 +83,15 @@ class DiTWorld:
         self._scale = torch.from_numpy(np.maximum(np.abs(spec.actions.low), np.abs(spec.actions.high)))
         self._turn = spec.actions.columns.index(config.azimuth) if config.azimuth else None
         d = dit.config
-        self._cache_config = CacheConfig(
-            d.layers, d.heads, d.width // d.heads, d.tokens, spec.chunk, config.window, config.sink, kv
-        )
+        cache = CacheConfig(d.layers, d.heads, d.width // d.heads, d.tokens, spec.chunk, config.window, config.sink, kv)
+        self._network = Network(self.dit, cache, device=self.device, dtype=dtype, pool=pool)
+        self.pool = self._network.pool
+        self._decode, self._encode = map(self._network.batched, (self.autoencoder.pictures, self.autoencoder.latents))
 
     @property
     def steady(self) -> bool:
         """Batches change no stream's bytes: in bfloat16 on a CPU, as docs/design.md says."""
-        return self.device.type == "cpu" and self.dtype == torch.bfloat16
+        return self.device.type == "cpu" and self.dtype == torch.bfloat16 and not self.pool
 
     def start(self, *, seed: int, prompt: str | None = None, image: Image | None = None) -> DiTState:
         """A new stream: from a picture, or from the start scene that the seed chooses."""
@@ -117,7 +119,7 @@ class DiTWorld:
     @torch.inference_mode()
     def begin(self, scene: StartScene, seed: int) -> DiTState:
         """A new stream whose memory holds the frames of a scene; (K, ...) with K a multiple of the chunk."""
-        cache = KVCache.allocate(self._cache_config, self.device, self.dtype)
+        cache = self._network.cache()
         past = torch.zeros(2, *scene.latents[0].shape, device=self.device)
         config = self.dit.config
         state = DiTState(cache, seed, past, torch.zeros(config.history, config.actions, device=self.device))
@@ -173,7 +175,7 @@ class DiTWorld:
 
     def footprint(self, states: Iterable[DiTState]) -> int:
         """Bytes that streams hold together; what they share counts once."""
-        return footprint(states)
+        return footprint(states, self.pool.storages() if self.pool else frozenset())
 
     def save(self, state: DiTState) -> bytes:
         """The stream as safetensors bytes."""
@@ -187,9 +189,10 @@ class DiTWorld:
     def load(self, blob: bytes) -> DiTState:
         """The stream that `save` or `park` wrote, for this world."""
         try:
-            cache = KVCache.allocate(self._cache_config, self.device, self.dtype)
-            state = unpacked(blob, cache, views=self.outlook is not None)
-            prefill(self.dit, cache, state.history, self.config.context_sigma)
+            cache = self._network.cache()
+            state, whole = unpacked(blob, cache, views=self.outlook is not None)
+            if not whole:
+                prefill(self.dit, cache, state.history, self.config.context_sigma)
             return state
         except Exception as error:  # safetensors raises its own kinds for damaged bytes
             raise ValueError(f"expected a saved state of the world {self.spec.name!r}: {error}") from error
@@ -220,9 +223,7 @@ class DiTWorld:
             x = torch.cat([latents, x], 1)
             sigma = torch.cat([torch.full_like(sigma, self.config.context_sigma), sigma], 1)
             given = Given(*(torch.cat([getattr(part, f.name) for part in (before, given)], 1) for f in fields(Given)))
-        memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, given.yaws)
-        finished = x.shape[1] - self.spec.chunk
-        velocity: Tensor = self.dit(x, given.shown, sigma, given.told, memory, finished=finished)
+        velocity = self._network.velocity([s.cache for s in states], x, sigma, given)
         self._remembered(states)
         return velocity
 
@@ -232,9 +233,8 @@ class DiTWorld:
         if not pending:
             return
         x, given = pending
-        memory = CachedMemory.of([s.cache for s in states], self.dit.config.rope, given.yaws)
         sigma = torch.full(x.shape[:2], self.config.context_sigma, device=self.device)
-        self.dit.commit(x, given.shown, sigma, given.told, memory)
+        self._network.remember([s.cache for s in states], x, sigma, given)
         self._remembered(states)
 
     @staticmethod
@@ -260,7 +260,7 @@ class DiTWorld:
 
     def _pictures(self, latents: Tensor, glimpse: Glimpse | None) -> Tensor:
         """(B, F, C, h, w) latents -> (B, F, 3, H, W) pictures in [-1, 1]."""
-        pictures = self.autoencoder.pictures(latents.flatten(0, 1))
+        pictures = self._decode(latents.flatten(0, 1))
         if self.outlook and glimpse:
             pictures = self.outlook.picture(pictures, glimpse)
         return pictures.view(*latents.shape[:2], *pictures.shape[1:])
@@ -274,7 +274,7 @@ class DiTWorld:
         views = [s.view for s in states if s.view]
         if self.outlook and views:  # a stream's very first frame has nothing before it
             glimpse = glimpse or self.outlook.ahead(views, told[:, 0])
-            past = torch.stack([self.autoencoder.latents(glimpse.filled), past[:, 0]], 1)
+            past = torch.stack([self._encode(glimpse.filled), past[:, 0]], 1)
         if self.keyframes:
             recalled = torch.stack([self.keyframes.recall(p[0]) for p in past])
             past = torch.cat([past, recalled[:, None]], 1)

@@ -41,7 +41,7 @@ def bench_sessions(world: str, counts: Sequence[int], seconds: float) -> dict[st
     if not counts or min(counts) < 1:
         raise ValueError(f"expected numbers of sessions of at least 1, got {list(counts)}")
     keep_freed_memory()  # as the server's engines do
-    model = open_world(world)
+    model = open_world(world, streams=2 * max(counts))  # together and apart
     found = {str(count): _measured(model, count, seconds) for count in counts}
     return {
         "world": model.spec.name,

@@ -58,7 +58,7 @@ def test_it_dreams_nearly_the_same_in_less_memory(chunk: int, sink: int) -> None
         assert np.abs(a.astype(int) - b.astype(int)).mean() < 2.0
         torch.testing.assert_close(one.cache.keys, other.cache.keys, atol=0.2, rtol=0.1)
     assert not torch.equal(one.cache.keys, other.cache.keys)
-    kept = [sum(t.nbytes for t in state.cache._own.parts) for state in (one, other)]
+    kept = [sum(t.nbytes for t in state.cache.ring.parts) for state in (one, other)]
     head = world.dit.config.width // world.dit.config.heads
     assert kept[1] / kept[0] == pytest.approx((1 + 4 / head) / 4)  # of float32
 

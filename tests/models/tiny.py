@@ -13,6 +13,7 @@ from worldloom.models.autoencoder import Autoencoder, AutoencoderConfig
 from worldloom.models.detail import DetailConfig, DetailNet
 from worldloom.models.dit import CausalDiT, DiTConfig
 from worldloom.models.keyframes import Keyframes
+from worldloom.models.kv_format import KVFormat
 from worldloom.models.motion import MotionConfig, MotionNet
 from worldloom.models.spec import ActionSpec, Axis, Key, WorldSpec
 from worldloom.models.state import StartScene
@@ -77,6 +78,8 @@ def tiny_world(
     keyframes: int = 0,
     steps: tuple[int, int] = (0, 0),
     moves: bool = False,
+    pool: int = 0,
+    kv: KVFormat = "native",
 ) -> DiTWorld:
     spec = WorldSpec("tiny", 32, 48, Fraction(20), chunk, TINY_ACTIONS, images=True, steps=steps)
     autoencoder = Autoencoder(AutoencoderConfig(32, 48, 4, (8, 8, 16), position=True))
@@ -94,7 +97,7 @@ def tiny_world(
     dit = tiny_dit(90.0 if azimuth else 0.0, recalls=keyframes > 0, moves=moves)
     recalled = tiny_keyframes(keyframes) if keyframes else None
     outlook = tiny_outlook() if moves else None
-    return DiTWorld(spec, dit, autoencoder, config, scenes, recalled, outlook)
+    return DiTWorld(spec, dit, autoencoder, config, scenes, recalled, outlook, kv=kv, pool=pool)
 
 
 def tiny_keyframes(count: int) -> Keyframes:

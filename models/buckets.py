@@ -1,0 +1,89 @@
+"""Buckets: a function of batches that is run at few sizes, each of which a CUDA graph can hold.
+
+A small network on a large GPU waits for launches: hundreds of kernels of microseconds each. A graph launches them all
+at once, but for fixed shapes and addresses. So a batch is copied to where a graph of the next size reads, what is
+missing is padded, and the result is copied out. Without capturing the same is done eagerly, which is how it is tested
+where there is no GPU. Knows tensors; nothing of networks or streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+REHEARSALS = 3  # before capture: libraries choose their algorithms and workspaces in the first runs
+
+
+@dataclass
+class Recording:
+    """A function at one size, ready to run again."""
+
+    inputs: list[Tensor]  # where it reads
+    output: Tensor  # where it writes
+    graph: torch.cuda.CUDAGraph | None  # None: it is called
+
+
+class Buckets:
+    """See the module. Not for several threads, as a device is not."""
+
+    def __init__(
+        self, function: Callable[..., Tensor], padding: Sequence[float], *, sizes: Sequence[int] = SIZES
+    ) -> None:
+        """The function takes `padding` many tensors (B, ...) and gives one (B, ...), each row from those rows alone.
+
+        Args:
+            function: run in inference mode, always with the same shapes but for B, or few of them. Whatever else it
+                writes, it writes the same when it is run twice.
+            padding: what each input is filled with where a batch ends before its bucket.
+            sizes: rising; a larger batch is run in parts.
+        """
+        self._function, self._padding, self._sizes = function, tuple(padding), tuple(sizes)
+        self._recordings: dict[tuple[object, ...], Recording] = {}
+        self._memory: Any = None  # that all graphs share
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """The function of a batch."""
+        count, most = len(inputs[0]), self._sizes[-1]
+        if count > most:
+            parts = [self(*(x[at : at + most] for x in inputs)) for at in range(0, count, most)]
+            return torch.cat(parts)
+        size = next(size for size in self._sizes if size >= count)
+        recording = self._recording(size, inputs)
+        for place, new, filling in zip(recording.inputs, inputs, self._padding, strict=True):
+            place[:count].copy_(new)
+            place[count:].fill_(filling)
+        if recording.graph:
+            recording.graph.replay()
+        else:
+            recording.output = self._function(*recording.inputs)
+        return recording.output[:count].clone()
+
+    def _recording(self, size: int, inputs: Sequence[Tensor]) -> Recording:
+        key = (size, *((x.shape[1:], x.dtype) for x in inputs))
+        if key not in self._recordings:
+            places = [
+                x.new_full((size, *x.shape[1:]), filling) for x, filling in zip(inputs, self._padding, strict=True)
+            ]
+            for place, new in zip(places, inputs, strict=True):
+                place[: len(new)].copy_(new)
+            graph = self._captured(places) if inputs[0].is_cuda else None
+            self._recordings[key] = graph or Recording(places, places[0], None)
+        return self._recordings[key]
+
+    def _captured(self, places: list[Tensor]) -> Recording:
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(REHEARSALS):
+                self._function(*places)
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        self._memory = self._memory or torch.cuda.graph_pool_handle()
+        with torch.cuda.graph(graph, pool=self._memory):
+            output = self._function(*places)
+        return Recording(places, output, graph)
