@@ -14,6 +14,26 @@ Positions = Literal["absolute", "beside", "relative"]
 
 
 @dataclass(frozen=True)
+class ActionShape:
+    """Shape of the modules that hear a keyboard and a mouse (Matrix-Game 2.0, arXiv 2508.13009)."""
+
+    keys: int = 4  # columns of the keyboard
+    mouse: int = 2  # columns of the mouse: pitch, yaw; 0: there is none
+    blocks: int = 15  # how many blocks have such a module, the first ones
+    width: int = 1024  # inside the modules
+    heads: int = 16
+    embedded: int = 128  # numbers that a picture's keys become
+    history: int = 3  # latent frames whose actions a latent frame is told, its own the last of them
+    time_pairs: int = 4  # rotated pairs of a head; the others stand still
+    base: float = 256.0  # longest wavelength over the shortest
+
+    @property
+    def head_dim(self) -> int:
+        """Numbers in a head."""
+        return self.width // self.heads
+
+
+@dataclass(frozen=True)
 class WanConfig:
     """Shape of the network (Wan, arXiv 2503.20314); the defaults are Wan2.1 T2V 1.3B."""
 
@@ -28,6 +48,9 @@ class WanConfig:
     text_width: int = 4096  # numbers in a token of the text encoder
     text_tokens: int = 512  # tokens of a prompt, zeros behind its end included
     eps: float = 1e-6  # of every norm
+    context: Literal["text", "picture"] = "text"  # what cross-attention looks at: a prompt, or CLIP's view of a picture
+    actions: ActionShape | None = None  # of the modules that hear a keyboard and a mouse
+    cameras: bool = False  # every block hears where the camera is
 
     def __post_init__(self) -> None:
         if self.width % self.heads or (self.width // self.heads) % 2:
@@ -43,6 +66,11 @@ class WanConfig:
         """Rotated pairs of a head for time, row and column: 22, 21, 21 of 64."""
         space = self.head_dim // 6
         return self.head_dim // 2 - 2 * space, space, space
+
+    @property
+    def shown(self) -> bool:
+        """Whether every frame is shown the latents of a first picture: a mask of four numbers, and the latents."""
+        return self.channels > self.out_channels
 
 
 T2V_1_3B = WanConfig()

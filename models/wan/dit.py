@@ -25,7 +25,9 @@ from torch import Tensor, nn
 from ..attention import attention
 from ..dit import LastingMemory, Memory
 from ..rope import RopeConfig
+from .actions import ActionModule
 from .config import WanConfig
+from .controls import STILL, Controls
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class CrossAttention(nn.Module):
 class Block(nn.Module):
     """Self-attention and feed-forward, modulated a frame at a time, and cross-attention between them."""
 
-    def __init__(self, config: WanConfig) -> None:
+    def __init__(self, config: WanConfig, layer: int) -> None:
         super().__init__()
         d = config.width
         self.eps = config.eps
@@ -98,13 +100,20 @@ class Block(nn.Module):
         self.norm3 = nn.LayerNorm(d, config.eps)
         self.cross_attn = CrossAttention(config)
         self.ffn = nn.Sequential(nn.Linear(d, config.ffn), nn.GELU("tanh"), nn.Linear(config.ffn, d))
+        self.action_model: ActionModule | None = None
+        if config.actions and layer < config.actions.blocks:
+            self.action_model = ActionModule(config.actions, d)
 
-    def forward(self, x: Tensor, time: Tensor, layer: int, texts: Sequence[TextKeys], memory: Memory) -> Tensor:
+    def forward(
+        self, x: Tensor, time: Tensor, layer: int, texts: Sequence[TextKeys], memory: Memory, controls: Controls
+    ) -> Tensor:
         """Tokens (B, F, N, D) under (B, F, 6, D) float32."""
         shift1, scale1, gate1, shift2, scale2, gate2 = (time + self.modulation.float()).unsqueeze(3).unbind(2)
         y = self.self_attn(_modulated(x, scale1, shift1, self.eps).flatten(1, 2), layer, memory).view_as(x)
         x = _gated(x, gate1, y)
         x = x + self.cross_attn(self.norm3(x).flatten(1, 2), layer, texts).view_as(x)
+        if self.action_model is not None:
+            x = self.action_model(x, layer, controls)
         return _gated(x, gate2, self.ffn(_modulated(x, scale2, shift2, self.eps)))
 
     def leave_keys(self, x: Tensor, time: Tensor, layer: int, memory: LastingMemory) -> None:
@@ -112,6 +121,20 @@ class Block(nn.Module):
         shift, scale = (time + self.modulation.float())[:, :, :2].unsqueeze(3).unbind(2)
         qk, v = self.self_attn.project(_modulated(x, scale, shift, self.eps).flatten(1, 2))
         memory.write(layer, qk[1], v)
+
+
+class PictureEmbedding(nn.Module):
+    """CLIP's view of a picture as the network's tokens."""
+
+    def __init__(self, config: WanConfig) -> None:
+        super().__init__()
+        seen, d = config.text_width, config.width
+        inner = nn.LayerNorm(seen), nn.Linear(seen, seen), nn.GELU(), nn.Linear(seen, d), nn.LayerNorm(d)
+        self.proj = nn.Sequential(*inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, T, text_width) -> (1, T, D)."""
+        return self.proj(x)
 
 
 class Head(nn.Module):
@@ -138,42 +161,57 @@ class WanDiT(nn.Module):
         self.config = config
         d, patch = config.width, (1, config.patch, config.patch)
         self.patch_embedding = nn.Conv3d(config.channels, d, patch, patch)
-        self.text_embedding = nn.Sequential(nn.Linear(config.text_width, d), nn.GELU("tanh"), nn.Linear(d, d))
+        if config.context == "picture":
+            self.img_emb = PictureEmbedding(config)
+        else:
+            self.text_embedding = nn.Sequential(nn.Linear(config.text_width, d), nn.GELU("tanh"), nn.Linear(d, d))
         self.time_embedding = nn.Sequential(nn.Linear(config.time_waves, d), nn.SiLU(), nn.Linear(d, d))
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(d, 6 * d))
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.head = Head(config)
 
     def text_keys(self, text: Tensor) -> TextKeys:
-        """What cross-attention will need of an encoded prompt (text_tokens, text_width), zeros behind its end."""
-        embedded = self.text_embedding(text.to(self.head.head.weight)[None])
+        """What cross-attention will need of an encoded prompt (text_tokens, text_width), zeros behind its end.
+
+        Of CLIP's view of a picture, where that is the network's context.
+        """
+        embedding = self.img_emb if self.config.context == "picture" else self.text_embedding
+        embedded = embedding(text.to(self.head.head.weight)[None])
         pairs = [block.cross_attn.keys(embedded) for block in self._blocks()]
         return TextKeys(torch.stack([k for k, _ in pairs]), torch.stack([v for _, v in pairs]))
 
-    def forward(self, x: Tensor, t: Tensor, texts: Sequence[TextKeys], memory: Memory) -> Tensor:
+    def forward(
+        self, x: Tensor, t: Tensor, texts: Sequence[TextKeys], memory: Memory, controls: Controls = STILL
+    ) -> Tensor:
         """Velocity of every frame.
 
         Args:
-            x: (B, F, C, h, w) noisy latents.
+            x: (B, F, C, h, w) noisy latents, and behind them what the frames are shown (see `shown.py`).
             t: (B, F) timestep of each frame, 0 clean to 1000 pure noise.
             texts: the prompt of each of the B streams.
             memory: what self-attention may look at.
+            controls: what the player does.
 
         Returns:
             (B, F, C', h, w) velocity, noise minus picture, float32.
         """
         h, time, modulation = self._enter(x, t)
         for layer, block in enumerate(self._blocks()):
-            h = block(h, modulation, layer, texts, memory)
+            h = block(h, modulation, layer, texts, memory, controls)
         return self._leave(self.head(h, time), x.shape[-2] // self.config.patch).float()
 
-    def commit(self, x: Tensor, t: Tensor, texts: Sequence[TextKeys], memory: LastingMemory) -> None:
+    def commit(
+        self, x: Tensor, t: Tensor, texts: Sequence[TextKeys], memory: LastingMemory, controls: Controls = STILL
+    ) -> None:
         """Leave the keys and values of finished frames in a memory: `forward` without what only its result needs."""
         h, _, modulation = self._enter(x, t)
         *blocks, last = self._blocks()
         for layer, block in enumerate(blocks):
-            h = block(h, modulation, layer, texts, memory)
-        last.leave_keys(h, modulation, len(blocks), memory)
+            h = block(h, modulation, layer, texts, memory, controls)
+        if last.action_model is None:
+            last.leave_keys(h, modulation, len(blocks), memory)
+        else:  # it has keys and values of its own, behind all the rest
+            last(h, modulation, len(blocks), texts, memory, controls)
 
     def _blocks(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .actions import PICTURES
 from .bare import without_numbers
-from .config import WanConfig
+from .config import ActionShape, WanConfig
 from .difference import Shapes, difference
 from .dit import WanDiT
 from .files import Weights, read
@@ -24,6 +25,7 @@ from .keys import fused, original_names
 from .lora import merged
 
 HEAD_DIM = 128  # of every public checkpoint
+PICTURE_TOKENS = 257  # of CLIP's view of a picture, ViT-H/14 at 224 pixels
 TABLE = {  # names in a config.json, Wan's own and diffusers' -> ours
     "dim": "width",
     "ffn_dim": "ffn",
@@ -97,7 +99,8 @@ def shape_of(tensors: Mapping[str, Tensor], table: Mapping[str, Any]) -> WanConf
         width, channels, _, patch, _ = tensors["patch_embedding.weight"].shape
         ffn = tensors["blocks.0.ffn.0.weight"].shape[0]
         waves = tensors["time_embedding.0.weight"].shape[1]
-        text_width = tensors["text_embedding.0.weight"].shape[1]
+        picture = "img_emb.proj.1.weight" in tensors
+        text_width = tensors["img_emb.proj.1.weight" if picture else "text_embedding.0.weight"].shape[1]
         out = tensors["head.head.weight"].shape[0] // patch**2
     except (KeyError, ValueError) as error:
         raise ValueError(f"expected the weights of a Wan network, but {error} is not as in one") from error
@@ -111,9 +114,40 @@ def shape_of(tensors: Mapping[str, Tensor], table: Mapping[str, Any]) -> WanConf
         "patch": patch,
         "time_waves": waves,
         "text_width": text_width,
+        "context": "picture" if picture else "text",
+        "text_tokens": PICTURE_TOKENS if picture else WanConfig.text_tokens,
+        "actions": actions_of(tensors, table),
     }
     kept = {name: told[name] for name in ("heads", "text_tokens", "eps") if name in told}
+    if picture:  # text_len in their tables is of a text that is not there
+        kept.pop("text_tokens", None)
     return WanConfig(**(seen | kept))
+
+
+def actions_of(tensors: Mapping[str, Tensor], table: Mapping[str, Any]) -> ActionShape | None:
+    """The shape of the modules that hear a keyboard and a mouse; None where there are none."""
+    blocks = [int(m[1]) for name in tensors if (m := re.match(r"blocks\.(\d+)\.action_model\.", name))]
+    if not blocks:
+        return None
+    stem = "blocks.0.action_model."
+    embedded, keys = tensors[stem + "keyboard_embed.0.weight"].shape
+    width, picture = tensors[stem + "mouse_attn_q.weight"].shape
+    rows = tensors[stem + "keyboard_attn_kv.weight"].shape[1] // embedded
+    hand = tensors.get(stem + "mouse_mlp.0.weight")
+    head_dim = tensors[stem + "key_attn_q_norm.weight"].shape[0]
+    mouse = 0 if hand is None else (hand.shape[1] - picture) // rows
+    rope = table.get("action_config", {})
+    return ActionShape(
+        keys=keys,
+        mouse=mouse,
+        blocks=max(blocks) + 1,
+        width=width,
+        heads=width // head_dim,
+        embedded=embedded,
+        history=rows // PICTURES,
+        time_pairs=rope.get("rope_dim_list", [2 * ActionShape.time_pairs])[0] // 2,
+        base=float(rope.get("rope_theta", ActionShape.base)),
+    )
 
 
 @cache
