@@ -1,9 +1,9 @@
 """The modules that hear a keyboard and a mouse (Matrix-Game 2.0, arXiv 2508.13009, after GameFactory, 2501.08325).
 
-One stands behind the cross-attention of each of the first blocks. The mouse joins every token of the picture, which then
-looks along time at itself; the keyboard is one token a frame, at which all tokens of the picture look. What a latent
-frame hears are the actions of its own pictures and of those before it. Names are those of the public files. Knows
-nothing about caches but that it is given some.
+One stands behind the cross-attention of each of the first blocks. The mouse joins every token of the picture, which
+then looks along time at itself; the keyboard is one token a frame, at which all tokens of the picture look. What a
+latent frame hears are the actions of its own pictures and of those before it. Names are those of the public files.
+Knows nothing about caches but that it is given some.
 """
 
 from __future__ import annotations

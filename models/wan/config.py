@@ -6,7 +6,7 @@ is remembered, where remembered frames stand. Knows numbers; no tensors, no file
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Positions = Literal["absolute", "beside", "relative"]
@@ -109,6 +109,16 @@ class Rollout:
 
 
 @dataclass(frozen=True)
+class Hands:
+    """What a player's keyboard and mouse are to a checkpoint."""
+
+    columns: tuple[str, ...]  # of its keyboard, in its order; "rest" is pressed while no other is, "" never
+    keys: tuple[tuple[str, str], ...]  # W3C KeyboardEvent.code, and the column that it presses
+    degrees: float = 0.0  # of turning that a mouse's 1 stands for; 0: there is no mouse
+    most: float = 0.1  # the largest number of a mouse in one picture that its authors' program gives
+
+
+@dataclass(frozen=True)
 class Family:
     """A public checkpoint: what it is, where it comes from, what its owners allow."""
 
@@ -121,11 +131,42 @@ class Family:
     width: int = 832
     fps: int = 16  # pixel frames a second
     stride: int = 8  # pixels of a latent cell, each way
+    hands: Hands | None = None  # what steers it, besides a prompt
     notes: str = ""  # what is not as its authors run it
 
 
 SELF_FORCING = Rollout(steps=(1000, 750, 500, 250))
 """arXiv 2506.08009: timesteps 1000, 937.5, 833.3, 625 after the shift of 5; its demo runs a shift of 8."""
+
+WALK = Hands(
+    columns=("forward", "back", "left", "right"),
+    keys=(("KeyW", "forward"), ("KeyS", "back"), ("KeyA", "left"), ("KeyD", "right")),
+    degrees=57.3,
+)
+"""Matrix-Game's keyboard. What angle its mouse's numbers are is not published: they are taken for radians."""
+
+RUN = Hands(
+    columns=("rest", "jump", "slide", "turn left", "turn right", "left", "right"),
+    keys=(("KeyW", "jump"), ("KeyS", "slide"), ("KeyZ", "turn left"), ("KeyC", "turn right"))
+    + (("KeyA", "left"), ("KeyD", "right")),
+)
+"""That of its Temple Run."""
+
+MATRIX_GAME = replace(T2V_1_3B, channels=36, context="picture", text_width=1280, text_tokens=257, actions=ActionShape())
+TEMPLE_RUN = replace(MATRIX_GAME, actions=ActionShape(keys=7, mouse=0))
+FORGE = replace(MATRIX_GAME, actions=ActionShape(keys=6))
+
+
+def _forge(steps: tuple[float, ...]) -> Family:
+    """ForgeWM in so many steps, whose first chunk always takes four."""
+    first = (1000.0, 750.0, 500.0, 250.0)
+    roll = Rollout(steps=steps, attention=6, first=first if steps != first else None)
+    where = "stage3" if steps == first else f"{len(steps)}step"
+    source, notes = f"ForgeWM/ForgeWM: {where}/model.pt", "its mouse's numbers are taken for radians"
+    return Family("ForgeWM", source, "Apache-2.0; of what it was made from, MIT", FORGE, roll, *FORGED, WALK, notes)
+
+
+FORGED = (352, 640, 12, 8)  # height, width, pictures a second as its own program writes them, stride
 
 FAMILIES: dict[str, Family] = {
     "self-forcing": Family(
@@ -167,5 +208,31 @@ FAMILIES: dict[str, Family] = {
         T2V_1_3B,
         Rollout(steps=(1000, 757, 522), shift=8.0, warp=False),
     ),
+    "matrix-game": Family(
+        "Matrix-Game-2.0",
+        "Skywork/Matrix-Game-2.0: base_distilled_model/base_distill.safetensors",
+        "MIT",
+        MATRIX_GAME,
+        Rollout(steps=(1000, 666, 333), attention=6),
+        height=352,
+        width=640,
+        fps=25,
+        hands=WALK,
+        notes="its mouse's numbers are taken for radians",
+    ),
+    "matrix-game-temple": Family(
+        "Matrix-Game-2.0, Temple Run",
+        "Skywork/Matrix-Game-2.0: templerun_distilled_model/templerun_7dim_onlykey.safetensors",
+        "MIT",
+        TEMPLE_RUN,
+        Rollout(steps=(1000, 750, 500, 250), attention=6),
+        height=352,
+        width=640,
+        fps=25,
+        hands=RUN,
+    ),
+    "forgewm-4": _forge((1000, 750, 500, 250)),
+    "forgewm-2": _forge((1000, 250)),
+    "forgewm-1": _forge((1000,)),
 }
 """Checkpoints whose layout is known; that it loads says nothing about what its owners allow."""

@@ -61,7 +61,12 @@ class FullFrames:
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `FrameMemory`."""
         del layer
-        return torch.cat([along_time(*parts, self.mask) for parts in zip(turned(q, self.phases), turned(k, self.phases), v, strict=True)])
+        return torch.cat(
+            [
+                along_time(*parts, self.mask)
+                for parts in zip(turned(q, self.phases), turned(k, self.phases), v, strict=True)
+            ]
+        )
 
 
 @dataclass

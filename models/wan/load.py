@@ -25,6 +25,8 @@ from .keys import fused, original_names
 from .lora import merged
 
 HEAD_DIM = 128  # of every public checkpoint
+TELLING = ("keyboard_embed.0", "mouse_attn_q", "keyboard_attn_kv", "key_attn_q_norm")
+"""Matrices of an action module that say what shape it has."""
 PICTURE_TOKENS = 257  # of CLIP's view of a picture, ViT-H/14 at 224 pixels
 TABLE = {  # names in a config.json, Wan's own and diffusers' -> ours
     "dim": "width",
@@ -125,11 +127,11 @@ def shape_of(tensors: Mapping[str, Tensor], table: Mapping[str, Any]) -> WanConf
 
 
 def actions_of(tensors: Mapping[str, Tensor], table: Mapping[str, Any]) -> ActionShape | None:
-    """The shape of the modules that hear a keyboard and a mouse; None where there are none."""
+    """The shape of the modules that hear a keyboard and a mouse; None where there are none that are whole."""
     blocks = [int(m[1]) for name in tensors if (m := re.match(r"blocks\.(\d+)\.action_model\.", name))]
-    if not blocks:
-        return None
     stem = "blocks.0.action_model."
+    if any(stem + name + ".weight" not in tensors for name in TELLING):
+        return None
     embedded, keys = tensors[stem + "keyboard_embed.0.weight"].shape
     width, picture = tensors[stem + "mouse_attn_q.weight"].shape
     rows = tensors[stem + "keyboard_attn_kv.weight"].shape[1] // embedded

@@ -10,12 +10,15 @@ from torch import Tensor
 
 from tests.models.tiny import randomise
 from worldloom.models.kv_cache import CacheConfig, KVCache
-from worldloom.models.wan.config import Rollout, WanConfig
+from worldloom.models.wan.config import ActionShape, Hands, Rollout, WanConfig
 from worldloom.models.wan.dit import TextKeys, WanDiT, rope_of
 
 SHAPE = WanConfig(
     width=48, ffn=40, heads=2, layers=3, channels=4, out_channels=4, time_waves=16, text_width=12, text_tokens=6
 )
+HANDS = Hands(("forward", "rest", "left"), (("KeyW", "forward"), ("KeyA", "left")), degrees=50.0)
+ACTIONS = ActionShape(keys=3, blocks=2, width=16, heads=2, embedded=8, time_pairs=2)
+PLAYED = replace(SHAPE, channels=12, context="picture", text_width=10, text_tokens=5, actions=ACTIONS)
 ROWS, COLUMNS = 4, 6  # latent cells: six tokens a frame
 ROLL = Rollout(steps=(1000, 500), chunk=2, attention=6)
 
