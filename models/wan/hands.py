@@ -94,10 +94,9 @@ class HandSteering:
 
 
 def hand_caches(shape: ActionShape, roll: Rollout, tokens: int, kv: KVFormat) -> tuple[CacheConfig, ...]:
-    """Of the mouse, where there is one, and of the keyboard."""
-    window = roll.attention - roll.chunk  # they have no sinks
+    """Of the mouse, where there is one, and of the keyboard. They have no sinks."""
     return tuple(
-        CacheConfig(shape.blocks, shape.heads, shape.head_dim, n, roll.chunk, window, 0, kv)
+        CacheConfig(shape.blocks, shape.heads, shape.head_dim, n, roll.chunk, roll.window, 0, kv)
         for n in ((tokens, 1) if shape.mouse else (1,))
     )
 

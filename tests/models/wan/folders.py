@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,18 +10,31 @@ from safetensors.torch import save_file
 
 from worldloom.models.wan.config import Rollout, WanConfig
 from worldloom.models.wan.open import WanFolder
+from worldloom.models.wan.sights import write_sights
 from worldloom.models.wan.text import write_prompts
 from worldloom.models.wan.vae import VaeConfig
 
 from .published import original
 from .test_vae import tiny_vae
-from .tiny import ROLL, SHAPE, prompt
+from .tiny import HANDS, PLAYED, ROLL, SHAPE, prompt
 
 PROMPTS = ("a meadow", "a harbour at night")
 HEIGHT, WIDTH = SIZE = 8, 16
 VAE = VaeConfig(
     width=4, channels=4, growth=(1, 2, 2), blocks=1, halves_time=(True, True), mean=(0.1,) * 4, std=(1.5,) * 4
 )
+
+
+def played(path: Path, roll: Rollout = ROLL, *, clip: bool = False) -> Path:
+    """One that hears a keyboard and a mouse, and is shown a picture: with what CLIP saw, or without."""
+    folder(path, roll, PLAYED)
+    generator = torch.Generator().manual_seed(11)
+    pictures = [torch.randint(0, 256, (*SIZE, 3), generator=generator).to(torch.uint8).numpy() for _ in range(2)]
+    seen = [] if clip else [torch.randn(5, 10, generator=generator) for _ in range(2)]
+    write_sights(path / "pictures.safetensors", pictures, seen)
+    eye = "image_encoder" if clip else ""
+    replace(WanFolder.read(path), hands=HANDS, prompts="", pictures="pictures.safetensors", eye=eye).write(path)
+    return path
 
 
 def folder(

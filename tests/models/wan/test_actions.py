@@ -1,4 +1,4 @@
-"""Networks that hear a keyboard and a mouse: a whole film under a mask equals a rollout with caches, chunk for chunk."""
+"""Networks that hear a keyboard and a mouse: a whole film under a mask equals a rollout with caches."""
 
 from __future__ import annotations
 
