@@ -39,7 +39,7 @@ def vision_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         if name.startswith("visual.") and name != "visual.head":
             found |= _named(name.removeprefix("visual."), tensor)
-    return {f"vision_model.{name}": tensor for name, tensor in found.items()}
+    return found
 
 
 def _named(name: str, tensor: Tensor) -> dict[str, Tensor]:
@@ -68,9 +68,9 @@ def write_eye(path: Path, tensors: Mapping[str, Tensor], folder: Path, dtype: to
 
     ready = vision_tensors(tensors)
     try:
-        width, _, patch, _ = ready["vision_model.embeddings.patch_embedding.weight"].shape
-        places = ready["vision_model.embeddings.position_embedding.weight"].shape[0]
-        inner = ready["vision_model.encoder.layers.0.mlp.fc1.weight"].shape[0]
+        width, _, patch, _ = ready["embeddings.patch_embedding.weight"].shape
+        places = ready["embeddings.position_embedding.weight"].shape[0]
+        inner = ready["encoder.layers.0.mlp.fc1.weight"].shape[0]
     except (KeyError, ValueError) as error:
         raise ValueError(f"{path}: expected CLIP's encoder of pictures, but {error} is not as in it") from error
     layers = {match[1] for name in ready if (match := re.search(r"layers\.(\d+)\.", name))}
@@ -85,6 +85,8 @@ def write_eye(path: Path, tensors: Mapping[str, Tensor], folder: Path, dtype: to
     }
     eye = CLIPVisionModel(CLIPVisionConfig(**table)).eval()
     want = {name: tuple(tensor.shape) for name, tensor in eye.state_dict().items()}
+    if all(name.startswith("vision_model.") for name in want):  # before transformers 5
+        ready = {f"vision_model.{name}": tensor for name, tensor in ready.items()}
     lines = difference(want, {name: tuple(tensor.shape) for name, tensor in ready.items()})
     if lines:
         raise ValueError(f"{path}: not CLIP's encoder of pictures:\n  " + "\n  ".join(lines))

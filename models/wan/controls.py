@@ -87,8 +87,9 @@ class CachedFrames:
         """See `FrameMemory`. Writes the chunks' keys and values into their slots, where later passes replace them."""
         queries, keys, out = turned(q, self.phases), turned(k, self.phases), []
         for b, cache in enumerate(self.caches):
-            cache.write(layer, *(x[b].flatten(1, 2) for x in (keys, k, v)))
-            seen = [x.unflatten(1, (-1, k.shape[3])) for x in cache.read(layer)]
+            rotated, raw, values = (x[b].flatten(1, 2) for x in (keys, k, v))
+            cache.write(layer, rotated, raw, values)
+            seen = [torch.unflatten(x, 1, (-1, k.shape[3])) for x in cache.read(layer)]
             out.append(along_time(queries[b], seen[0], seen[1], None))
         return torch.cat(out)
 
@@ -108,7 +109,8 @@ class PastFrames:
         for place, number in enumerate(self.numbers):
             here = slice(place * chunk, (place + 1) * chunk)
             self.cache.frame = number * chunk
-            self.cache.write(layer, *(x[0, :, here].flatten(1, 2) for x in (keys, k, v)))
+            rotated, raw, values = (x[0, :, here].flatten(1, 2) for x in (keys, k, v))
+            self.cache.write(layer, rotated, raw, values)
         self.cache.frame = frame
         return self.full.attend(layer, q, k, v)
 
@@ -128,6 +130,6 @@ def along_time(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         tokens = q.shape[2]
         rows = mask.repeat_interleave(tokens, 0) if mask is not None else None
         seen = attention(q.flatten(1, 2)[None], k.flatten(1, 2)[None], v.flatten(1, 2)[None], rows)
-        return seen.unflatten(2, (-1, tokens))
+        return torch.unflatten(seen, 2, (-1, tokens))
     q, k, v = (x.permute(2, 0, 1, 3) for x in (q, k, v))  # every token is a line of its own
     return attention(q, k, v, mask).permute(1, 2, 0, 3)[None]

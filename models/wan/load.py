@@ -106,7 +106,7 @@ def shape_of(tensors: Mapping[str, Tensor], table: Mapping[str, Any]) -> WanConf
         out = tensors["head.head.weight"].shape[0] // patch**2
     except (KeyError, ValueError) as error:
         raise ValueError(f"expected the weights of a Wan network, but {error} is not as in one") from error
-    seen = {
+    seen: dict[str, Any] = {
         "width": width,
         "ffn": ffn,
         "heads": max(1, width // HEAD_DIM),

@@ -82,7 +82,7 @@ class WanWorld:
         Raises:
             ValueError: these do not fit each other.
         """
-        self.spec, self.dit, self.decoder, self.roll = spec, dit, decoder, roll
+        self.spec, self.dit, self.decoder, self.prompts, self.roll = spec, dit, decoder, prompts, roll
         self.device, self.encoder, self.steering = torch.device(device), encoder, steering or Unsteered()
         cell = stride * dit.config.patch
         if spec.height % cell or spec.width % cell or spec.chunk != PICTURES * roll.chunk:

@@ -16,13 +16,11 @@ from worldloom.models.wan.vae import VaeConfig
 
 from .published import original
 from .test_vae import tiny_vae
-from .tiny import HANDS, PLAYED, ROLL, SHAPE, prompt
+from .tiny import FOUR, HANDS, PLAYED, ROLL, SHAPE, prompt
 
 PROMPTS = ("a meadow", "a harbour at night")
 HEIGHT, WIDTH = SIZE = 8, 16
-VAE = VaeConfig(
-    width=4, channels=4, growth=(1, 2, 2), blocks=1, halves_time=(True, True), mean=(0.1,) * 4, std=(1.5,) * 4
-)
+VAE = FOUR
 
 
 def played(path: Path, roll: Rollout = ROLL, *, clip: bool = False) -> Path:
