@@ -50,7 +50,7 @@ class WanConfig:
     eps: float = 1e-6  # of every norm
     context: Literal["text", "picture"] = "text"  # what cross-attention looks at: a prompt, or CLIP's view of a picture
     actions: ActionShape | None = None  # of the modules that hear a keyboard and a mouse
-    cameras: bool = False  # every block hears where the camera is
+    cameras: bool = False  # every block hears where each token's pixels look from, and where to
 
     def __post_init__(self) -> None:
         if self.width % self.heads or (self.width // self.heads) % 2:
@@ -119,6 +119,14 @@ class Hands:
 
 
 @dataclass(frozen=True)
+class CameraShape:
+    """How a player's way becomes a camera's."""
+
+    fov: float = 79.2  # degrees across the picture: of two of the three films that its authors give as examples
+    most: float = 3.0  # degrees that the camera turns in one picture at most; those films turn up to 3 to 7
+
+
+@dataclass(frozen=True)
 class Family:
     """A public checkpoint: what it is, where it comes from, what its owners allow."""
 
@@ -132,6 +140,7 @@ class Family:
     fps: int = 16  # pixel frames a second
     stride: int = 8  # pixels of a latent cell, each way
     hands: Hands | None = None  # what steers it, besides a prompt
+    camera: CameraShape | None = None  # the same
     notes: str = ""  # what is not as its authors run it
 
 
@@ -163,9 +172,12 @@ def _forge(steps: tuple[float, ...]) -> Family:
     roll = Rollout(steps=steps, attention=6, first=first if steps != first else None)
     where = "stage3" if steps == first else f"{len(steps)}step"
     source, notes = f"ForgeWM/ForgeWM: {where}/model.pt", "its mouse's numbers are taken for radians"
-    return Family("ForgeWM", source, "Apache-2.0; of what it was made from, MIT", FORGE, roll, *FORGED, WALK, notes)
+    return Family(
+        "ForgeWM", source, "Apache-2.0; of what it was made from, MIT", FORGE, roll, *FORGED, WALK, notes=notes
+    )
 
 
+LINGBOT_14B = replace(T2V_14B, channels=36, cameras=True)
 FORGED = (352, 640, 12, 8)  # height, width, pictures a second as its own program writes them, stride
 
 FAMILIES: dict[str, Family] = {
@@ -230,6 +242,24 @@ FAMILIES: dict[str, Family] = {
         width=640,
         fps=25,
         hands=RUN,
+    ),
+    "lingbot-fast": Family(
+        "LingBot-World-Fast",
+        "robbyant/lingbot-world-fast",
+        "Apache-2.0",
+        LINGBOT_14B,
+        Rollout(steps=(1000, 821, 642, 321), attention=18, sink=9),
+        camera=CameraShape(),
+        notes="places are in units of the fastest move, which is ours; its own schedule begins at 999 of 1000",
+    ),
+    "lingbot-2": Family(
+        "LingBot-World 2, causal and fast",
+        "robbyant/lingbot-world-v2-14b-causal-fast",
+        "Apache-2.0",
+        LINGBOT_14B,
+        Rollout(steps=(1000, 750, 500, 250), shift=10.0, attention=18, sink=6),
+        camera=CameraShape(),
+        notes="places are in units of the fastest move, which is ours; its own schedule begins at 999 of 1000",
     ),
     "forgewm-4": _forge((1000, 750, 500, 250)),
     "forgewm-2": _forge((1000, 250)),

@@ -100,6 +100,7 @@ def convert(
         pictures="pictures.safetensors" if shape.shown else "",
         eye="" if reads or store else "image_encoder",
         hands=known.hands,
+        camera=known.camera,
     )
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -156,9 +157,10 @@ def _refuse(parts: Parts, known: Family, shape: WanConfig, prompts: Sequence[str
     missing = [what for what, is_missing in wanted.items() if is_missing]
     if missing:
         raise ValueError(f"{parts.network}: expected {' and '.join(missing)}, for this network needs it")
-    if bool(shape.actions) != bool(known.hands):
-        hears = "hears a keyboard" if shape.actions else "hears no keyboard"
-        raise ValueError(f"{parts.network}: this network {hears}, other than the family {known.title}")
+    for ear, network, family in (("a keyboard", shape.actions, known.hands), ("cameras", shape.cameras, known.camera)):
+        if bool(network) != bool(family):
+            hears = f"hears {ear}" if network else f"does not hear {ear}"
+            raise ValueError(f"{parts.network}: this network {hears}, other than the family {known.title}")
 
 
 def picture(path: Path, height: int, width: int) -> Image:

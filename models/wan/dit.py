@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,7 @@ from ..rope import RopeConfig
 from .actions import ActionModule
 from .config import WanConfig
 from .controls import STILL, Controls
+from .rays import NUMBERS
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,9 @@ class Block(nn.Module):
         self.norm3 = nn.LayerNorm(d, config.eps)
         self.cross_attn = CrossAttention(config)
         self.ffn = nn.Sequential(nn.Linear(d, config.ffn), nn.GELU("tanh"), nn.Linear(config.ffn, d))
+        if config.cameras:
+            self.cam_injector_layer1, self.cam_injector_layer2 = nn.Linear(d, d), nn.Linear(d, d)
+            self.cam_scale_layer, self.cam_shift_layer = nn.Linear(d, d), nn.Linear(d, d)
         self.action_model: ActionModule | None = None
         if config.actions and layer < config.actions.blocks:
             self.action_model = ActionModule(config.actions, d)
@@ -111,10 +115,17 @@ class Block(nn.Module):
         shift1, scale1, gate1, shift2, scale2, gate2 = (time + self.modulation.float()).unsqueeze(3).unbind(2)
         y = self.self_attn(_modulated(x, scale1, shift1, self.eps).flatten(1, 2), layer, memory).view_as(x)
         x = _gated(x, gate1, y)
+        if controls.rays is not None:
+            x = self._looked(x, controls.rays)
         x = x + self.cross_attn(self.norm3(x).flatten(1, 2), layer, texts).view_as(x)
         if self.action_model is not None:
             x = self.action_model(x, layer, controls)
         return _gated(x, gate2, self.ffn(_modulated(x, scale2, shift2, self.eps)))
+
+    def _looked(self, x: Tensor, rays: Tensor) -> Tensor:
+        """Tokens shifted and scaled by what their rays say, both (B, F, N, D): LingBot-World's injection."""
+        heard = rays + self.cam_injector_layer2(F.silu(self.cam_injector_layer1(rays)))
+        return torch.addcmul(self.cam_shift_layer(heard), x, 1.0 + self.cam_scale_layer(heard))
 
     def leave_keys(self, x: Tensor, time: Tensor, layer: int, memory: LastingMemory) -> None:
         """The same as `forward` as far as the keys and values, which go into the memory."""
@@ -160,6 +171,9 @@ class WanDiT(nn.Module):
         super().__init__()
         self.config = config
         d, patch = config.width, (1, config.patch, config.patch)
+        if config.cameras:
+            self.patch_embedding_wancamctrl = nn.Linear(NUMBERS * config.patch**2, d)
+            self.c2ws_hidden_states_layer1, self.c2ws_hidden_states_layer2 = nn.Linear(d, d), nn.Linear(d, d)
         self.patch_embedding = nn.Conv3d(config.channels, d, patch, patch)
         if config.context == "picture":
             self.img_emb = PictureEmbedding(config)
@@ -196,6 +210,7 @@ class WanDiT(nn.Module):
             (B, F, C', h, w) velocity, noise minus picture, float32.
         """
         h, time, modulation = self._enter(x, t)
+        controls = self._heard(controls)
         for layer, block in enumerate(self._blocks()):
             h = block(h, modulation, layer, texts, memory, controls)
         return self._leave(self.head(h, time), x.shape[-2] // self.config.patch).float()
@@ -205,6 +220,7 @@ class WanDiT(nn.Module):
     ) -> None:
         """Leave the keys and values of finished frames in a memory: `forward` without what only its result needs."""
         h, _, modulation = self._enter(x, t)
+        controls = self._heard(controls)
         *blocks, last = self._blocks()
         for layer, block in enumerate(blocks):
             h = block(h, modulation, layer, texts, memory, controls)
@@ -215,6 +231,14 @@ class WanDiT(nn.Module):
 
     def _blocks(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]
+
+    def _heard(self, controls: Controls) -> Controls:
+        """The same with its rays as tokens (B, F, N, D)."""
+        if controls.rays is None or not self.config.cameras:
+            return replace(controls, rays=None)
+        seen = self.patch_embedding_wancamctrl(controls.rays.to(self.head.head.weight))
+        more = self.c2ws_hidden_states_layer2(F.silu(self.c2ws_hidden_states_layer1(seen)))
+        return replace(controls, rays=seen + more)
 
     def _enter(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens (B, F, N, D), time (B, F, D), and the float32 modulation (B, F, 6, D) that follows from it."""

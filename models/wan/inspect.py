@@ -25,6 +25,7 @@ SHAPES = {
     "Matrix-Game-2.0": config.MATRIX_GAME,
     "Matrix-Game-2.0, Temple Run": config.TEMPLE_RUN,
     "ForgeWM": config.FORGE,
+    "LingBot-World 14B": config.LINGBOT_14B,
 }
 
 
@@ -86,7 +87,7 @@ def _hears(shape: WanConfig) -> str:
     parts = [said, "a first picture in every frame"] if shape.shown else [said]
     if shape.actions:
         parts.append(f"{shape.actions.keys} keys{' and a mouse' if shape.actions.mouse else ''}")
-    return ", ".join(parts)
+    return ", ".join([*parts, "a camera"] if shape.cameras else parts)
 
 
 def _families(shape: WanConfig) -> dict[str, str]:

@@ -119,6 +119,7 @@ def shape_of(tensors: Mapping[str, Tensor], table: Mapping[str, Any]) -> WanConf
         "context": "picture" if picture else "text",
         "text_tokens": PICTURE_TOKENS if picture else WanConfig.text_tokens,
         "actions": actions_of(tensors, table),
+        "cameras": "patch_embedding_wancamctrl.weight" in tensors,
     }
     kept = {name: told[name] for name in ("heads", "text_tokens", "eps") if name in told}
     if picture:  # text_len in their tables is of a text that is not there

@@ -24,11 +24,13 @@ from ..free_memory import available_memory
 from ..kv_format import KVFormat
 from ..precision import native_dtype
 from ..spec import WorldSpec
-from .config import ActionShape, Hands, Rollout, WanConfig
+from .camera_steering import CameraSteering
+from .config import ActionShape, CameraShape, Hands, Rollout, WanConfig
 from .hands import HandSteering
 from .load import load_dit
 from .load_vae import load_taehv, load_vae
 from .need import Plan, refuse_too_little
+from .rays import CELL
 from .sights import Eye, Sights
 from .steering import Steering, Unsteered
 from .text import EncodedPrompts, Prompts, StoredPrompts
@@ -37,7 +39,14 @@ from .world import PICTURES, WanWorld
 
 FILE = "wan.json"
 FORMAT = 1
-PARTS: dict[str, type] = {"rollout": Rollout, "shape": WanConfig, "vae": VaeConfig, "hands": Hands}
+PARTS: dict[str, type] = {
+    "rollout": Rollout,
+    "shape": WanConfig,
+    "vae": VaeConfig,
+    "hands": Hands,
+    "camera": CameraShape,
+}
+
 log = logging.getLogger(__name__)
 
 
@@ -63,6 +72,7 @@ class WanFolder:
     pictures: str = ""  # a file of first pictures, where the network is shown one
     eye: str = ""  # a folder with CLIP's encoder of pictures, where the network looks through it
     hands: Hands | None = None  # what a keyboard and a mouse are to it
+    camera: CameraShape | None = None  # how the player's way becomes the camera's
 
     def write(self, folder: Path) -> None:
         """Put it into its folder."""
@@ -162,6 +172,10 @@ def _sights(folder: Path, about: WanFolder) -> Sights | None:
 
 
 def _steering(about: WanFolder, roll: Rollout, kv: KVFormat) -> Steering:
+    if about.shape.cameras:
+        if about.vae.stride != CELL:
+            raise ValueError(f"expected latent cells of {CELL} pixels, as cameras' rays have, got {about.vae.stride}")
+        return CameraSteering(about.camera or CameraShape(), about.height, about.width, about.shape.patch)
     if about.shape.actions is None:
         return Unsteered()
     if about.hands is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from worldloom.models.wan.config import Rollout, WanConfig
+from worldloom.models.wan.config import CameraShape, Rollout, WanConfig
 from worldloom.models.wan.open import WanFolder
 from worldloom.models.wan.sights import write_sights
 from worldloom.models.wan.text import write_prompts
@@ -16,7 +16,7 @@ from worldloom.models.wan.vae import VaeConfig
 
 from .published import original
 from .test_vae import tiny_vae
-from .tiny import FOUR, HANDS, PLAYED, ROLL, SHAPE, prompt
+from .tiny import FILMED, FOUR, HANDS, PLAYED, ROLL, SHAPE, prompt
 
 PROMPTS = ("a meadow", "a harbour at night")
 HEIGHT, WIDTH = SIZE = 8, 16
@@ -32,6 +32,15 @@ def played(path: Path, roll: Rollout = ROLL, *, clip: bool = False) -> Path:
     write_sights(path / "pictures.safetensors", pictures, seen)
     eye = "image_encoder" if clip else ""
     replace(WanFolder.read(path), hands=HANDS, prompts="", pictures="pictures.safetensors", eye=eye).write(path)
+    return path
+
+
+def filmed(path: Path, roll: Rollout = ROLL) -> Path:
+    """One that hears a camera, a prompt, and is shown a picture. Its tokens are of pixels: an autoencoder of 8."""
+    folder(path, roll, FILMED, replace(VAE, growth=(1, 1, 2, 2), halves_time=(False, True, True)), (16, 16))
+    write_sights(path / "pictures.safetensors", [torch.full((16, 16, 3), 90, dtype=torch.uint8).numpy()])
+    camera = CameraShape(most=9.0)
+    replace(WanFolder.read(path), camera=camera, pictures="pictures.safetensors").write(path)
     return path
 
 

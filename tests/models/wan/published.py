@@ -31,6 +31,11 @@ def original(shape: WanConfig = SHAPE, seed: int = 0) -> dict[str, Tensor]:
     else:
         shapes |= {"img_emb.proj.1": (text, text), "img_emb.proj.3": (d, text)}
         shapes |= {f"img_emb.proj.{k}.{what}": (n,) for k, n in ((0, text), (4, d)) for what in ("weight", "bias")}
+    if shape.cameras:
+        shapes |= {"patch_embedding_wancamctrl": (d, 6 * 64 * cells)}
+        shapes |= {f"c2ws_hidden_states_layer{k}": (d, d) for k in (1, 2)}
+        layers = ("injector_layer1", "injector_layer2", "scale_layer", "shift_layer")
+        shapes |= {f"blocks.{n}.cam_{layer}": (d, d) for n in range(shape.layers) for layer in layers}
     for n in range(shape.layers):
         if shape.actions and n < shape.actions.blocks:
             shapes |= {f"blocks.{n}.action_model.{name}": size for name, size in action_module(shape.actions, d)}

@@ -20,6 +20,7 @@ SHAPE = WanConfig(
 HANDS = Hands(("forward", "rest", "left"), (("KeyW", "forward"), ("KeyA", "left")), degrees=50.0)
 ACTIONS = ActionShape(keys=3, blocks=2, width=16, heads=2, embedded=8, time_pairs=2)
 PLAYED = replace(SHAPE, channels=12, context="picture", text_width=10, text_tokens=5, actions=ACTIONS)
+FILMED = replace(SHAPE, channels=12, cameras=True)
 PLAYED_WALK = replace(PLAYED, text_width=160, text_tokens=17, actions=replace(ACTIONS, keys=4))
 FOUR = VaeConfig(
     width=4, channels=4, growth=(1, 2, 2), blocks=1, halves_time=(True, True), mean=(0.1,) * 4, std=(1.5,) * 4
