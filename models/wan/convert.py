@@ -92,7 +92,7 @@ def convert(
         fps=known.fps,
         rollout=known.rollout,
         shape=shape,
-        vae=config_of(read(parts.vae, inside="vae").table),
+        vae=config_of(read(parts.vae, inside="vae")),
         small="taehv.safetensors" if parts.small else "",
         prompts="prompts.safetensors" if store and reads else "",
         encoder=os.path.relpath(parts.encoder.resolve(), folder.resolve()) if parts.encoder and not store else "",

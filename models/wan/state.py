@@ -15,7 +15,7 @@ from torch import Tensor
 from ..kv_cache import CacheConfig, KVCache
 from ..packed import as_bytes
 from .dit import TextKeys
-from .vae import Seen
+from .vae_layers import Seen
 
 
 @dataclass(frozen=True)

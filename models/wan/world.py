@@ -33,7 +33,8 @@ from .sights import Sights
 from .state import NOBODY, WanState, kept, packed, parked, places, unpacked
 from .steering import Steering, Unsteered
 from .text import Prompts
-from .vae import Seen, WanVae
+from .vae import WanVae
+from .vae_layers import Seen
 
 PICTURES = 4  # of a latent frame
 CONTEXT = 1_000  # purpose of the noise on what is remembered; those before it are of denoising steps
