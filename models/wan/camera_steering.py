@@ -55,8 +55,8 @@ class CameraSteering:
     def controls(self, told: Tensor, caches: Sequence[Sequence[KVCache]]) -> Controls:
         """See `Steering`."""
         del caches
-        rays = rays_of(told.flatten(0, 1).cpu(), *self._size, self.shape.fov, self._patch)
-        return Controls(rays=torch.unflatten(rays, 0, told.shape[:2]).to(told.device))
+        rays = rays_of(told.flatten(0, 1), *self._size, self.shape.fov, self._patch)
+        return Controls(rays=torch.unflatten(rays, 0, told.shape[:2]))
 
     def past(self, told: Tensor, caches: Sequence[KVCache], numbers: list[int]) -> Controls:
         """See `Steering`."""

@@ -6,6 +6,7 @@ shapes; nothing about sampling.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -24,6 +25,7 @@ from .files import Weights, read
 from .keys import fused, original_names
 from .lora import merged
 
+log = logging.getLogger(__name__)
 HEAD_DIM = 128  # of every public checkpoint
 TELLING = ("keyboard_embed.0", "mouse_attn_q", "keyboard_attn_kv", "key_attn_q_norm")
 """Matrices of an action module that say what shape it has."""
@@ -73,12 +75,20 @@ def load_dit(
     tensors = in_original_layout(weights)
     shape = shape or shape_of(tensors, weights.table)
     check(tensors, shape, path)
+    _say_of_gains(tensors, path)
     if lora:
         tensors = merged(tensors, read(lora).tensors, alpha)
     with without_numbers():
         dit = WanDiT(shape)
     dit.load_state_dict({name: t.to(device) for name, t in fused(tensors, shape, dtype).items()}, assign=True)
     return dit.eval().requires_grad_(False)
+
+
+def _say_of_gains(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Gains of action modules are not used, as by their authors' program: if they are not one, somebody should know."""
+    gains = [t for name, t in tensors.items() if re.fullmatch(r"blocks\.\d+\.action_model\.\w+_norm\.weight", name)]
+    if not all(bool((gain == 1).all()) for gain in gains):
+        log.warning("%s: gains in its action modules are not one, and are not used: check its pictures", path)
 
 
 def in_original_layout(weights: Weights) -> dict[str, Tensor]:

@@ -19,30 +19,29 @@ def rays_of(poses: Tensor, height: int, width: int, fov: float, patch: int = 2) 
     """Rays of the pixels of every token.
 
     Args:
-        poses: (F, 3, 4).
+        poses: (F, 3, 4) float32.
         height: pixels.
         width: pixels.
         fov: degrees across the picture; pixels are square.
         patch: latent cells of a token, each way.
 
     Returns:
-        (F, tokens, 6 * 64 * patch * patch) float32: of each token origin, then direction (three numbers each); of each
+        (F, tokens, 6 * 64 * patch * patch): of each token origin, then direction (three numbers each); of each
         number the places inside a cell, row by row; of each of these the cells of the token.
     """
     focal = width / 2.0 / math.tan(math.radians(fov / 2.0))
-    down, across = (torch.arange(n, dtype=torch.float64) + 0.5 - n / 2.0 for n in (height, width))
-    look = torch.stack(
-        [(across / focal).expand(height, -1), (down / focal)[:, None].expand(-1, width), torch.ones(height, width)], -1
-    ).double()
+    down, across = ((torch.arange(n, device=poses.device) + 0.5 - n / 2.0) / focal for n in (height, width))
+    ahead = torch.ones(height, width, device=poses.device)
+    look = torch.stack([across.expand(height, -1), down[:, None].expand(-1, width), ahead], -1)
     look = look / look.norm(dim=-1, keepdim=True)
-    ways = torch.einsum("fij,yxj->fiyx", poses[..., :3].double(), look)
-    rays = torch.cat([poses[..., 3].double()[..., None, None].expand_as(ways), ways], 1)  # (F, 6, height, width)
+    ways = torch.einsum("fij,yxj->fiyx", poses[..., :3], look)
+    rays = torch.cat([poses[..., 3, None, None].expand_as(ways), ways], 1)  # (F, 6, height, width)
     rows, columns = height // (CELL * patch), width // (CELL * patch)
     cells = rays.view(len(poses), 6, rows, patch, CELL, columns, patch, CELL)
     tokens = cells.permute(
         0, 2, 5, 1, 4, 7, 3, 6
     )  # frame, row, column, number, place down and across, cell down and across
-    return tokens.flatten(3).flatten(1, 2).float()
+    return tokens.flatten(3).flatten(1, 2)
 
 
 def yawed(degrees: Tensor) -> Tensor:

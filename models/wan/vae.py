@@ -55,13 +55,13 @@ class Decoder(nn.Module):
         steps: list[nn.Module] = []
         for level, (came, out) in enumerate(zip(widths, widths[1:], strict=False)):
             last = level == len(config.halves_time)
-            time = not last and config.halves_time[-1 - level]
+            time = None if last else config.halves_time[-1 - level]
             if config.residual:
-                steps.append(Up(came, out, config.blocks + 1, None if last else time))
+                steps.append(Up(came, out, config.blocks + 1, time))
                 continue
             enters = came // 2 if level else came  # growing halves the features
             steps += [Residual(enters if k == 0 else out, out) for k in range(config.blocks + 1)]
-            if not last:
+            if time is not None:
                 steps.append(Grow(out, out // 2, time))
         self.upsamples = nn.Sequential(*steps)
         end = CausalConv3d(widths[-1], 3 * config.patch**2, (3, 3, 3))
@@ -100,17 +100,17 @@ class Encoder(nn.Module):
         steps: list[nn.Module] = []
         for level, (came, out) in enumerate(zip(widths, widths[1:], strict=False)):
             last = level == len(config.halves_time)
-            time = not last and config.halves_time[level]
+            time = None if last else config.halves_time[level]
             if config.residual:
-                steps.append(Down(came, out, config.blocks, None if last else time))
+                steps.append(Down(came, out, config.blocks, time))
                 continue
             steps += [Residual(came if k == 0 else out, out) for k in range(config.blocks)]
-            if not last:
+            if time is not None:
                 steps.append(Shrink(out, time))
         self.downsamples = nn.Sequential(*steps)
-        last = widths[-1]
-        self.middle = nn.Sequential(Residual(last, last), Look(last), Residual(last, last))
-        self.head = nn.Sequential(Norm(last, 3), nn.SiLU(), CausalConv3d(last, 2 * config.channels, (3, 3, 3)))
+        end = widths[-1]
+        self.middle = nn.Sequential(Residual(end, end), Look(end), Residual(end, end))
+        self.head = nn.Sequential(Norm(end, 3), nn.SiLU(), CausalConv3d(end, 2 * config.channels, (3, 3, 3)))
 
     def forward(self, x: Tensor, history: History) -> Tensor:
         """(B, 3, F', H, W) -> (B, 2 C, F, h, w)."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from worldloom.models.check import check_world
@@ -39,7 +40,7 @@ def rows_of(frames: int, seed: int = 0) -> Tensor:
     return torch.cat([keys, torch.randn(4 * frames, 2, generator=generator) * 4.0], 1)
 
 
-def way(rows: Tensor) -> list[np.ndarray]:  # type: ignore[type-arg]
+def way(rows: Tensor) -> list[NDArray[np.float64]]:
     """Cameras in the world, (4, 4), after every picture: turned, then moved, one after the other."""
     yaw = pitch = 0.0
     place, poses = np.zeros(3), []

@@ -146,7 +146,7 @@ def test_convert(tmp_path: Path) -> None:
         if name == "any":
             other = world.step([world.start(seed=1, image=image(4))], rows)
             assert not np.array_equal(other, shown[0])
-    assert np.array_equal(*shown)
+    assert np.array_equal(shown[0], shown[1])
     parts = Parts(network, tmp_path / "vae", eye=tmp_path / "clip.pth", pictures=(tmp_path / "first.png",))
     with pytest.raises(ValueError, match="other than the family Self-Forcing"):
         convert(parts, tmp_path / "new", "self-forcing", ())

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.models.tiny import randomise
 from worldloom.models.wan.bare import without_numbers
-from worldloom.models.wan.vae import VAE_2_2, VaeConfig, WanVae
+from worldloom.models.wan.vae import VaeConfig, WanVae
 from worldloom.models.wan.vae_keys import is_diffusers, public_name
 from worldloom.models.wan.vae_layers import Seen
 
