@@ -245,7 +245,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "lingbot-fast": Family(
         "LingBot-World-Fast",
-        "robbyant/lingbot-world-fast",
+        "LingBot-World-Fast, 14B; where it is published was not checked",
         "Apache-2.0",
         LINGBOT_14B,
         Rollout(steps=(1000, 821, 642, 321), attention=18, sink=9),
