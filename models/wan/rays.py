@@ -1,4 +1,4 @@
-"""Cameras' rays: where the pixels of each token look from and where to (Plücker's origin and direction, LingBot-World).
+"""Cameras' rays: where a token's pixels look from and where to (Plücker's origin and direction; LingBot-World).
 
 A pose is a camera, (3, 4): its axes (right, down, forward) as columns, then its place, all seen from another camera.
 Knows geometry; nothing about networks or actions.
