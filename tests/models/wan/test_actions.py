@@ -89,7 +89,9 @@ def streamed(dit: WanDiT, film: Tensor, t: float, rows: Tensor, text: Tensor) ->
     return torch.cat(out, 1)
 
 
-@pytest.mark.parametrize("shape", [PLAYED, WITHOUT, EVERYWHERE], ids=["both", "keys", "everywhere"])
+@pytest.mark.parametrize(
+    "shape", [PLAYED, WITHOUT, pytest.param(EVERYWHERE, marks=pytest.mark.slow)], ids=["both", "keys", "everywhere"]
+)
 @torch.inference_mode()
 def test_every_chunk_of_a_cached_rollout(shape: WanConfig) -> None:
     """Ten frames, of which the last see only four: what was forgotten is forgotten everywhere."""

@@ -163,10 +163,8 @@ def test_layouts() -> None:
     assert tiny_dit(shape=FILMED).config.shown
 
 
-@pytest.mark.parametrize(
-    "roll",
-    [pytest.param(ROLL, id="plain"), pytest.param(with_sinks(ROLL, 2), id="sinks", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("roll", [ROLL, with_sinks(ROLL, 2)], ids=["plain", "sinks"])
 def test_a_filmed_world_keeps_the_promises_of_worlds(tmp_path: Path, roll: Rollout) -> None:
     world = open_wan(filmed(tmp_path / "tiny", roll), dtype=torch.float32)
     check_world(world, chunks=2, tolerance=1)
