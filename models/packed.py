@@ -1,7 +1,7 @@
 """Streams as bytes, without pickle: whole, or parked.
 
-Both hold the latents of what they remember, in half precision. Whole ones hold keys and values as well, and go on to the
-bit, also through being parked later. Of parked ones the memory is made anew (prefill.py); `worldloom bench memory`
+Both hold the latents of what they remember, in half precision. Whole ones hold keys and values as well, and go on to
+the bit, also through being parked later. Of parked ones the memory is made anew (prefill.py); `worldloom bench memory`
 measures how large they are and what it changes. Knows states and safetensors; no network.
 """
 
