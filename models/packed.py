@@ -1,7 +1,7 @@
 """Streams as bytes, without pickle: whole, or parked.
 
-Both hold the latents of what they remember, in half precision. Whole ones hold keys and values as well, and go on to the
-bit, also through being parked later. Of parked ones the memory is made anew (prefill.py); `worldloom bench memory`
+Both hold the latents of what they remember, in half precision. Whole ones hold keys and values as well, and go on to
+the bit, also through being parked later. Of parked ones the memory is made anew (prefill.py); `worldloom bench memory`
 measures how large they are and what it changes. Knows states and safetensors; no network.
 """
 
@@ -29,7 +29,7 @@ def kept(state: DiTState, chunk: Pending) -> tuple[Pending, ...]:
 
 def packed(state: DiTState, world: str) -> bytes:
     """A stream of the world of that name as safetensors bytes."""
-    return _bytes(state.cache.named() | _remembered(state) | _carried(state), world)
+    return as_bytes(state.cache.named() | _remembered(state) | _carried(state), world)
 
 
 def parked(state: DiTState, world: str) -> bytes:
@@ -37,7 +37,7 @@ def parked(state: DiTState, world: str) -> bytes:
     c = state.cache.config
     if len(state.history) < max(1, min(state.cache.frame, c.sink + c.window) // c.chunk):
         return packed(state, world)
-    return _bytes(_remembered(state) | _carried(state), world)
+    return as_bytes(_remembered(state) | _carried(state), world)
 
 
 def unpacked(blob: bytes, cache: KVCache, *, views: bool) -> tuple[DiTState, bool]:
@@ -105,7 +105,8 @@ def _pending(parts: dict[str, Tensor], cache: KVCache) -> Pending:
     return Pending(**{name: part if name == "yaws" else part.to(cache.device) for name, part in parts.items()})
 
 
-def _bytes(tensors: dict[str, Tensor], world: str) -> bytes:
+def as_bytes(tensors: dict[str, Tensor], world: str) -> bytes:
+    """Named tensors of a stream of the world of that name as safetensors bytes."""
     contiguous = torch.contiguous_format
     alone = {name: part.clone(memory_format=contiguous) for name, part in tensors.items()}  # files share no memory
     return save_tensors(alone, {"world": world})

@@ -44,10 +44,14 @@ def convert(
     folder: Annotated[Path, typer.Argument(metavar="DST", help="a new folder, for `worldloom serve --world DST`")],
     family: Annotated[str, typer.Option(help="which checkpoint it is: docs/checkpoints.md")],
     vae: Annotated[Path, typer.Option(help="the autoencoder, as it was published")],
-    encoder: Annotated[Path, typer.Option(help="a folder with umT5 as transformers writes it, and its tokenizer")],
-    prompt: Annotated[list[str], typer.Option(help="to begin with; give it again for more")],
+    encoder: Annotated[
+        Path | None, typer.Option(help="a folder with umT5 as transformers writes it, and its tokenizer")
+    ] = None,
+    prompt: Annotated[list[str] | None, typer.Option(help="to begin with; give it again for more")] = None,
+    clip: Annotated[Path | None, typer.Option(help="CLIP, for networks that look at a first picture")] = None,
+    picture: Annotated[list[Path] | None, typer.Option(help="to begin with; give it again for more")] = None,
     small: Annotated[Path | None, typer.Option(help="TAEHV's decoder for these latents, as taew2_1.pth")] = None,
-    store: Annotated[bool, typer.Option(help="encode these prompts now, and need no encoder later")] = False,
+    store: Annotated[bool, typer.Option(help="encode prompts or pictures now, and need no encoder later")] = False,
     lora: Annotated[Path | None, typer.Option(help="low-rank changes to merge")] = None,
     alpha: Annotated[float | None, typer.Option(help="their strength; their rank by default")] = None,
     ema: Averaged = None,
@@ -62,10 +66,10 @@ def convert(
     from worldloom.models.wan.convert import Parts, convert
     from worldloom.models.wan.need import Plan, need
 
-    parts = Parts(source, vae, encoder, small, lora, alpha, ema)
+    parts = Parts(source, vae, encoder, small, lora, alpha, ema, clip, tuple(picture or ()))
     number = getattr(torch, dtype.value)
     try:
-        about = convert(parts, folder, family, prompt, store=store, dtype=number, height=height, width=width)
+        about = convert(parts, folder, family, prompt or (), store=store, dtype=number, height=height, width=width)
     except (ValueError, OSError) as error:
         raise refuse(str(error)) from error
     wanted = need(Plan(about.shape, about.rollout, about.vae, about.height, about.width))

@@ -6,11 +6,31 @@ is remembered, where remembered frames stand. Knows numbers; no tensors, no file
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Positions = Literal["absolute", "beside", "relative"]
 """Where attention sees remembered frames: see `memory.py`."""
+
+
+@dataclass(frozen=True)
+class ActionShape:
+    """Shape of the modules that hear a keyboard and a mouse (Matrix-Game 2.0, arXiv 2508.13009)."""
+
+    keys: int = 4  # columns of the keyboard
+    mouse: int = 2  # columns of the mouse: pitch, yaw; 0: there is none
+    blocks: int = 15  # how many blocks have such a module, the first ones
+    width: int = 1024  # inside the modules
+    heads: int = 16
+    embedded: int = 128  # numbers that a picture's keys become
+    history: int = 3  # latent frames whose actions a latent frame is told, its own the last of them
+    time_pairs: int = 4  # rotated pairs of a head; the others stand still
+    base: float = 256.0  # longest wavelength over the shortest
+
+    @property
+    def head_dim(self) -> int:
+        """Numbers in a head."""
+        return self.width // self.heads
 
 
 @dataclass(frozen=True)
@@ -28,6 +48,9 @@ class WanConfig:
     text_width: int = 4096  # numbers in a token of the text encoder
     text_tokens: int = 512  # tokens of a prompt, zeros behind its end included
     eps: float = 1e-6  # of every norm
+    context: Literal["text", "picture"] = "text"  # what cross-attention looks at: a prompt, or CLIP's view of a picture
+    actions: ActionShape | None = None  # of the modules that hear a keyboard and a mouse
+    cameras: bool = False  # every block hears where each token's pixels look from, and where to
 
     def __post_init__(self) -> None:
         if self.width % self.heads or (self.width // self.heads) % 2:
@@ -43,6 +66,11 @@ class WanConfig:
         """Rotated pairs of a head for time, row and column: 22, 21, 21 of 64."""
         space = self.head_dim // 6
         return self.head_dim // 2 - 2 * space, space, space
+
+    @property
+    def shown(self) -> bool:
+        """Whether every frame is shown the latents of a first picture: a mask of four numbers, and the latents."""
+        return self.channels > self.out_channels
 
 
 T2V_1_3B = WanConfig()
@@ -81,6 +109,24 @@ class Rollout:
 
 
 @dataclass(frozen=True)
+class Hands:
+    """What a player's keyboard and mouse are to a checkpoint."""
+
+    columns: tuple[str, ...]  # of its keyboard, in its order; "rest" is pressed while no other is, "" never
+    keys: tuple[tuple[str, str], ...]  # W3C KeyboardEvent.code, and the column that it presses
+    degrees: float = 0.0  # of turning that a mouse's 1 stands for; 0: there is no mouse
+    most: float = 0.1  # the largest number of a mouse in one picture that its authors' program gives
+
+
+@dataclass(frozen=True)
+class CameraShape:
+    """How a player's way becomes a camera's."""
+
+    fov: float = 79.2  # degrees across the picture: of two of the three films that its authors give as examples
+    most: float = 3.0  # degrees that the camera turns in one picture at most; those films turn up to 3 to 7
+
+
+@dataclass(frozen=True)
 class Family:
     """A public checkpoint: what it is, where it comes from, what its owners allow."""
 
@@ -93,11 +139,46 @@ class Family:
     width: int = 832
     fps: int = 16  # pixel frames a second
     stride: int = 8  # pixels of a latent cell, each way
+    hands: Hands | None = None  # what steers it, besides a prompt
+    camera: CameraShape | None = None  # the same
     notes: str = ""  # what is not as its authors run it
 
 
 SELF_FORCING = Rollout(steps=(1000, 750, 500, 250))
 """arXiv 2506.08009: timesteps 1000, 937.5, 833.3, 625 after the shift of 5; its demo runs a shift of 8."""
+
+WALK = Hands(
+    columns=("forward", "back", "left", "right"),
+    keys=(("KeyW", "forward"), ("KeyS", "back"), ("KeyA", "left"), ("KeyD", "right")),
+    degrees=57.3,
+)
+"""Matrix-Game's keyboard. What angle its mouse's numbers are is not published: they are taken for radians."""
+
+RUN = Hands(
+    columns=("rest", "jump", "slide", "turn left", "turn right", "left", "right"),
+    keys=(("KeyW", "jump"), ("KeyS", "slide"), ("KeyZ", "turn left"), ("KeyC", "turn right"))
+    + (("KeyA", "left"), ("KeyD", "right")),
+)
+"""That of its Temple Run."""
+
+MATRIX_GAME = replace(T2V_1_3B, channels=36, context="picture", text_width=1280, text_tokens=257, actions=ActionShape())
+TEMPLE_RUN = replace(MATRIX_GAME, actions=ActionShape(keys=7, mouse=0))
+FORGE = replace(MATRIX_GAME, actions=ActionShape(keys=6))
+
+
+def _forge(steps: tuple[float, ...]) -> Family:
+    """ForgeWM in so many steps, whose first chunk always takes four."""
+    first = (1000.0, 750.0, 500.0, 250.0)
+    roll = Rollout(steps=steps, attention=6, first=first if steps != first else None)
+    where = "stage3" if steps == first else f"{len(steps)}step"
+    source, notes = f"ForgeWM/ForgeWM: {where}/model.pt", "its mouse's numbers are taken for radians"
+    return Family(
+        "ForgeWM", source, "Apache-2.0; of what it was made from, MIT", FORGE, roll, *FORGED, WALK, notes=notes
+    )
+
+
+LINGBOT_14B = replace(T2V_14B, channels=36, cameras=True)
+FORGED = (352, 640, 12, 8)  # height, width, pictures a second as its own program writes them, stride
 
 FAMILIES: dict[str, Family] = {
     "self-forcing": Family(
@@ -139,5 +220,49 @@ FAMILIES: dict[str, Family] = {
         T2V_1_3B,
         Rollout(steps=(1000, 757, 522), shift=8.0, warp=False),
     ),
+    "matrix-game": Family(
+        "Matrix-Game-2.0",
+        "Skywork/Matrix-Game-2.0: base_distilled_model/base_distill.safetensors",
+        "MIT",
+        MATRIX_GAME,
+        Rollout(steps=(1000, 666, 333), attention=6),
+        height=352,
+        width=640,
+        fps=25,
+        hands=WALK,
+        notes="its mouse's numbers are taken for radians",
+    ),
+    "matrix-game-temple": Family(
+        "Matrix-Game-2.0, Temple Run",
+        "Skywork/Matrix-Game-2.0: templerun_distilled_model/templerun_7dim_onlykey.safetensors",
+        "MIT",
+        TEMPLE_RUN,
+        Rollout(steps=(1000, 750, 500, 250), attention=6),
+        height=352,
+        width=640,
+        fps=25,
+        hands=RUN,
+    ),
+    "lingbot-fast": Family(
+        "LingBot-World-Fast",
+        "LingBot-World-Fast, 14B; where it is published was not checked",
+        "Apache-2.0",
+        LINGBOT_14B,
+        Rollout(steps=(1000, 821, 642, 321), attention=18, sink=9),
+        camera=CameraShape(),
+        notes="places are in units of the fastest move, which is ours; its own schedule begins at 999 of 1000",
+    ),
+    "lingbot-2": Family(
+        "LingBot-World 2, causal and fast",
+        "robbyant/lingbot-world-v2-14b-causal-fast",
+        "Apache-2.0",
+        LINGBOT_14B,
+        Rollout(steps=(1000, 750, 500, 250), shift=10.0, attention=18, sink=6),
+        camera=CameraShape(),
+        notes="places are in units of the fastest move, which is ours; its own schedule begins at 999 of 1000",
+    ),
+    "forgewm-4": _forge((1000, 750, 500, 250)),
+    "forgewm-2": _forge((1000, 250)),
+    "forgewm-1": _forge((1000,)),
 }
 """Checkpoints whose layout is known; that it loads says nothing about what its owners allow."""

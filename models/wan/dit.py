@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,10 @@ from torch import Tensor, nn
 from ..attention import attention
 from ..dit import LastingMemory, Memory
 from ..rope import RopeConfig
+from .actions import ActionModule
 from .config import WanConfig
+from .controls import STILL, Controls
+from .rays import NUMBERS
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class CrossAttention(nn.Module):
 class Block(nn.Module):
     """Self-attention and feed-forward, modulated a frame at a time, and cross-attention between them."""
 
-    def __init__(self, config: WanConfig) -> None:
+    def __init__(self, config: WanConfig, layer: int) -> None:
         super().__init__()
         d = config.width
         self.eps = config.eps
@@ -98,20 +101,51 @@ class Block(nn.Module):
         self.norm3 = nn.LayerNorm(d, config.eps)
         self.cross_attn = CrossAttention(config)
         self.ffn = nn.Sequential(nn.Linear(d, config.ffn), nn.GELU("tanh"), nn.Linear(config.ffn, d))
+        if config.cameras:
+            self.cam_injector_layer1, self.cam_injector_layer2 = nn.Linear(d, d), nn.Linear(d, d)
+            self.cam_scale_layer, self.cam_shift_layer = nn.Linear(d, d), nn.Linear(d, d)
+        self.action_model: ActionModule | None = None
+        if config.actions and layer < config.actions.blocks:
+            self.action_model = ActionModule(config.actions, d)
 
-    def forward(self, x: Tensor, time: Tensor, layer: int, texts: Sequence[TextKeys], memory: Memory) -> Tensor:
+    def forward(
+        self, x: Tensor, time: Tensor, layer: int, texts: Sequence[TextKeys], memory: Memory, controls: Controls
+    ) -> Tensor:
         """Tokens (B, F, N, D) under (B, F, 6, D) float32."""
         shift1, scale1, gate1, shift2, scale2, gate2 = (time + self.modulation.float()).unsqueeze(3).unbind(2)
         y = self.self_attn(_modulated(x, scale1, shift1, self.eps).flatten(1, 2), layer, memory).view_as(x)
         x = _gated(x, gate1, y)
+        if controls.rays is not None:
+            x = self._looked(x, controls.rays)
         x = x + self.cross_attn(self.norm3(x).flatten(1, 2), layer, texts).view_as(x)
+        if self.action_model is not None:
+            x = self.action_model(x, layer, controls)
         return _gated(x, gate2, self.ffn(_modulated(x, scale2, shift2, self.eps)))
+
+    def _looked(self, x: Tensor, rays: Tensor) -> Tensor:
+        """Tokens shifted and scaled by what their rays say, both (B, F, N, D): LingBot-World's injection."""
+        heard = rays + self.cam_injector_layer2(F.silu(self.cam_injector_layer1(rays)))
+        return torch.addcmul(self.cam_shift_layer(heard), x, 1.0 + self.cam_scale_layer(heard))
 
     def leave_keys(self, x: Tensor, time: Tensor, layer: int, memory: LastingMemory) -> None:
         """The same as `forward` as far as the keys and values, which go into the memory."""
         shift, scale = (time + self.modulation.float())[:, :, :2].unsqueeze(3).unbind(2)
         qk, v = self.self_attn.project(_modulated(x, scale, shift, self.eps).flatten(1, 2))
         memory.write(layer, qk[1], v)
+
+
+class PictureEmbedding(nn.Module):
+    """CLIP's view of a picture as the network's tokens."""
+
+    def __init__(self, config: WanConfig) -> None:
+        super().__init__()
+        seen, d = config.text_width, config.width
+        inner = nn.LayerNorm(seen), nn.Linear(seen, seen), nn.GELU(), nn.Linear(seen, d), nn.LayerNorm(d)
+        self.proj = nn.Sequential(*inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, T, text_width) -> (1, T, D)."""
+        return self.proj(x)
 
 
 class Head(nn.Module):
@@ -137,46 +171,74 @@ class WanDiT(nn.Module):
         super().__init__()
         self.config = config
         d, patch = config.width, (1, config.patch, config.patch)
+        if config.cameras:
+            self.patch_embedding_wancamctrl = nn.Linear(NUMBERS * config.patch**2, d)
+            self.c2ws_hidden_states_layer1, self.c2ws_hidden_states_layer2 = nn.Linear(d, d), nn.Linear(d, d)
         self.patch_embedding = nn.Conv3d(config.channels, d, patch, patch)
-        self.text_embedding = nn.Sequential(nn.Linear(config.text_width, d), nn.GELU("tanh"), nn.Linear(d, d))
+        if config.context == "picture":
+            self.img_emb = PictureEmbedding(config)
+        else:
+            self.text_embedding = nn.Sequential(nn.Linear(config.text_width, d), nn.GELU("tanh"), nn.Linear(d, d))
         self.time_embedding = nn.Sequential(nn.Linear(config.time_waves, d), nn.SiLU(), nn.Linear(d, d))
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(d, 6 * d))
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.head = Head(config)
 
     def text_keys(self, text: Tensor) -> TextKeys:
-        """What cross-attention will need of an encoded prompt (text_tokens, text_width), zeros behind its end."""
-        embedded = self.text_embedding(text.to(self.head.head.weight)[None])
+        """What cross-attention will need of an encoded prompt (text_tokens, text_width), zeros behind its end.
+
+        Of CLIP's view of a picture, where that is the network's context.
+        """
+        embedding = self.img_emb if self.config.context == "picture" else self.text_embedding
+        embedded = embedding(text.to(self.head.head.weight)[None])
         pairs = [block.cross_attn.keys(embedded) for block in self._blocks()]
         return TextKeys(torch.stack([k for k, _ in pairs]), torch.stack([v for _, v in pairs]))
 
-    def forward(self, x: Tensor, t: Tensor, texts: Sequence[TextKeys], memory: Memory) -> Tensor:
+    def forward(
+        self, x: Tensor, t: Tensor, texts: Sequence[TextKeys], memory: Memory, controls: Controls = STILL
+    ) -> Tensor:
         """Velocity of every frame.
 
         Args:
-            x: (B, F, C, h, w) noisy latents.
+            x: (B, F, C, h, w) noisy latents, and behind them what the frames are shown (see `shown.py`).
             t: (B, F) timestep of each frame, 0 clean to 1000 pure noise.
             texts: the prompt of each of the B streams.
             memory: what self-attention may look at.
+            controls: what the player does.
 
         Returns:
             (B, F, C', h, w) velocity, noise minus picture, float32.
         """
         h, time, modulation = self._enter(x, t)
+        controls = self._heard(controls)
         for layer, block in enumerate(self._blocks()):
-            h = block(h, modulation, layer, texts, memory)
+            h = block(h, modulation, layer, texts, memory, controls)
         return self._leave(self.head(h, time), x.shape[-2] // self.config.patch).float()
 
-    def commit(self, x: Tensor, t: Tensor, texts: Sequence[TextKeys], memory: LastingMemory) -> None:
+    def commit(
+        self, x: Tensor, t: Tensor, texts: Sequence[TextKeys], memory: LastingMemory, controls: Controls = STILL
+    ) -> None:
         """Leave the keys and values of finished frames in a memory: `forward` without what only its result needs."""
         h, _, modulation = self._enter(x, t)
+        controls = self._heard(controls)
         *blocks, last = self._blocks()
         for layer, block in enumerate(blocks):
-            h = block(h, modulation, layer, texts, memory)
-        last.leave_keys(h, modulation, len(blocks), memory)
+            h = block(h, modulation, layer, texts, memory, controls)
+        if last.action_model is None:
+            last.leave_keys(h, modulation, len(blocks), memory)
+        else:  # it has keys and values of its own, behind all the rest
+            last(h, modulation, len(blocks), texts, memory, controls)
 
     def _blocks(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]
+
+    def _heard(self, controls: Controls) -> Controls:
+        """The same with its rays as tokens (B, F, N, D)."""
+        if controls.rays is None or not self.config.cameras:
+            return replace(controls, rays=None)
+        seen = self.patch_embedding_wancamctrl(controls.rays.to(self.head.head.weight))
+        more = self.c2ws_hidden_states_layer2(F.silu(self.c2ws_hidden_states_layer1(seen)))
+        return replace(controls, rays=seen + more)
 
     def _enter(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens (B, F, N, D), time (B, F, D), and the float32 modulation (B, F, 6, D) that follows from it."""

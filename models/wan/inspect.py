@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from . import config
+from .clip_keys import is_clip
 from .config import FAMILIES, WanConfig
 from .difference import difference
 from .files import Weights, read
@@ -21,6 +22,10 @@ SHAPES = {
     "Wan2.1 T2V 1.3B": config.T2V_1_3B,
     "Wan2.1 T2V 14B": config.T2V_14B,
     "Wan2.2 TI2V 5B": config.TI2V_5B,
+    "Matrix-Game-2.0": config.MATRIX_GAME,
+    "Matrix-Game-2.0, Temple Run": config.TEMPLE_RUN,
+    "ForgeWM": config.FORGE,
+    "LingBot-World 14B": config.LINGBOT_14B,
 }
 
 
@@ -53,6 +58,8 @@ def _kind(tensors: Mapping[str, Tensor]) -> str:
         return "network"
     if "decoder.conv1.weight" in names or is_diffusers_vae(tensors):
         return "autoencoder"
+    if is_clip(tensors):
+        return "CLIP"
     return "not known: " + ", ".join(sorted(names)[:4])
 
 
@@ -68,9 +75,19 @@ def _network(weights: Weights) -> dict[str, Any]:
     return {
         "layout": "diffusers" if is_diffusers(weights.tensors) else "original",
         "like": like[0] if like else f"{shape.layers} blocks of width {shape.width}",
+        "hears": _hears(shape),
         "fits": "yes" if not lines else "no: " + "; ".join(lines),
         "families of this shape": _families(shape),
     }
+
+
+def _hears(shape: WanConfig) -> str:
+    """What steers it, in words."""
+    said = "a prompt" if shape.context == "text" else "a picture, as CLIP sees it"
+    parts = [said, "a first picture in every frame"] if shape.shown else [said]
+    if shape.actions:
+        parts.append(f"{shape.actions.keys} keys{' and a mouse' if shape.actions.mouse else ''}")
+    return ", ".join([*parts, "a camera"] if shape.cameras else parts)
 
 
 def _families(shape: WanConfig) -> dict[str, str]:

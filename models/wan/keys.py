@@ -17,12 +17,19 @@ from .config import WanConfig
 WRAPPERS = ("_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod.")  # anywhere in a name
 PREFIXES = ("model.", "net.", "module.")  # before all names
 
+TURNED = {"t_qkv": (3, 2), "mouse_attn_q": (1, 1), "keyboard_attn_kv": (2, 1)}
+"""Matrices of action modules: how many stand in one, and how many of these make queries and keys."""
+
 FROM_DIFFUSERS = (  # regular expression -> original name; tried in this order, the first that matches is it
     (r"condition_embedder\.text_embedder\.linear_1\.", "text_embedding.0."),
     (r"condition_embedder\.text_embedder\.linear_2\.", "text_embedding.2."),
     (r"condition_embedder\.time_embedder\.linear_1\.", "time_embedding.0."),
     (r"condition_embedder\.time_embedder\.linear_2\.", "time_embedding.2."),
     (r"condition_embedder\.time_proj\.", "time_projection.1."),
+    (r"condition_embedder\.image_embedder\.norm1\.", "img_emb.proj.0."),
+    (r"condition_embedder\.image_embedder\.ff\.net\.0\.proj\.", "img_emb.proj.1."),
+    (r"condition_embedder\.image_embedder\.ff\.net\.2\.", "img_emb.proj.3."),
+    (r"condition_embedder\.image_embedder\.norm2\.", "img_emb.proj.4."),
     (r"(blocks\.\d+)\.attn1\.to_([qkv])\.", r"\1.self_attn.\2."),
     (r"(blocks\.\d+)\.attn2\.to_([qkv])\.", r"\1.cross_attn.\2."),
     (r"(blocks\.\d+)\.attn1\.to_out\.0\.", r"\1.self_attn.o."),
@@ -79,11 +86,21 @@ def fused(tensors: Mapping[str, Tensor], config: WanConfig, dtype: torch.dtype) 
                 if kind == "self":
                     parts[:2] = [apart(part, config.heads) for part in parts[:2]]
                 ready[f"{stem}.{'qkv' if kind == 'self' else 'kv'}.{what}"] = torch.cat(parts)
+        elif config.actions and (match := re.fullmatch(r"blocks\.\d+\.action_model\.(\w+)\.weight", name)):
+            ready[name] = _turned(match[1], tensor.to(dtype), config.actions.heads)
         elif re.fullmatch(r"blocks\.\d+\.self_attn\.norm_[qk]\.weight", name):
             ready[name] = apart(tensor.to(dtype), config.heads)
         else:
             ready[name] = tensor.to(dtype)
     return ready
+
+
+def _turned(name: str, x: Tensor, heads: int) -> Tensor:
+    """A matrix of an action module: queries and keys are laid out anew, all else stays."""
+    parts = list(x.chunk(TURNED.get(name, (1, 0))[0]))
+    for k in range(TURNED.get(name, (1, 0))[1]):
+        parts[k] = apart(parts[k], heads)
+    return torch.cat(parts)
 
 
 def apart(x: Tensor, heads: int) -> Tensor:

@@ -6,6 +6,7 @@ shapes; nothing about sampling.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -15,15 +16,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .actions import PICTURES
 from .bare import without_numbers
-from .config import WanConfig
+from .config import ActionShape, WanConfig
 from .difference import Shapes, difference
 from .dit import WanDiT
 from .files import Weights, read
 from .keys import fused, original_names
 from .lora import merged
 
+log = logging.getLogger(__name__)
 HEAD_DIM = 128  # of every public checkpoint
+TELLING = ("keyboard_embed.0", "mouse_attn_q", "keyboard_attn_kv", "key_attn_q_norm")
+"""Matrices of an action module that say what shape it has."""
+PICTURE_TOKENS = 257  # of CLIP's view of a picture, ViT-H/14 at 224 pixels
 TABLE = {  # names in a config.json, Wan's own and diffusers' -> ours
     "dim": "width",
     "ffn_dim": "ffn",
@@ -69,12 +75,20 @@ def load_dit(
     tensors = in_original_layout(weights)
     shape = shape or shape_of(tensors, weights.table)
     check(tensors, shape, path)
+    _say_of_gains(tensors, path)
     if lora:
         tensors = merged(tensors, read(lora).tensors, alpha)
     with without_numbers():
         dit = WanDiT(shape)
     dit.load_state_dict({name: t.to(device) for name, t in fused(tensors, shape, dtype).items()}, assign=True)
     return dit.eval().requires_grad_(False)
+
+
+def _say_of_gains(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Gains of action modules are not used, as by their authors' program: if they are not one, somebody should know."""
+    gains = [t for name, t in tensors.items() if re.fullmatch(r"blocks\.\d+\.action_model\.\w+_norm\.weight", name)]
+    if not all(bool((gain == 1).all()) for gain in gains):
+        log.warning("%s: gains in its action modules are not one, and are not used: check its pictures", path)
 
 
 def in_original_layout(weights: Weights) -> dict[str, Tensor]:
@@ -97,11 +111,12 @@ def shape_of(tensors: Mapping[str, Tensor], table: Mapping[str, Any]) -> WanConf
         width, channels, _, patch, _ = tensors["patch_embedding.weight"].shape
         ffn = tensors["blocks.0.ffn.0.weight"].shape[0]
         waves = tensors["time_embedding.0.weight"].shape[1]
-        text_width = tensors["text_embedding.0.weight"].shape[1]
+        picture = "img_emb.proj.1.weight" in tensors
+        text_width = tensors["img_emb.proj.1.weight" if picture else "text_embedding.0.weight"].shape[1]
         out = tensors["head.head.weight"].shape[0] // patch**2
     except (KeyError, ValueError) as error:
         raise ValueError(f"expected the weights of a Wan network, but {error} is not as in one") from error
-    seen = {
+    seen: dict[str, Any] = {
         "width": width,
         "ffn": ffn,
         "heads": max(1, width // HEAD_DIM),
@@ -111,9 +126,41 @@ def shape_of(tensors: Mapping[str, Tensor], table: Mapping[str, Any]) -> WanConf
         "patch": patch,
         "time_waves": waves,
         "text_width": text_width,
+        "context": "picture" if picture else "text",
+        "text_tokens": PICTURE_TOKENS if picture else WanConfig.text_tokens,
+        "actions": actions_of(tensors, table),
+        "cameras": "patch_embedding_wancamctrl.weight" in tensors,
     }
     kept = {name: told[name] for name in ("heads", "text_tokens", "eps") if name in told}
+    if picture:  # text_len in their tables is of a text that is not there
+        kept.pop("text_tokens", None)
     return WanConfig(**(seen | kept))
+
+
+def actions_of(tensors: Mapping[str, Tensor], table: Mapping[str, Any]) -> ActionShape | None:
+    """The shape of the modules that hear a keyboard and a mouse; None where there are none that are whole."""
+    blocks = [int(m[1]) for name in tensors if (m := re.match(r"blocks\.(\d+)\.action_model\.", name))]
+    stem = "blocks.0.action_model."
+    if any(stem + name + ".weight" not in tensors for name in TELLING):
+        return None
+    embedded, keys = tensors[stem + "keyboard_embed.0.weight"].shape
+    width, picture = tensors[stem + "mouse_attn_q.weight"].shape
+    rows = tensors[stem + "keyboard_attn_kv.weight"].shape[1] // embedded
+    hand = tensors.get(stem + "mouse_mlp.0.weight")
+    head_dim = tensors[stem + "key_attn_q_norm.weight"].shape[0]
+    mouse = 0 if hand is None else (hand.shape[1] - picture) // rows
+    rope = table.get("action_config", {})
+    return ActionShape(
+        keys=keys,
+        mouse=mouse,
+        blocks=max(blocks) + 1,
+        width=width,
+        heads=width // head_dim,
+        embedded=embedded,
+        history=rows // PICTURES,
+        time_pairs=rope.get("rope_dim_list", [2 * ActionShape.time_pairs])[0] // 2,
+        base=float(rope.get("rope_theta", ActionShape.base)),
+    )
 
 
 @cache

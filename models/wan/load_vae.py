@@ -17,7 +17,7 @@ from .bare import without_numbers
 from .difference import difference
 from .files import Weights, read
 from .taehv import Taehv, TaehvConfig
-from .vae import VaeConfig, WanVae
+from .vae import VAE_2_2, VaeConfig, WanVae
 from .vae_keys import is_diffusers, public_name
 
 TABLE = {  # names in diffusers' config.json -> ours
@@ -28,6 +28,9 @@ TABLE = {  # names in diffusers' config.json -> ours
     "temperal_downsample": "halves_time",
     "latents_mean": "mean",
     "latents_std": "std",
+    "decoder_base_dim": "decoder_width",
+    "is_residual": "residual",
+    "patch_size": "patch",
 }
 
 
@@ -42,7 +45,7 @@ def load_vae(
 
     Args:
         path: .pth, .safetensors, or a folder with one of these.
-        config: what it must be; None: what a config.json says, else Wan 2.1's.
+        config: what it must be; None: what a config.json says, else Wan 2.1's or 2.2's.
         dtype: of the weights in memory.
         device: where they go.
 
@@ -50,7 +53,7 @@ def load_vae(
         ValueError: no such weights, or others than expected: what differs is listed.
     """
     weights = read(path, inside="vae")
-    config = config or config_of(weights.table)
+    config = config or config_of(weights)
     with without_numbers():
         vae = WanVae(config)
     return _filled(vae, public_tensors(weights, config), path, dtype, device)
@@ -108,16 +111,12 @@ def public_tensors(weights: Weights, config: VaeConfig) -> dict[str, Tensor]:
     return {public_name(name, config): tensor for name, tensor in weights.tensors.items()}
 
 
-def config_of(table: Mapping[str, Any]) -> VaeConfig:
-    """What a config.json of diffusers says; Wan 2.1's where it says nothing.
-
-    Raises:
-        ValueError: an autoencoder of another kind, as Wan 2.2's.
-    """
-    if table.get("is_residual") or table.get("patch_size"):
-        raise ValueError("expected Wan 2.1's autoencoder, got one like Wan 2.2's, which is not built here")
+def config_of(weights: Weights) -> VaeConfig:
+    """What a config.json of diffusers says; without one, Wan 2.2's for tensors of its layout, else Wan 2.1's."""
     told: dict[str, Any] = {}
     for theirs, ours in TABLE.items():
-        if (value := table.get(theirs)) is not None:
+        if (value := weights.table.get(theirs)) is not None:
             told[ours] = tuple(value) if isinstance(value, list) else value
+    if not told and any(name.startswith("encoder.downsamples.0.downsamples.") for name in weights.tensors):
+        return VAE_2_2
     return VaeConfig(**told)

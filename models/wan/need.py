@@ -16,7 +16,9 @@ from ..kv_cache import CacheConfig, KVCache
 from ..kv_format import KVFormat
 from .bare import without_numbers
 from .config import Rollout, WanConfig
+from .hands import hand_caches
 from .load import public_shapes
+from .shown import MASK, settled
 from .taehv import Taehv, TaehvConfig
 from .vae import VaeConfig, WanVae
 
@@ -31,7 +33,7 @@ class Need:
     decoder: int  # weights, of an encoder beside it too
     memory: int  # of a stream: keys and values
     history: int  # of a stream: what its decoder saw
-    prompt: int  # keys and values of one, whatever the number of streams
+    prompt: int  # keys and values of one, whatever the number of streams; and of a first picture what is shown of it
 
     @property
     def one_stream(self) -> int:
@@ -43,7 +45,8 @@ class Need:
         weights, stream = self.network + self.decoder, self.memory + self.history
         return (
             f"weights {weights / GB:.2f} GB, each stream {stream / GB:.2f} GB ({self.memory / GB:.2f} of it memory,"
-            f" {self.history / GB:.2f} its decoder), each prompt {self.prompt / GB:.2f} GB;"
+            f" {self.history / GB:.2f} its decoder), each prompt or first picture"
+            f" {self.prompt / GB:.2f} GB;"
             f" {self.one_stream / GB:.2f} GB for one stream, besides what a step needs while it runs"
         )
 
@@ -71,7 +74,7 @@ def need(plan: Plan) -> Need:
         decoder=size * (_weights(plan.vae) + (_weights(plan.small) if plan.small else 0)),
         memory=_memory(plan, (rows // shape.patch) * (columns // shape.patch)),
         history=size * _decoder(plan.small or plan.vae).history(rows * columns),
-        prompt=size * 2 * shape.layers * shape.text_tokens * shape.width,
+        prompt=size * 2 * shape.layers * shape.text_tokens * shape.width + _shown(plan, rows * columns),
     )
 
 
@@ -96,11 +99,20 @@ def refuse_too_little(free: int | None, plan: Plan) -> Need:
 
 
 def _memory(plan: Plan, tokens: int) -> int:
-    """Bytes of a cache that has no numbers."""
+    """Bytes of caches that have no numbers."""
     c, roll = plan.shape, plan.roll
-    config = CacheConfig(c.layers, c.heads, c.head_dim, tokens, roll.chunk, roll.window, roll.sink, plan.kv)
-    cache = KVCache.allocate(config, torch.device("meta"), plan.dtype)
-    return sum(part.nbytes for part in cache.tensors())
+    configs = [CacheConfig(c.layers, c.heads, c.head_dim, tokens, roll.chunk, roll.window, roll.sink, plan.kv)]
+    if c.actions:
+        configs += hand_caches(c.actions, roll, tokens, plan.kv)
+    caches = [KVCache.allocate(config, torch.device("meta"), plan.dtype) for config in configs]
+    return sum(part.nbytes for cache in caches for part in cache.tensors())
+
+
+def _shown(plan: Plan, cells: int) -> int:
+    """Bytes of what frames are shown of a first picture, in float32."""
+    if not plan.shape.shown:
+        return 0
+    return torch.float32.itemsize * (settled(plan.vae) + 1) * (MASK + plan.vae.channels) * cells
 
 
 @cache

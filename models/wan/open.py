@@ -3,7 +3,8 @@
     {"format": 1, "title": ..., "licence": ..., "source": ..., "height": 480, "width": 832, "fps": 16,
      "rollout": {"steps": [1000, 750, 500, 250], ...}, "shape": {...},
      "network": "network.safetensors", "decoder": "vae.safetensors", "vae": {...}, "small": "taew2_1.safetensors",
-     "prompts": "prompts.safetensors", "encoder": "text_encoder", "known": ["..."]}
+     "prompts": "prompts.safetensors", "encoder": "text_encoder", "known": ["..."],
+     "pictures": "pictures.safetensors", "eye": "image_encoder", "hands": {...}}
 
 Parts are named from the folder on. Memory is counted before anything is loaded. Knows files; nothing about sessions.
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -23,17 +23,30 @@ import torch
 from ..free_memory import available_memory
 from ..kv_format import KVFormat
 from ..precision import native_dtype
-from ..spec import ActionSpec, WorldSpec
-from .config import Rollout, WanConfig
+from ..spec import WorldSpec
+from .camera_steering import CameraSteering
+from .config import ActionShape, CameraShape, Hands, Rollout, WanConfig
+from .hands import HandSteering
 from .load import load_dit
 from .load_vae import load_taehv, load_vae
 from .need import Plan, refuse_too_little
+from .rays import CELL
+from .sights import Eye, Sights
+from .steering import Steering, Unsteered
 from .text import EncodedPrompts, Prompts, StoredPrompts
 from .vae import VaeConfig
 from .world import PICTURES, WanWorld
 
 FILE = "wan.json"
 FORMAT = 1
+PARTS: dict[str, type] = {
+    "rollout": Rollout,
+    "shape": WanConfig,
+    "vae": VaeConfig,
+    "hands": Hands,
+    "camera": CameraShape,
+}
+
 log = logging.getLogger(__name__)
 
 
@@ -56,6 +69,10 @@ class WanFolder:
     prompts: str = ""  # a file of encoded prompts
     encoder: str = ""  # a folder with umT5 and its tokenizer
     known: tuple[str, ...] = ()  # prompts to begin with, where there is an encoder
+    pictures: str = ""  # a file of first pictures, where the network is shown one
+    eye: str = ""  # a folder with CLIP's encoder of pictures, where the network looks through it
+    hands: Hands | None = None  # what a keyboard and a mouse are to it
+    camera: CameraShape | None = None  # how the player's way becomes the camera's
 
     def write(self, folder: Path) -> None:
         """Put it into its folder."""
@@ -72,9 +89,13 @@ class WanFolder:
             table: dict[str, Any] = json.loads((folder / FILE).read_text())
             if table.pop("format") != FORMAT:
                 raise ValueError(f"expected format {FORMAT}")
-            parts: tuple[tuple[str, type], ...] = (("rollout", Rollout), ("shape", WanConfig), ("vae", VaeConfig))
-            read = {name: kind(**_tuples(table[name])) for name, kind in parts if name in table}
-            return cls(**_tuples(table | read))
+            frozen = _frozen(table)
+            if actions := frozen.get("shape", {}).get("actions"):
+                frozen["shape"]["actions"] = ActionShape(**actions)
+            for name, kind in PARTS.items():
+                if frozen.get(name) is not None:
+                    frozen[name] = kind(**frozen[name])
+            return cls(**frozen)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{folder / FILE}: expected the description of a Wan world: {error}") from error
 
@@ -114,14 +135,27 @@ def open_wan(
     plan = Plan(about.shape, roll, about.vae, about.height, about.width, dtype, config, kv)
     wanted = refuse_too_little(available_memory(str(place)), plan)
     log.info("%s: %s; licence of the weights: %s", about.title, wanted, about.licence)
-    prompts = _prompts(folder, about)
+    prompts, sights, steering = _prompts(folder, about), _sights(folder, about), _steering(about, roll, kv)
     vae = load_vae(folder / about.decoder, about.vae, dtype=dtype, device=place)
     dit = load_dit(folder / about.network, about.shape, dtype=dtype, device=place)
-    spec = _spec(folder, about, prompts)
-    return WanWorld(spec, dit, taehv or vae, prompts, roll, encoder=vae, stride=about.vae.stride, kv=kv, device=place)
+    return WanWorld(
+        _spec(folder, about, prompts, sights, steering),
+        dit,
+        taehv or vae,
+        prompts,
+        roll,
+        encoder=vae,
+        steering=steering,
+        sights=sights,
+        stride=about.vae.stride,
+        kv=kv,
+        device=place,
+    )
 
 
-def _prompts(folder: Path, about: WanFolder) -> Prompts:
+def _prompts(folder: Path, about: WanFolder) -> Prompts | None:
+    if about.shape.context == "picture":
+        return None
     if about.encoder:
         return EncodedPrompts(folder / about.encoder, about.shape.text_tokens, about.known)
     if about.prompts:
@@ -129,21 +163,55 @@ def _prompts(folder: Path, about: WanFolder) -> Prompts:
     raise ValueError(f"{folder / FILE}: expected an encoder of prompts, or a file of encoded ones")
 
 
-def _spec(folder: Path, about: WanFolder, prompts: Prompts) -> WorldSpec:
-    told = "Say what you want to see." if prompts.free else "One of: " + "; ".join(prompts.known)
+def _sights(folder: Path, about: WanFolder) -> Sights | None:
+    if not about.shape.shown:
+        return None
+    if not about.pictures:
+        raise ValueError(f"{folder / FILE}: expected a file of first pictures, for this network is shown one")
+    return Sights.read(folder / about.pictures, Eye(folder / about.eye) if about.eye else None)
+
+
+def _steering(about: WanFolder, roll: Rollout, kv: KVFormat) -> Steering:
+    if about.shape.cameras:
+        if about.vae.stride != CELL:
+            raise ValueError(f"expected latent cells of {CELL} pixels, as cameras' rays have, got {about.vae.stride}")
+        return CameraSteering(about.camera or CameraShape(), about.height, about.width, about.shape.patch)
+    if about.shape.actions is None:
+        return Unsteered()
+    if about.hands is None:
+        raise ValueError("expected hands in the description: the columns of the keyboard that this network hears")
+    cell = about.vae.stride * about.shape.patch
+    return HandSteering(about.shape.actions, about.hands, roll, (about.height // cell) * (about.width // cell), kv)
+
+
+def _spec(
+    folder: Path, about: WanFolder, prompts: Prompts | None, sights: Sights | None, steering: Steering
+) -> WorldSpec:
+    looks = about.shape.context == "picture"
     return WorldSpec(
         name=folder.resolve().name,
         height=about.height,
         width=about.width,
         fps=Fraction(about.fps),
         chunk=PICTURES * about.rollout.chunk,
-        actions=ActionSpec(),
-        prompts=True,
-        images=True,
+        actions=steering.actions,
+        prompts=prompts is not None,
+        images=not looks or (sights is not None and sights.free),
         title=about.title,
-        help=told[:200],
+        help=_help(prompts, steering)[:200],
     )
 
 
-def _tuples(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
+def _help(prompts: Prompts | None, steering: Steering) -> str:
+    said = ""
+    if prompts:
+        said = "Say what you want to see." if prompts.free else "One of: " + "; ".join(prompts.known)
+    keys = ", ".join(f"{code.removeprefix('Key')}: {key.column}" for code, key in steering.actions.keys.items())
+    return ". ".join(part for part in (keys, said) if part)
+
+
+def _frozen(value: Any) -> Any:
+    """JSON's lists as tuples, however deep; tables stay."""
+    if isinstance(value, list):
+        return tuple(_frozen(part) for part in value)
+    return {name: _frozen(part) for name, part in value.items()} if isinstance(value, dict) else value

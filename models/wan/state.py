@@ -5,17 +5,17 @@ Knows tensors and their shapes; nothing about networks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from ..kv_cache import KVCache
+from ..kv_cache import CacheConfig, KVCache
+from ..packed import as_bytes
 from .dit import TextKeys
-from .vae import Seen
+from .vae_layers import Seen
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,10 @@ class Said:
 
     encoded: Tensor  # (n, text_width), on the CPU
     keys: TextKeys
+
+
+NOBODY = Said(torch.zeros(0), TextKeys(torch.zeros(0), torch.zeros(0)))
+"""Nothing said yet."""
 
 
 @dataclass
@@ -36,30 +40,37 @@ class WanState:
     seen: Seen = ()  # by the decoder
     history: tuple[Tensor, ...] = ()  # chunks in the memory, (F, C, h, w) float32 as they were made, the oldest first
     frame: int = 0  # latent frames made so far, those of a start picture included
+    hands: tuple[KVCache, ...] = ()  # what the modules that hear a player remember
+    carried: Tensor = field(default_factory=lambda: torch.zeros(0))  # of actions that later chunks still hear
+    told: tuple[Tensor, ...] = ()  # what each chunk of the history was told of its player, (F, ...), on the CPU
+    shown: Tensor | None = None  # of the picture that it began with (see `shown.py`)
     released: bool = field(default=False)
 
     def fork(self) -> WanState:
         """An independent copy."""
-        return replace(self, cache=self.cache.fork())
+        return replace(self, cache=self.cache.fork(), hands=tuple(cache.fork() for cache in self.hands))
 
     def release(self) -> None:
         """Give the memory back."""
-        self.released, self.seen, self.history = True, (), ()
-        self.cache.release()
+        self.released, self.seen, self.history, self.told = True, (), (), ()
+        for cache in (self.cache, *self.hands):
+            cache.release()
 
     def tensors(self) -> Iterator[Tensor]:
         """Everything that it keeps in memory, shared or not."""
-        yield from self.cache.tensors()
-        yield from self.history
+        for cache in (self.cache, *self.hands):
+            yield from cache.tensors()
+        yield from (*self.history, *self.told, self.carried)
+        if self.shown is not None:
+            yield self.shown
         yield from (part for part in self.seen if part is not None)
         yield from (self.said.encoded, self.said.keys.keys, self.said.keys.values)
 
 
-def kept(state: WanState, chunk: Tensor) -> tuple[Tensor, ...]:
-    """The stream's history behind one more chunk: as much as its memory holds."""
-    c = state.cache.config
+def kept(c: CacheConfig, history: tuple[Tensor, ...], chunk: Tensor) -> tuple[Tensor, ...]:
+    """A stream's history behind one more chunk: as much as its memory holds."""
     sinks, window = c.sink // c.chunk, c.window // c.chunk
-    line = (*state.history, chunk.clone())
+    line = (*history, chunk.clone())
     return line if len(line) <= sinks + window else (*line[:sinks], *line[-window:])
 
 
@@ -80,50 +91,66 @@ def places(state: WanState) -> list[Place]:
 
 def packed(state: WanState, world: str) -> bytes:
     """A stream of the world of that name as safetensors bytes; it goes on to the bit."""
-    seen = {f"seen.{k}": part for k, part in enumerate(state.seen) if part is not None}
-    return _bytes(state, state.cache.named() | seen, world)
+    whole = {f"seen.{k}": part for k, part in enumerate(state.seen) if part is not None} | state.cache.named()
+    for k, cache in enumerate(state.hands):
+        whole |= {f"hands.{k}.{name}": part for name, part in cache.named().items()}
+    return as_bytes(whole | _carried(state), world)
 
 
 def parked(state: WanState, world: str) -> bytes:
     """The same in few bytes: the latents that it remembers, from which all else is made anew, nearly as it was."""
-    return _bytes(state, {}, world)
+    return as_bytes(_carried(state), world)
 
 
-def _bytes(state: WanState, more: dict[str, Tensor], world: str) -> bytes:
-    tensors = {"said": state.said.encoded} | more
+def _carried(state: WanState) -> dict[str, Tensor]:
+    """All but the memory."""
+    tensors = {"said": state.said.encoded, "carried": state.carried}
     if state.history:
-        tensors["history"] = torch.stack(state.history)
+        tensors |= {"history": torch.stack(state.history), "told": torch.stack(state.told)}
+    if state.shown is not None:
+        tensors["shown"] = state.shown
     tensors["numbers"] = torch.tensor([state.seed, state.frame, state.cache.frame, len(state.seen)])
-    whole = {name: part.clone(memory_format=torch.contiguous_format) for name, part in tensors.items()}
-    return save_tensors(whole, {"world": world})
+    return tensors
 
 
-@dataclass(frozen=True)
-class Unpacked:
-    """What was written, without what follows from it."""
+def unpacked(blob: bytes, state: WanState, said: Callable[[Tensor], Said]) -> tuple[WanState, bool]:
+    """The stream that `packed` or `parked` wrote.
 
-    seed: int
-    frame: int
-    encoded: Tensor
-    history: tuple[Tensor, ...]
-    seen: Seen
-    whole: bool  # its cache is filled; otherwise it is to be made anew from the history
+    Args:
+        blob: what was written.
+        state: an empty one of the world's shape, whose memory is filled; `shown` is none where the world shows nothing.
+        said: keys and values of an encoded prompt.
 
-
-def unpacked(blob: bytes, cache: KVCache) -> Unpacked:
-    """The stream that `packed` or `parked` wrote; a whole one's memory goes into a new cache of the world's shape.
+    Returns:
+        the stream, and whether its memory is whole; otherwise it is to be made anew from the history.
 
     Raises:
         ValueError, KeyError: it is a stream of another shape.
         Exception: of safetensors, for damaged bytes.
     """
-    tensors = load_tensors(blob)
+    tensors, cache = load_tensors(blob), state.cache
     seed, frame, remembered, parts = (int(n) for n in tensors["numbers"])
     whole = "keys" in tensors
     if whole:
         cache.restore(tensors)
-    cache.frame, cache.sink_yaw = remembered, [0.0] * min(remembered, cache.config.sink)
+        for k, other in enumerate(state.hands):
+            other.restore({name: tensors[f"hands.{k}.{name}"] for name in other.named()})
+    cache.sink_yaw = [0.0] * min(remembered, cache.config.sink)
+    for each in (cache, *state.hands):
+        each.frame = remembered
     names = [f"seen.{k}" for k in range(parts)] if whole else []
-    seen = tuple(tensors[name].to(cache.device) if name in tensors else None for name in names)
-    history = tuple(tensors["history"].to(cache.device)) if "history" in tensors else ()
-    return Unpacked(seed, frame, tensors["said"], history, seen, whole)
+    shown = tensors.get("shown")
+    if (shown is None) != (state.shown is None):
+        raise ValueError("expected a stream that began with a picture" if shown is None else "expected none that did")
+    found = replace(
+        state,
+        seed=seed,
+        frame=frame,
+        said=said(tensors["said"]),
+        seen=tuple(tensors[name].to(cache.device) if name in tensors else None for name in names),
+        history=tuple(tensors["history"].to(cache.device)) if "history" in tensors else (),
+        told=tuple(tensors["told"]) if "told" in tensors else (),
+        carried=tensors["carried"],
+        shown=None if shown is None else shown.to(cache.device),
+    )
+    return found, whole

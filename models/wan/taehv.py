@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .vae import History, Seen
+from .vae_layers import History, Seen
 
 LIMIT = 3.0  # latents are softly held within
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +17,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from .latest import Latest
 
 REMEMBERED = 64  # prompts whose encoding is kept, 4 MB each at the most
 
@@ -95,7 +96,7 @@ class EncodedPrompts:
             ValueError: transformers is not installed, or the folder is not what it should be.
         """
         self.known, self.free, self._tokens = known, True, tokens
-        self._said: OrderedDict[str, Tensor] = OrderedDict()
+        self._said: Latest[Tensor] = Latest(REMEMBERED)
         try:
             from transformers import AutoTokenizer, UMT5EncoderModel
         except ImportError as error:
@@ -114,12 +115,7 @@ class EncodedPrompts:
     def encode(self, prompt: str) -> Tensor:
         """See `Prompts`."""
         text = cleaned(prompt)
-        if text not in self._said:
-            self._said[text] = self._encode(text)
-            while len(self._said) > REMEMBERED:
-                self._said.popitem(last=False)
-        self._said.move_to_end(text)
-        return self._said[text]
+        return self._said.get(text, lambda: self._encode(text))
 
     @torch.inference_mode()
     def _encode(self, text: str) -> Tensor:

@@ -28,6 +28,8 @@ def public_name(name: str, config: VaeConfig) -> str:
     if match := re.fullmatch(r"(\w+coder)\.mid_block\.resnets\.([01])\.(\w+)\.(\w+)", name):
         side, which, part, what = match.groups()
         return f"{side}.middle.{2 * int(which)}.{INSIDE[part]}.{what}"
+    if config.residual:
+        return _residual(name, config)
     if match := re.fullmatch(r"encoder\.down_blocks\.(\d+)\.(.+)", name):
         return f"encoder.downsamples.{match[1]}.{_inside(match[2])}"
     level = config.blocks + 2  # residual blocks of a resolution and what grows it
@@ -35,6 +37,18 @@ def public_name(name: str, config: VaeConfig) -> str:
         return f"decoder.upsamples.{int(match[1]) * level + int(match[2])}.{_inside(match[3])}"
     if match := re.fullmatch(r"decoder\.up_blocks\.(\d+)\.upsamplers\.0\.(.+)", name):
         return f"decoder.upsamples.{int(match[1]) * level + level - 1}.{match[2]}"
+    return name
+
+
+def _residual(name: str, config: VaeConfig) -> str:
+    """A name inside the levels of an autoencoder like Wan 2.2's."""
+    sides = (("encoder", "down", "downsample", config.blocks), ("decoder", "up", "upsample", config.blocks + 1))
+    for side, levels, ours, last in sides:
+        stem = rf"{side}\.{levels}_blocks\.(\d+)\."
+        if match := re.fullmatch(stem + r"resnets\.(\d+)\.(.+)", name):
+            return f"{side}.{ours}s.{match[1]}.{ours}s.{match[2]}.{_inside(match[3])}"
+        if match := re.fullmatch(stem + rf"{ours}r\.(.+)", name):
+            return f"{side}.{ours}s.{match[1]}.{ours}s.{last}.{match[2]}"
     return name
 
 

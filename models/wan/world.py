@@ -1,6 +1,6 @@
 """WanWorld: a network of the Wan family, a decoder and prompts as a world. Its step reads as its four calls:
 
-noise -> denoise -> remember -> decode. Nobody steers these worlds but by their prompt: they have no actions.
+noise -> denoise -> remember -> decode. How a player steers is the `Steering`'s; most worlds have none but their prompt.
 
 A chunk of latent frames is four times as many pictures. The very first latent frame is one picture only; it is shown
 four times, so that every step gives as many. Weights are shared; what a stream changes is in its `WanState`. Knows
@@ -9,32 +9,35 @@ nothing about files, sessions or clocks.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..autoencoder import to_pictures, to_signed
+from ..autoencoder import to_pictures
 from ..kv_cache import CacheConfig, KVCache
 from ..kv_format import KVFormat
 from ..noise import Seeded, noise_of
 from ..ring import footprint_of
 from ..spec import Actions, Frames, Image, WorldSpec
 from ..state import checked
+from .beginning import Beginning
 from .config import Rollout
+from .controls import Controls
 from .dit import WanDiT, rope_of
 from .memory import memory_of, past_of
 from .sampler import Level, denoise, levels, sigma_at
-from .state import Said, WanState, kept, packed, parked, places, unpacked
-from .text import Prompts, padded
-from .vae import Seen, WanVae
+from .shown import at as shown_at
+from .sights import Sights
+from .state import NOBODY, WanState, kept, packed, parked, places, unpacked
+from .steering import Steering, Unsteered
+from .text import Prompts
+from .vae import WanVae
+from .vae_layers import Seen
 
 PICTURES = 4  # of a latent frame
 CONTEXT = 1_000  # purpose of the noise on what is remembered; those before it are of denoising steps
-PROMPTS_KEPT = 8  # whose keys and values stay, for streams to come
 
 
 class Decoder(Protocol):
@@ -52,10 +55,12 @@ class WanWorld:
         spec: WorldSpec,
         dit: WanDiT,
         decoder: Decoder,
-        prompts: Prompts,
+        prompts: Prompts | None,
         roll: Rollout,
         *,
         encoder: WanVae | None = None,
+        steering: Steering | None = None,
+        sights: Sights | None = None,
         stride: int = 8,
         kv: KVFormat = "native",
         device: torch.device | str = "cpu",
@@ -66,9 +71,11 @@ class WanWorld:
             spec: its picture and its clock.
             dit: on the device, in the number format that it computes in.
             decoder: the same.
-            prompts: encoded.
+            prompts: encoded; None where the network looks at a picture instead.
             roll: how the network was trained to be rolled out.
             encoder: of pictures to begin with, where the world takes some.
+            steering: how it hears its player; None: it does not.
+            sights: pictures to begin with, where the network wants one.
             stride: pixels of a latent cell, each way.
             kv: how memories keep keys and values.
             device: where all of it is.
@@ -77,52 +84,56 @@ class WanWorld:
             ValueError: these do not fit each other.
         """
         self.spec, self.dit, self.decoder, self.prompts, self.roll = spec, dit, decoder, prompts, roll
-        self.device, self.encoder = torch.device(device), encoder
+        self.device, self.encoder, self.steering = torch.device(device), encoder, steering or Unsteered()
         cell = stride * dit.config.patch
         if spec.height % cell or spec.width % cell or spec.chunk != PICTURES * roll.chunk:
             raise ValueError(
                 f"expected a picture in multiples of {cell} pixels and {PICTURES * roll.chunk} of them a step,"
                 f" got {spec.height}x{spec.width} and {spec.chunk}"
             )
-        if not prompts.known:
-            raise ValueError("expected at least one prompt to begin with")
-        if spec.images != (encoder is not None):
-            raise ValueError("expected an encoder of pictures if and only if the world takes some")
+        if spec.actions != self.steering.actions:
+            raise ValueError(f"expected the actions {self.steering.actions.columns}, got {spec.actions.columns}")
+        self._begin = Beginning(spec, dit, prompts, sights, encoder, self.device)
         c, rows, columns = dit.config, spec.height // stride, spec.width // stride
         self._rope = rope_of(c, rows, columns)
         self._latent = (roll.chunk, c.out_channels, rows, columns)
         tokens = self._rope.rows * self._rope.columns
         self._cache = CacheConfig(c.layers, c.heads, c.head_dim, tokens, roll.chunk, roll.window, roll.sink, kv)
-        self._said: OrderedDict[str, Said] = OrderedDict()
 
     @torch.inference_mode()
     def start(self, *, seed: int, prompt: str | None = None, image: Image | None = None) -> WanState:
-        """A new stream: of a prompt, or the one that the seed chooses; at rest on a picture, if there is one."""
-        if prompt is not None and not self.spec.prompts:
-            raise ValueError(f"the world {self.spec.name!r} takes no prompt")
-        if image is not None and not self.spec.images:
-            raise ValueError(f"the world {self.spec.name!r} takes no picture")
-        known = self.prompts.known
-        state = WanState(self._empty(), seed, self._said_of(prompt or known[seed % len(known)]))
-        if image is not None:
+        """A new stream: of a prompt, or the one that the seed chooses; beginning with a picture, if there is one.
+
+        A network whose frames are shown the first picture begins there, and always has one: that of the caller, or of
+        the world, the seed choosing. Others are at rest on it for a chunk.
+        """
+        said, shown = self._begin.of(seed, prompt, image)
+        hands, carried = self._hands(), self.steering.rest()
+        state = WanState(self._empty(), seed, said, hands=hands, carried=carried, shown=shown)
+        if image is not None and shown is None:
             self._rest_on(state, image)
         return state
 
     def step(self, states: Sequence[WanState], actions: Actions) -> Frames:
-        """Advance each stream by one chunk: (B, F, 0) -> (B, F, H, W, 3) pictures."""
+        """Advance each stream by one chunk: (B, F, A) -> (B, F, H, W, 3) pictures."""
         return self.step_tensors(states, actions).cpu().numpy()
 
     @torch.inference_mode()
     def step_tensors(self, states: Sequence[WanState], actions: Actions) -> Tensor:
         """The same, and the pictures stay on the device."""
-        checked(self.spec, states, actions, None)
+        rows = checked(self.spec, states, actions, None)
         latents: dict[int, Tensor] = {}
-        groups = [s for s in states if s.frame == 0], [s for s in states if s.frame]
+        both = list(zip(states, rows, strict=True))
+        groups = [(s, row) for s, row in both if s.frame == 0], [(s, row) for s, row in both if s.frame]
         for first, group in zip((True, False), groups, strict=True):  # a first chunk may take other steps
             if group:
-                made = self._denoise(group, levels(self.roll, first=first))
-                self._remember(group, made)
-                latents |= {id(s): chunk for s, chunk in zip(group, made, strict=True)}
+                streams = [s for s, _ in group]
+                heard = [self.steering.hear(s.carried, row, first) for s, row in group]
+                told = torch.stack([chunk for chunk, _ in heard])
+                made = self._denoise(streams, told, levels(self.roll, first=first))
+                self._remember(streams, told, made)
+                for s, chunk, (_, carried) in zip(streams, made, heard, strict=True):
+                    latents[id(s)], s.carried = chunk, carried
         return to_pictures(torch.stack([self._pictures(s, latents[id(s)]) for s in states]))
 
     def fork(self, state: WanState) -> WanState:
@@ -144,13 +155,13 @@ class WanWorld:
     @torch.inference_mode()
     def load(self, blob: bytes) -> WanState:
         """The stream that `save` or `park` wrote, for this world."""
-        cache = self._empty()
         try:
-            found = unpacked(blob, cache)
-            state = WanState(cache, found.seed, self._keys_of(found.encoded), found.seen, found.history, found.frame)
-            if not found.whole and found.history:
+            empty = WanState(self._empty(), 0, NOBODY, hands=self._hands())
+            empty.shown = torch.zeros(0) if self.dit.config.shown else None
+            state, whole = unpacked(blob, empty, self._begin.keys_of)
+            if not whole and state.history:
                 self._recall(state)
-                _, state.seen = self.decoder.decode(torch.cat(found.history), ())
+                _, state.seen = self.decoder.decode(torch.cat(state.history), ())
             return state
         except Exception as error:  # safetensors raises its own kinds for damaged bytes
             raise ValueError(f"expected a saved state of the world {self.spec.name!r}: {error}") from error
@@ -163,11 +174,13 @@ class WanWorld:
         from where they are.
 
         Raises:
-            ValueError: no such prompt, or the stream is released.
+            ValueError: no such prompt, the world takes none, or the stream is released.
         """
+        if not self.spec.prompts:
+            raise ValueError(f"the world {self.spec.name!r} takes no prompt")
         if state.released:
             raise ValueError("a released state cannot be told anything: start a new one")
-        state.said = self._said_of(prompt)
+        state.said = self._begin.said(prompt)
         if state.history:
             self._recall(state)
 
@@ -175,25 +188,39 @@ class WanWorld:
         """Give the memory back."""
         state.release()
 
-    def _denoise(self, states: Sequence[WanState], steps: Sequence[Level]) -> Tensor:
+    def _denoise(self, states: Sequence[WanState], told: Tensor, steps: Sequence[Level]) -> Tensor:
         """(B, F, C, h, w) float32 finished latents of the next chunk of each stream."""
         memory = memory_of([s.cache for s in states], self._rope, self.roll.positions)
-        texts = [s.said.keys for s in states]
+        texts, controls = [s.said.keys for s in states], self._controls(states, told)
+        shown = self._beside(states)
 
         def velocity(x: Tensor, t: float) -> Tensor:
-            return self.dit(x, torch.full(x.shape[:2], t, device=self.device), texts, memory)
+            at = torch.full(x.shape[:2], t, device=self.device)
+            return self.dit(torch.cat([x, *shown], 2), at, texts, memory, controls)
 
         return denoise(velocity, lambda k: self._noise(states, k), steps)
 
-    def _remember(self, states: Sequence[WanState], latents: Tensor) -> None:
+    def _remember(self, states: Sequence[WanState], told: Tensor, latents: Tensor) -> None:
         """Finished chunks enter the memories, and the streams move on behind them."""
         memory = memory_of([s.cache for s in states], self._rope, self.roll.positions)
         entering, at = self._entering(states, latents), torch.full(latents.shape[:2], self.roll.context)
-        self.dit.commit(entering, at.to(self.device), [s.said.keys for s in states], memory)
-        for state, chunk in zip(states, latents, strict=True):
-            state.cache.advance([0.0] * self.roll.chunk)
+        x, texts = torch.cat([entering, *self._beside(states)], 2), [s.said.keys for s in states]
+        self.dit.commit(x, at.to(self.device), texts, memory, self._controls(states, told))
+        for state, heard, chunk in zip(states, told, latents, strict=True):
+            for cache in (state.cache, *state.hands):
+                cache.advance([0.0] * self.roll.chunk)
             state.frame += self.roll.chunk
-            state.history = kept(state, chunk)
+            state.history = kept(self._cache, state.history, chunk)
+            state.told = kept(self._cache, state.told, heard)
+
+    def _controls(self, states: Sequence[WanState], told: Tensor) -> Controls:
+        return self.steering.controls(told.to(self.device), [s.hands for s in states])
+
+    def _beside(self, states: Sequence[WanState]) -> list[Tensor]:
+        """[(B, F, 4 + C, h, w)] what the frames of the next chunk are shown; [] where that is nothing."""
+        ahead = range(self.roll.chunk)
+        shown = [shown_at(s.shown, [s.frame + k for k in ahead]) for s in states if s.shown is not None]
+        return [torch.stack(shown)] if shown else []
 
     def _entering(self, where: Sequence[Seeded], latents: Tensor) -> Tensor:
         """(B, F, C, h, w) finished chunks as noisy as they entered the memory in training."""
@@ -202,14 +229,23 @@ class WanWorld:
 
     def _recall(self, state: WanState) -> None:
         """A memory of the stream's history, made anew under its prompt; forks keep the old one."""
-        cache, old = self._empty(), state.cache
-        cache.frame, cache.sink_yaw = old.frame, list(old.sink_yaw)
-        latents = self._entering(places(state), torch.stack(state.history)).flatten(0, 1)[None]
-        memory = past_of(cache, self._rope, latents.shape[1], self.roll.positions)
-        at = torch.full(latents.shape[:2], self.roll.context, device=self.device)
-        self.dit.commit(latents, at, [state.said.keys], memory)
-        cache.frame, state.cache = old.frame, cache
-        old.release()
+        old, new = (state.cache, *state.hands), (self._empty(), *self._hands())
+        for cache, before in zip(new, old, strict=True):
+            cache.frame, cache.sink_yaw = before.frame, list(before.sink_yaw)
+        where = places(state)
+        latents = self._entering(where, torch.stack(state.history)).flatten(0, 1)
+        if state.shown is not None:
+            frames = [place.frame + k for place in where for k in range(self.roll.chunk)]
+            latents = torch.cat([latents, shown_at(state.shown, frames)], 1)
+        memory = past_of(new[0], self._rope, len(latents), self.roll.positions)
+        told = torch.cat(state.told)[None].to(self.device)
+        controls = self.steering.past(told, new[1:], [place.frame // self.roll.chunk for place in where])
+        at = torch.full((1, len(latents)), self.roll.context, device=self.device)
+        self.dit.commit(latents[None], at, [state.said.keys], memory, controls)
+        for cache, before in zip(new, old, strict=True):
+            cache.frame = before.frame
+            before.release()
+        state.cache, state.hands = new[0], new[1:]
 
     def _pictures(self, state: WanState, latents: Tensor) -> Tensor:
         """(F, C, h, w) latents -> (4 F, 3, H, W) pictures in [-1, 1]."""
@@ -219,34 +255,19 @@ class WanWorld:
 
     def _rest_on(self, state: WanState, image: Image) -> None:
         """The stream has seen this picture for a chunk."""
-        want = (self.spec.height, self.spec.width, 3)
-        if image.shape != want or image.dtype != np.uint8:
-            raise ValueError(f"expected a uint8 picture of shape {want}, got {image.dtype} {image.shape}")
         assert self.encoder
-        picture = to_signed(torch.from_numpy(np.ascontiguousarray(image))[None].to(self.device))
-        still = picture.expand(1 + PICTURES * (self.roll.chunk - 1), -1, -1, -1)
+        still = self._begin.signed(image).expand(1 + PICTURES * (self.roll.chunk - 1), -1, -1, -1)
         latents, _ = self.encoder.encode(still)
-        self._remember([state], latents[None])
+        rows = torch.from_numpy(self.spec.actions.neutral(self.spec.chunk))
+        told, state.carried = self.steering.hear(state.carried, rows, True)
+        self._remember([state], told[None], latents[None])
         _, state.seen = self.decoder.decode(latents, state.seen)
 
-    def _said_of(self, prompt: str) -> Said:
-        """A prompt's keys and values; those of the latest few are kept."""
-        if prompt not in self._said:
-            self._said[prompt] = self._keys_of(self.prompts.encode(prompt))
-            while len(self._said) > PROMPTS_KEPT:
-                self._said.popitem(last=False)
-        self._said.move_to_end(prompt)
-        return self._said[prompt]
+    def _empty(self, config: CacheConfig | None = None) -> KVCache:
+        return KVCache.allocate(config or self._cache, self.device, self.dit.head.head.weight.dtype)
 
-    @torch.inference_mode()
-    def _keys_of(self, encoded: Tensor) -> Said:
-        c = self.dit.config
-        if encoded.ndim != 2 or encoded.shape[1] != c.text_width:
-            raise ValueError(f"expected prompts of (n, {c.text_width}) numbers, got {tuple(encoded.shape)}")
-        return Said(encoded, self.dit.text_keys(padded(encoded, c.text_tokens).to(self.device)))
-
-    def _empty(self) -> KVCache:
-        return KVCache.allocate(self._cache, self.device, self.dit.head.head.weight.dtype)
+    def _hands(self) -> tuple[KVCache, ...]:
+        return tuple(self._empty(config) for config in self.steering.caches)
 
     def _noise(self, states: Sequence[Seeded], purpose: int) -> Tensor:
         """(B, F, C, h, w), see noise.py."""

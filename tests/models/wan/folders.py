@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
-from worldloom.models.wan.config import Rollout, WanConfig
+from worldloom.models.wan.config import CameraShape, Rollout, WanConfig
 from worldloom.models.wan.open import WanFolder
+from worldloom.models.wan.sights import write_sights
 from worldloom.models.wan.text import write_prompts
 from worldloom.models.wan.vae import VaeConfig
 
 from .published import original
 from .test_vae import tiny_vae
-from .tiny import ROLL, SHAPE, prompt
+from .tiny import FILMED, FOUR, HANDS, PLAYED, ROLL, SHAPE, prompt
 
 PROMPTS = ("a meadow", "a harbour at night")
 HEIGHT, WIDTH = SIZE = 8, 16
-VAE = VaeConfig(
-    width=4, channels=4, growth=(1, 2, 2), blocks=1, halves_time=(True, True), mean=(0.1,) * 4, std=(1.5,) * 4
-)
+VAE = FOUR
+
+
+def played(path: Path, roll: Rollout = ROLL, *, clip: bool = False) -> Path:
+    """One that hears a keyboard and a mouse, and is shown a picture: with what CLIP saw, or without."""
+    folder(path, roll, PLAYED)
+    generator = torch.Generator().manual_seed(11)
+    pictures = [torch.randint(0, 256, (*SIZE, 3), generator=generator).to(torch.uint8).numpy() for _ in range(2)]
+    seen = [] if clip else [torch.randn(5, 10, generator=generator) for _ in range(2)]
+    write_sights(path / "pictures.safetensors", pictures, seen)
+    eye = "image_encoder" if clip else ""
+    replace(WanFolder.read(path), hands=HANDS, prompts="", pictures="pictures.safetensors", eye=eye).write(path)
+    return path
+
+
+def filmed(path: Path, roll: Rollout = ROLL) -> Path:
+    """One that hears a camera, a prompt, and is shown a picture. Its tokens are of pixels: an autoencoder of 8."""
+    folder(path, roll, FILMED, replace(VAE, growth=(1, 1, 2, 2), halves_time=(False, True, True)), (16, 16))
+    write_sights(path / "pictures.safetensors", [torch.full((16, 16, 3), 90, dtype=torch.uint8).numpy()])
+    camera = CameraShape(most=9.0)
+    replace(WanFolder.read(path), camera=camera, pictures="pictures.safetensors").write(path)
+    return path
 
 
 def folder(

@@ -104,6 +104,7 @@ def test_convert_what_others_wrote(tmp_path: Path) -> None:
         assert isinstance(world, WanWorld)
         assert world.roll.sink == 3
         assert world.dit.config == SHAPE
+        assert world.prompts is not None
         assert world.prompts.known == ("a meadow",)
         shown.append(world.step([world.start(seed=1, prompt="a meadow")], world.spec.actions.neutral(12)[None]))
     assert np.array_equal(*shown)  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from worldloom.models.wan.dit import WanDiT, rope_of
 from worldloom.models.wan.load import load_dit, public_shapes, shape_of
 
 from .published import lora, original, prefixed, self_forcing, under_fsdp
-from .tiny import COLUMNS, ROWS, SHAPE, latents, prompt
+from .tiny import COLUMNS, PLAYED, ROWS, SHAPE, latents, prompt
 
 
 def said(dit: WanDiT) -> Tensor:
@@ -209,3 +209,27 @@ def test_what_diffusers_writes_and_how_it_reads_the_original(tmp_path: Path) -> 
         dit = load_dit(tmp_path / name, shape)
         assert replace(dit.config, text_tokens=SHAPE.text_tokens) == SHAPE
         torch.testing.assert_close(said(dit), want, rtol=0, atol=1e-5 * float(want.abs().max()))
+
+
+def test_gains_that_are_not_used_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tensors = original(PLAYED)
+    torch.save(tensors, tmp_path / "trained.pth")
+    load_dit(tmp_path / "trained.pth", PLAYED)
+    assert "gains in its action modules are not one" in caplog.text
+    caplog.clear()
+    ones = {name: torch.ones_like(t) if "_norm." in name and "action" in name else t for name, t in tensors.items()}
+    torch.save(ones, tmp_path / "plain.pth")
+    load_dit(tmp_path / "plain.pth", PLAYED)
+    assert not caplog.text
+
+
+@pytest.mark.slow  # importing diffusers takes seconds
+def test_the_picture_embedding_of_diffusers() -> None:
+    from diffusers.models.transformers.transformer_wan import WanImageEmbedding
+
+    from worldloom.models.wan.keys import original_names
+
+    theirs = WanImageEmbedding(10, 48).state_dict()
+    names = original_names(f"condition_embedder.image_embedder.{name}" for name in theirs)
+    ours = {name: tuple(t.shape) for name, t in original(PLAYED).items() if name.startswith("img_emb.")}
+    assert {names[f"condition_embedder.image_embedder.{n}"]: tuple(t.shape) for n, t in theirs.items()} == ours

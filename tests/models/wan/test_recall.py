@@ -91,7 +91,7 @@ def test_nothing_changes_where_nothing_was_forgotten(tmp_path: Path) -> None:
     torch.testing.assert_close(state.cache.keys, keys, rtol=0, atol=CLOSE)
     other = world.start(seed=5, prompt=PROMPTS[1])
     for chunk in state.history:
-        world._remember([other], chunk[None])
+        world._remember([other], torch.zeros(1, 2, 0), chunk[None])
     world.say(state, PROMPTS[1])
     torch.testing.assert_close(state.cache.keys, other.cache.keys, rtol=0, atol=CLOSE)
     torch.testing.assert_close(state.cache.values, other.cache.values, rtol=0, atol=CLOSE)

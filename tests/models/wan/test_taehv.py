@@ -16,7 +16,7 @@ from worldloom.models.catalog import open_world
 from worldloom.models.wan.bare import without_numbers
 from worldloom.models.wan.load_vae import load_taehv
 from worldloom.models.wan.taehv import Recall, Taehv, TaehvConfig
-from worldloom.models.wan.vae import Seen
+from worldloom.models.wan.vae_layers import Seen
 
 from .folders import folder
 from .test_vae import clip

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from tests.models.tiny import randomise
 from worldloom.models.wan.bare import without_numbers
-from worldloom.models.wan.vae import Seen, VaeConfig, WanVae
+from worldloom.models.wan.vae import VaeConfig, WanVae
 from worldloom.models.wan.vae_keys import is_diffusers, public_name
+from worldloom.models.wan.vae_layers import Seen
 
 TINY = VaeConfig(
     width=4, channels=4, growth=(1, 2, 2, 2), blocks=1, mean=(0.1, -0.2, 0.3, 0.0), std=(1.5, 2.0, 0.7, 1.0)

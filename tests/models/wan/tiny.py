@@ -10,11 +10,20 @@ from torch import Tensor
 
 from tests.models.tiny import randomise
 from worldloom.models.kv_cache import CacheConfig, KVCache
-from worldloom.models.wan.config import Rollout, WanConfig
+from worldloom.models.wan.config import ActionShape, Hands, Rollout, WanConfig
 from worldloom.models.wan.dit import TextKeys, WanDiT, rope_of
+from worldloom.models.wan.vae import VaeConfig
 
 SHAPE = WanConfig(
     width=48, ffn=40, heads=2, layers=3, channels=4, out_channels=4, time_waves=16, text_width=12, text_tokens=6
+)
+HANDS = Hands(("forward", "rest", "left"), (("KeyW", "forward"), ("KeyA", "left")), degrees=50.0)
+ACTIONS = ActionShape(keys=3, blocks=2, width=16, heads=2, embedded=8, time_pairs=2)
+PLAYED = replace(SHAPE, channels=12, context="picture", text_width=10, text_tokens=5, actions=ACTIONS)
+FILMED = replace(SHAPE, channels=12, cameras=True)
+PLAYED_WALK = replace(PLAYED, text_width=160, text_tokens=17, actions=replace(ACTIONS, keys=4))
+FOUR = VaeConfig(
+    width=4, channels=4, growth=(1, 2, 2), blocks=1, halves_time=(True, True), mean=(0.1,) * 4, std=(1.5,) * 4
 )
 ROWS, COLUMNS = 4, 6  # latent cells: six tokens a frame
 ROLL = Rollout(steps=(1000, 500), chunk=2, attention=6)
