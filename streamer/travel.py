@@ -81,8 +81,10 @@ class Travel:
             point = replace(kept, state=self._fork(kept.state))
         now = session.snapshot(b"")
         ident, paused = secrets.token_urlsafe(12), session.mode == "realtime"
-        begins = replace(now, parked=False, back_to=None)  # whoever logs it begins with this very state
-        past = replace(begins, ident=ident, origin=point.origin, applied=0, paused=paused, fresh=point.fresh)
+        begins = replace(now, parked=False, back_to=None, told=())  # whoever logs it begins with this very state
+        past = replace(begins, ident=ident, origin=point.origin, applied=0, paused=paused, fresh=point.since.fresh)
+        if past.fresh:  # or with the origin
+            past = replace(past, told=point.since.told)
         return past, point.state
 
     def free(self, session: Session) -> None:
@@ -94,8 +96,9 @@ class Travel:
 
     def _point(self, session: Session) -> Point:
         state = self._fork(session.state)
-        index = session.index if session.back_to is None else session.back_to  # nothing was made since it went back
-        return Point(index, session.moment, session.origin, session.fresh, state, session.past.line, session.rebuilt)
+        back_to = session.since.back_to
+        index = session.index if back_to is None else back_to  # nothing was made since it went back
+        return Point(index, session.moment, session.origin, session.since, state, session.past.line)
 
     def _keep(self, session: Session) -> str:
         name = session.past.keep(self._point(session))

@@ -139,6 +139,7 @@ def _spec(folder: Path, about: WanFolder, prompts: Prompts) -> WorldSpec:
         chunk=PICTURES * about.rollout.chunk,
         actions=ActionSpec(),
         prompts=True,
+        switches=("recache", "blend", "flush"),
         images=True,
         title=about.title,
         help=told[:200],

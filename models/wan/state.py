@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..kv_cache import KVCache
 from .dit import TextKeys
+from .switch import Turn, turn_of
 from .vae import Seen
 
 
@@ -36,6 +37,7 @@ class WanState:
     seen: Seen = ()  # by the decoder
     history: tuple[Tensor, ...] = ()  # chunks in the memory, (F, C, h, w) float32 as they were made, the oldest first
     frame: int = 0  # latent frames made so far, those of a start picture included
+    turn: Turn | None = None  # on its way to another prompt
     released: bool = field(default=False)
 
     def fork(self) -> WanState:
@@ -52,6 +54,7 @@ class WanState:
         yield from self.cache.tensors()
         yield from self.history
         yield from (part for part in self.seen if part is not None)
+        yield from (self.turn.before, self.turn.after) if self.turn else ()
         yield from (self.said.encoded, self.said.keys.keys, self.said.keys.values)
 
 
@@ -61,6 +64,12 @@ def kept(state: WanState, chunk: Tensor) -> tuple[Tensor, ...]:
     sinks, window = c.sink // c.chunk, c.window // c.chunk
     line = (*state.history, chunk.clone())
     return line if len(line) <= sinks + window else (*line[:sinks], *line[-window:])
+
+
+def shortened(state: WanState) -> tuple[Tensor, ...]:
+    """The stream's history without all but sinks and the latest chunk."""
+    sinks = state.cache.config.sink // state.cache.config.chunk
+    return (*state.history[:sinks], *state.history[sinks:][-1:])
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ def parked(state: WanState, world: str) -> bytes:
 
 
 def _bytes(state: WanState, more: dict[str, Tensor], world: str) -> bytes:
-    tensors = {"said": state.said.encoded} | more
+    tensors = {"said": state.said.encoded} | more | (state.turn.tensors() if state.turn else {})
     if state.history:
         tensors["history"] = torch.stack(state.history)
     tensors["numbers"] = torch.tensor([state.seed, state.frame, state.cache.frame, len(state.seen)])
@@ -107,6 +116,7 @@ class Unpacked:
     encoded: Tensor
     history: tuple[Tensor, ...]
     seen: Seen
+    turn: Turn | None
     whole: bool  # its cache is filled; otherwise it is to be made anew from the history
 
 
@@ -126,4 +136,4 @@ def unpacked(blob: bytes, cache: KVCache) -> Unpacked:
     names = [f"seen.{k}" for k in range(parts)] if whole else []
     seen = tuple(tensors[name].to(cache.device) if name in tensors else None for name in names)
     history = tuple(tensors["history"].to(cache.device)) if "history" in tensors else ()
-    return Unpacked(seed, frame, tensors["said"], history, seen, whole)
+    return Unpacked(seed, frame, tensors["said"], history, seen, turn_of(tensors), whole)

@@ -22,13 +22,14 @@ from ..kv_cache import CacheConfig, KVCache
 from ..kv_format import KVFormat
 from ..noise import Seeded, noise_of
 from ..ring import footprint_of
-from ..spec import Actions, Frames, Image, WorldSpec
+from ..spec import Actions, Frames, Image, Switch, WorldSpec
 from ..state import checked
 from .config import Rollout
 from .dit import WanDiT, rope_of
 from .memory import memory_of, past_of
 from .sampler import Level, denoise, levels, sigma_at
-from .state import Said, WanState, kept, packed, parked, places, unpacked
+from .state import Said, WanState, kept, packed, parked, places, shortened, unpacked
+from .switch import Turn
 from .text import Prompts, padded
 from .vae import Seen, WanVae
 
@@ -116,6 +117,10 @@ class WanWorld:
     def step_tensors(self, states: Sequence[WanState], actions: Actions) -> Tensor:
         """The same, and the pictures stay on the device."""
         checked(self.spec, states, actions, None)
+        for state in states:
+            if state.turn:
+                encoded, state.turn = state.turn.on()
+                state.said = self._keys_of(encoded)
         latents: dict[int, Tensor] = {}
         groups = [s for s in states if s.frame == 0], [s for s in states if s.frame]
         for first, group in zip((True, False), groups, strict=True):  # a first chunk may take other steps
@@ -147,7 +152,8 @@ class WanWorld:
         cache = self._empty()
         try:
             found = unpacked(blob, cache)
-            state = WanState(cache, found.seed, self._keys_of(found.encoded), found.seen, found.history, found.frame)
+            said = self._keys_of(found.encoded)
+            state = WanState(cache, found.seed, said, found.seen, found.history, found.frame, found.turn)
             if not found.whole and found.history:
                 self._recall(state)
                 _, state.seen = self.decoder.decode(torch.cat(found.history), ())
@@ -156,19 +162,26 @@ class WanWorld:
             raise ValueError(f"expected a saved state of the world {self.spec.name!r}: {error}") from error
 
     @torch.inference_mode()
-    def say(self, state: WanState, prompt: str) -> None:
-        """The stream goes on under another prompt, as if what it remembers had been dreamed to that one.
+    def say(self, state: WanState, prompt: str, *, how: Switch = "recache", chunks: int = 1) -> None:
+        """The stream goes on under another prompt; the pictures go on from where they are.
 
-        Its memory is made anew from latents, in one pass (LongLive's KV re-cache, arXiv 2509.22622); the pictures go on
-        from where they are.
+        By itself as if what it remembers had been dreamed to that one: memory is made anew from latents, in one pass
+        (LongLive's KV re-cache, arXiv 2509.22622). The other ways are in `switch.py`.
 
         Raises:
-            ValueError: no such prompt, or the stream is released.
+            ValueError: no such prompt, no chunk to blend over, or the stream is released.
         """
         if state.released:
             raise ValueError("a released state cannot be told anything: start a new one")
-        state.said = self._said_of(prompt)
-        if state.history:
+        said = self._said_of(prompt)
+        if how == "blend":
+            state.turn = Turn(state.said.encoded, said.encoded, chunks)
+            return
+        state.said, state.turn = said, None
+        if how == "flush":
+            state.history = shortened(state)
+            self._recall(state, self.roll.chunk * len(state.history))
+        else:
             self._recall(state)
 
     def release(self, state: WanState) -> None:
@@ -200,15 +213,23 @@ class WanWorld:
         sigma = sigma_at(self.roll.context, self.roll.shift)
         return (1.0 - sigma) * latents + sigma * self._noise(where, CONTEXT) if sigma else latents
 
-    def _recall(self, state: WanState) -> None:
-        """A memory of the stream's history, made anew under its prompt; forks keep the old one."""
+    def _recall(self, state: WanState, frame: int | None = None) -> None:
+        """A memory of the stream's history, made anew under its prompt; forks keep the old one.
+
+        Args:
+            state: the stream.
+            frame: where its memory stands then; where it stands when absent.
+        """
+        if not state.history:
+            return
         cache, old = self._empty(), state.cache
-        cache.frame, cache.sink_yaw = old.frame, list(old.sink_yaw)
+        frame = old.frame if frame is None else frame
+        cache.frame, cache.sink_yaw = frame, list(old.sink_yaw)
         latents = self._entering(places(state), torch.stack(state.history)).flatten(0, 1)[None]
         memory = past_of(cache, self._rope, latents.shape[1], self.roll.positions)
         at = torch.full(latents.shape[:2], self.roll.context, device=self.device)
         self.dit.commit(latents, at, [state.said.keys], memory)
-        cache.frame, state.cache = old.frame, cache
+        cache.frame, state.cache = frame, cache
         old.release()
 
     def _pictures(self, state: WanState, latents: Tensor) -> Tensor:

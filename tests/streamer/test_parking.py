@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from worldloom.models.toy import ToyState
+from worldloom.streamer.bundle import read
 from worldloom.streamer.client_messages import Pause, Reset, Restore, Resume, Rewind, Step, TakeSnapshot
 from worldloom.streamer.engine_config import SessionConfig
 from worldloom.streamer.origin import Branch, Origin
@@ -202,7 +204,7 @@ def test_a_world_that_cannot_wake_ends_the_session_and_no_other() -> None:
     assert seen.take(1)
 
 
-def test_a_replay_parks_where_the_session_was_parked() -> None:
+def test_a_replay_parks_where_the_session_was_parked(tmp_path: Path) -> None:
     desk = desk_of()
     sink = Logged(desk)
     answer = desk.engine.submit(sink, Origin(3), "realtime")
@@ -220,7 +222,8 @@ def test_a_replay_parks_where_the_session_was_parked() -> None:
     assert [frame.index for frame in film if frame.rebuilt] == [21, 26]
     bundle = sink.log.bundle(HERE)
     assert bundle is not None
-    again = [picture for _, picture in regenerated(bundle, Parks())]
+    bundle.write(tmp_path / "one.wloom")
+    again = [picture for _, picture in regenerated(read(tmp_path / "one.wloom"), Parks())]
     assert [picture.tobytes() for picture in again] == pixels(film)
 
 
