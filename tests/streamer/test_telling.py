@@ -1,4 +1,4 @@
-"""Worlds that go on under another text, one engine pass at a time: receipts, pictures, and what a replay does with it."""
+"""Worlds that go on under another text, one engine pass at a time: receipts, pictures, and what a replay does."""
 
 from __future__ import annotations
 
