@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +25,23 @@ from torch import Tensor, nn
 
 from ..attention import attention
 from ..dit import LastingMemory, Memory
+from ..feed_forward import FeedForward
 from ..rope import RopeConfig
 from .config import WanConfig
+
+Changes: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+"""Shift, scale and gate of the self-attention, then of the feed-forward: each (B, F, 1, D), scales with 1 added.
+
+float32, but for gates, which are numbers of the network's format, as in the programs of the family's authors.
+"""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What timesteps make of the network; of one timestep, the same for all frames, with B = F = 1."""
+
+    time: Tensor  # (B, F, D)
+    blocks: list[Changes]
 
 
 @dataclass(frozen=True)
@@ -41,7 +57,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, config: WanConfig) -> None:
         super().__init__()
-        self.heads = config.heads
+        self.heads, self.eps = config.heads, config.eps
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.o = nn.Linear(config.width, config.width)
         self.norm_q = nn.RMSNorm(config.width, config.eps)
@@ -53,8 +69,10 @@ class SelfAttention(nn.Module):
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens (B, S, D) -> normed queries and keys (2, B, heads, S, d) and values (B, heads, S, d)."""
-        q, k, v = self.qkv(x).chunk(3, -1)
-        return heads_of(torch.stack([self.norm_q(q), self.norm_k(k)]), self.heads), heads_of(v, self.heads)
+        qk, v = torch.split(self.qkv(x), [2 * x.shape[-1], x.shape[-1]], -1)
+        gains = torch.stack([self.norm_q.weight, self.norm_k.weight])
+        normed = _normed(torch.unflatten(qk, -1, (2, -1)), gains, self.eps)
+        return heads_of(normed.movedim(2, 0), self.heads), heads_of(v, self.heads)
 
 
 class CrossAttention(nn.Module):
@@ -63,6 +81,7 @@ class CrossAttention(nn.Module):
     def __init__(self, config: WanConfig) -> None:
         super().__init__()
         self.heads = config.heads
+        self.eps = config.eps
         self.q = nn.Linear(config.width, config.width)
         self.kv = nn.Linear(config.width, 2 * config.width)
         self.o = nn.Linear(config.width, config.width)
@@ -71,7 +90,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, layer: int, texts: Sequence[TextKeys]) -> Tensor:
         """(B, S, D) -> (B, S, D); a prompt a stream, and one pass where all have the same."""
-        q = heads_of(self.norm_q(self.q(x)), self.heads)
+        q = heads_of(_normed(self.q(x), self.norm_q.weight, self.eps), self.heads)
         if all(text is texts[0] for text in texts):
             keys, values = (t[layer].expand(len(q), -1, -1, -1) for t in (texts[0].keys, texts[0].values))
             y = attention(q, keys, values)
@@ -97,19 +116,25 @@ class Block(nn.Module):
         self.self_attn = SelfAttention(config)
         self.norm3 = nn.LayerNorm(d, config.eps)
         self.cross_attn = CrossAttention(config)
-        self.ffn = nn.Sequential(nn.Linear(d, config.ffn), nn.GELU("tanh"), nn.Linear(config.ffn, d))
+        self.ffn = FeedForward(d, config.ffn)
 
-    def forward(self, x: Tensor, time: Tensor, layer: int, texts: Sequence[TextKeys], memory: Memory) -> Tensor:
-        """Tokens (B, F, N, D) under (B, F, 6, D) float32."""
+    def changes(self, time: Tensor) -> Changes:
+        """What a time (B, F, 6, D), or the (1, 1, 6, D) of all frames, makes of a block."""
         shift1, scale1, gate1, shift2, scale2, gate2 = (time + self.modulation.float()).unsqueeze(3).unbind(2)
+        dtype = self.modulation.dtype
+        return shift1, 1.0 + scale1, gate1.to(dtype), shift2, 1.0 + scale2, gate2.to(dtype)
+
+    def forward(self, x: Tensor, time: Changes, layer: int, texts: Sequence[TextKeys], memory: Memory) -> Tensor:
+        """Tokens (B, F, N, D) under what `changes` says."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = time
         y = self.self_attn(_modulated(x, scale1, shift1, self.eps).flatten(1, 2), layer, memory).view_as(x)
         x = _gated(x, gate1, y)
         x = x + self.cross_attn(self.norm3(x).flatten(1, 2), layer, texts).view_as(x)
         return _gated(x, gate2, self.ffn(_modulated(x, scale2, shift2, self.eps)))
 
-    def leave_keys(self, x: Tensor, time: Tensor, layer: int, memory: LastingMemory) -> None:
+    def leave_keys(self, x: Tensor, time: Changes, layer: int, memory: LastingMemory) -> None:
         """The same as `forward` as far as the keys and values, which go into the memory."""
-        shift, scale = (time + self.modulation.float())[:, :, :2].unsqueeze(3).unbind(2)
+        shift, scale, *_ = time
         qk, v = self.self_attn.project(_modulated(x, scale, shift, self.eps).flatten(1, 2))
         memory.write(layer, qk[1], v)
 
@@ -127,7 +152,7 @@ class Head(nn.Module):
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """(B, F, N, D) under (B, F, D) -> (B, F, N, patch * patch * C)."""
         shift, scale = (time.float().unsqueeze(2) + self.modulation.float()).unsqueeze(3).unbind(2)
-        return self.head(_modulated(x, scale, shift, self.eps))
+        return self.head(_modulated(x, 1.0 + scale, shift, self.eps))
 
 
 class WanDiT(nn.Module):
@@ -150,41 +175,57 @@ class WanDiT(nn.Module):
         pairs = [block.cross_attn.keys(embedded) for block in self._blocks()]
         return TextKeys(torch.stack([k for k, _ in pairs]), torch.stack([v for _, v in pairs]))
 
-    def forward(self, x: Tensor, t: Tensor, texts: Sequence[TextKeys], memory: Memory) -> Tensor:
+    @torch.no_grad()
+    def moment(self, t: float) -> Moment:
+        """What one timestep makes of the network: a table for those who come back to it with every chunk."""
+        weight = self.head.head.weight
+        time, six = self._time(torch.tensor([[t]], device=weight.device))
+        return Moment(time, [block.changes(six) for block in self._blocks()])
+
+    def forward(self, x: Tensor, t: Tensor | Moment, texts: Sequence[TextKeys], memory: Memory) -> Tensor:
         """Velocity of every frame.
 
         Args:
             x: (B, F, C, h, w) noisy latents.
-            t: (B, F) timestep of each frame, 0 clean to 1000 pure noise.
+            t: (B, F) timestep of each frame, 0 clean to 1000 pure noise; or what all of them have.
             texts: the prompt of each of the B streams.
             memory: what self-attention may look at.
 
         Returns:
             (B, F, C', h, w) velocity, noise minus picture, float32.
         """
-        h, time, modulation = self._enter(x, t)
+        h, now = self._enter(x), self._now(t)
         for layer, block in enumerate(self._blocks()):
-            h = block(h, modulation, layer, texts, memory)
-        return self._leave(self.head(h, time), x.shape[-2] // self.config.patch).float()
+            h = block(h, now.blocks[layer], layer, texts, memory)
+        return self._leave(self.head(h, now.time), x.shape[-2] // self.config.patch).float()
 
-    def commit(self, x: Tensor, t: Tensor, texts: Sequence[TextKeys], memory: LastingMemory) -> None:
+    def commit(self, x: Tensor, t: Tensor | Moment, texts: Sequence[TextKeys], memory: LastingMemory) -> None:
         """Leave the keys and values of finished frames in a memory: `forward` without what only its result needs."""
-        h, _, modulation = self._enter(x, t)
+        h, now = self._enter(x), self._now(t)
         *blocks, last = self._blocks()
         for layer, block in enumerate(blocks):
-            h = block(h, modulation, layer, texts, memory)
-        last.leave_keys(h, modulation, len(blocks), memory)
+            h = block(h, now.blocks[layer], layer, texts, memory)
+        last.leave_keys(h, now.blocks[-1], len(blocks), memory)
 
     def _blocks(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]
 
-    def _enter(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens (B, F, N, D), time (B, F, D), and the float32 modulation (B, F, 6, D) that follows from it."""
+    def _now(self, t: Tensor | Moment) -> Moment:
+        if isinstance(t, Moment):
+            return t
+        time, six = self._time(t)
+        return Moment(time, [block.changes(six) for block in self._blocks()])
+
+    def _time(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Time (B, F, D) of timesteps (B, F), and the float32 modulation (B, F, 6, D) that follows from it."""
+        time = self.time_embedding(waves(t, self.config.time_waves).to(self.head.head.weight.dtype))
+        return time, self.time_projection(time).unflatten(-1, (6, -1)).float()
+
+    def _enter(self, x: Tensor) -> Tensor:
+        """Tokens (B, F, N, D)."""
         weight = self.head.head.weight
         cells = self.patch_embedding(x.to(weight.dtype).flatten(0, 1).unsqueeze(2))  # (B * F, D, 1, rows, columns)
-        tokens = cells.flatten(2).transpose(1, 2).unflatten(0, x.shape[:2])
-        time = self.time_embedding(waves(t, self.config.time_waves).to(weight.dtype))
-        return tokens, time, self.time_projection(time).unflatten(-1, (6, -1)).float()
+        return cells.flatten(2).transpose(1, 2).unflatten(0, x.shape[:2])
 
     def _leave(self, tokens: Tensor, rows: int) -> Tensor:
         """(B, F, N, patch * patch * C) -> (B, F, C, h, w)."""
@@ -214,9 +255,22 @@ def heads_of(x: Tensor, heads: int) -> Tensor:
     return torch.unflatten(x, -1, (heads, -1)).transpose(-2, -3)
 
 
+def _normed(x: Tensor, gains: Tensor, eps: float) -> Tensor:
+    """RMSNorm over the last dimension, in float32, in fewer passes over x than torch's takes on a CPU."""
+    if torch.is_grad_enabled() or x.device.type != "cpu":
+        return F.rms_norm(x, x.shape[-1:], eps=eps) * gains
+    n = x.shape[-1]
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    return (x * length.square_().add_(n * eps).rsqrt_()).mul_(gains * n**0.5).to(x.dtype)
+
+
 def _modulated(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
-    return torch.addcmul(shift, F.layer_norm(x.float(), x.shape[-1:], eps=eps), 1.0 + scale).to(x.dtype)
+    """LayerNorm, scaled and shifted; in one pass where all frames are alike and this device mixes number formats."""
+    if scale.numel() == x.shape[-1] and (x.device.type == "cpu" or x.dtype == torch.float32):
+        return F.layer_norm(x, x.shape[-1:], scale.view(-1), shift.view(-1), eps)
+    return torch.addcmul(shift, F.layer_norm(x.float(), x.shape[-1:], eps=eps), scale).to(x.dtype)
 
 
 def _gated(x: Tensor, gate: Tensor, y: Tensor) -> Tensor:
-    return torch.addcmul(x.float(), gate, y.float()).to(x.dtype)
+    """The sum is rounded once."""
+    return torch.addcmul(x, gate, y)

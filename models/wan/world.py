@@ -25,7 +25,7 @@ from ..ring import footprint_of
 from ..spec import Actions, Frames, Image, Switch, WorldSpec
 from ..state import checked
 from .config import Rollout
-from .dit import WanDiT, rope_of
+from .dit import Moment, WanDiT, rope_of
 from .memory import memory_of, past_of
 from .sampler import Level, denoise, levels, sigma_at
 from .state import Said, WanState, kept, packed, parked, places, shortened, unpacked
@@ -94,6 +94,7 @@ class WanWorld:
         self._latent = (roll.chunk, c.out_channels, rows, columns)
         tokens = self._rope.rows * self._rope.columns
         self._cache = CacheConfig(c.layers, c.heads, c.head_dim, tokens, roll.chunk, roll.window, roll.sink, kv)
+        self._moments: dict[float, Moment] = {}
         self._said: OrderedDict[str, Said] = OrderedDict()
 
     @torch.inference_mode()
@@ -194,15 +195,15 @@ class WanWorld:
         texts = [s.said.keys for s in states]
 
         def velocity(x: Tensor, t: float) -> Tensor:
-            return self.dit(x, torch.full(x.shape[:2], t, device=self.device), texts, memory)
+            return self.dit(x, self._moment(t), texts, memory)
 
         return denoise(velocity, lambda k: self._noise(states, k), steps)
 
     def _remember(self, states: Sequence[WanState], latents: Tensor) -> None:
         """Finished chunks enter the memories, and the streams move on behind them."""
         memory = memory_of([s.cache for s in states], self._rope, self.roll.positions)
-        entering, at = self._entering(states, latents), torch.full(latents.shape[:2], self.roll.context)
-        self.dit.commit(entering, at.to(self.device), [s.said.keys for s in states], memory)
+        entering = self._entering(states, latents)
+        self.dit.commit(entering, self._moment(self.roll.context), [s.said.keys for s in states], memory)
         for state, chunk in zip(states, latents, strict=True):
             state.cache.advance([0.0] * self.roll.chunk)
             state.frame += self.roll.chunk
@@ -227,8 +228,7 @@ class WanWorld:
         cache.frame, cache.sink_yaw = frame, list(old.sink_yaw)
         latents = self._entering(places(state), torch.stack(state.history)).flatten(0, 1)[None]
         memory = past_of(cache, self._rope, latents.shape[1], self.roll.positions)
-        at = torch.full(latents.shape[:2], self.roll.context, device=self.device)
-        self.dit.commit(latents, at, [state.said.keys], memory)
+        self.dit.commit(latents, self._moment(self.roll.context), [state.said.keys], memory)
         cache.frame, state.cache = frame, cache
         old.release()
 
@@ -265,6 +265,12 @@ class WanWorld:
         if encoded.ndim != 2 or encoded.shape[1] != c.text_width:
             raise ValueError(f"expected prompts of (n, {c.text_width}) numbers, got {tuple(encoded.shape)}")
         return Said(encoded, self.dit.text_keys(padded(encoded, c.text_tokens).to(self.device)))
+
+    def _moment(self, t: float) -> Moment:
+        """What a timestep makes of the network; there are as many as denoising steps, and one of the memory."""
+        if t not in self._moments:
+            self._moments[t] = self.dit.moment(t)
+        return self._moments[t]
 
     def _empty(self) -> KVCache:
         return KVCache.allocate(self._cache, self.device, self.dit.head.head.weight.dtype)
