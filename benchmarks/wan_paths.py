@@ -1,10 +1,11 @@
-"""Three ways in which a causal network of the Wan family makes chunk after chunk, with the same random weights.
+"""Ways in which a causal network of the Wan family makes chunk after chunk, with the same random weights.
 
 - ours: `WanWorld`, as it is served.
 - full: diffusers' `SkyReelsV2Transformer3DModel`, which looks at the whole window anew in every pass, block-causally.
 - self-forcing: the cached path of the public Self-Forcing (arXiv 2506.08009), from a checkout of its repository, which
   is not part of this one. flash-attn is replaced by PyTorch's attention in the same number format. Nothing else of it
   is imported than the network.
+- products: nothing but the matrix products and the attention that all of them need: what is left when all else is free.
 
 Knows networks; no clock.
 """
@@ -24,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldloom.models.attention import attention
 from worldloom.models.spec import ActionSpec, WorldSpec
 from worldloom.models.wan.config import Rollout, WanConfig
 from worldloom.models.wan.dit import WanDiT
@@ -65,8 +67,8 @@ class Case:
             return sum(part.numel() for part in WanDiT(self.shape).parameters())
 
 
-class Path3(Protocol):
-    """One of the three."""
+class Rolling(Protocol):
+    """One of the ways."""
 
     def chunk(self, noise: Sequence[Tensor]) -> Tensor:
         """The next chunk (1, F, C, h, w), from fresh noise of that shape for each step; it is remembered."""
@@ -99,7 +101,7 @@ class Ours:
 
     @torch.inference_mode()
     def chunk(self, noise: Sequence[Tensor]) -> Tensor:
-        """See `Path3`."""
+        """See `Rolling`."""
         self.world._noise = lambda states, purpose: noise[purpose]  # type: ignore[method-assign]
         made = self.world._denoise([self.state], self._levels)
         self.world._remember([self.state], made)
@@ -116,7 +118,7 @@ class Full:
 
     @torch.inference_mode()
     def chunk(self, noise: Sequence[Tensor]) -> Tensor:
-        """See `Path3`."""
+        """See `Rolling`."""
         made = denoise(self._velocity, lambda k: noise[k], self._levels)
         past = made if self._past is None else torch.cat([self._past, made], 1)
         self._past = past[:, -(self._case.attention - self._case.chunk) :]
@@ -155,7 +157,7 @@ class SelfForcing:
 
     @torch.inference_mode()
     def chunk(self, noise: Sequence[Tensor]) -> Tensor:
-        """See `Path3`."""
+        """See `Rolling`."""
         made = denoise(self._velocity, lambda k: noise[k], self._levels)
         self._velocity(made, 0.0)
         self._frame += self._case.chunk
@@ -173,6 +175,42 @@ class SelfForcing:
             current_start=self._frame * self._case.tokens,
         )
         return out.transpose(1, 2).float()
+
+
+class Products:
+    """The same products of the same sizes, in the same order, and their results are thrown away."""
+
+    def __init__(self, case: Case, dtype: torch.dtype, device: torch.device) -> None:
+        c, self._case, self._chunks = case.shape, case, 0
+        shapes = [(3 * c.width, c.width), *[(c.width, c.width)] * 3, (c.ffn, c.width), (c.width, c.ffn)]
+        self._matrices = [torch.randn(shape, device=device, dtype=dtype) for shape in shapes]
+        self._tokens = torch.randn(1, case.chunk * case.tokens, c.width, device=device, dtype=dtype)
+        self._inner = torch.randn(1, case.chunk * case.tokens, c.ffn, device=device, dtype=dtype)
+        sizes = (case.attention * case.tokens, c.text_tokens)
+        self._past, self._text = (
+            torch.randn(1, c.heads, size, c.head_dim, device=device, dtype=dtype) for size in sizes
+        )
+
+    @torch.inference_mode()
+    def chunk(self, noise: Sequence[Tensor]) -> Tensor:
+        """See `Rolling`."""
+        case, layers = self._case, self._case.shape.layers
+        self._chunks += 1
+        seen = min(self._chunks * case.chunk, case.attention) * case.tokens
+        for layer in range(layers * (len(case.steps) + 1)):
+            whole = layer != layers * (len(case.steps) + 1) - 1  # the last block of the clean pass leaves its keys
+            self._block(self._past[:, :, :seen], whole)
+        return noise[0]
+
+    def _block(self, past: Tensor, whole: bool) -> None:
+        qkv, o, cross_q, cross_o, up, down = self._matrices
+        q = F.linear(self._tokens, qkv)[..., : o.shape[0]].unflatten(-1, (past.shape[1], -1)).transpose(1, 2)
+        if whole:
+            attention(q, past, past)
+            attention(q, self._text, self._text)
+            for matrix in (o, cross_q, cross_o, up):
+                F.linear(self._tokens, matrix)
+            F.linear(self._inner, down)
 
 
 @dataclass(frozen=True)
