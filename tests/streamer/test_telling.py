@@ -28,7 +28,7 @@ from worldloom.streamer.session import Session
 from worldloom.streamer.since import Told
 from worldloom.streamer.walk import Walk
 
-from .desk import Desk
+from .desk import PERIOD, Desk
 from .test_parking import AFTER, Parks, rest
 from .test_recording_files import begun, log_of
 from .test_replay import HERE, Logged
@@ -260,6 +260,29 @@ def test_a_fork_that_was_told_before_its_first_frame_says_so() -> None:
     bundle = sink.log.bundle(HERE)
     assert bundle is not None
     assert [picture.tobytes() for _, picture in regenerated(bundle, Teller())] == pixels([frame])
+
+
+def test_who_goes_on_from_a_snapshot_still_says_what_was_told() -> None:
+    """An orphan's log goes on where it was: it has the frames before, and must hear of the text."""
+    drive = Drive()
+    drive.go(4)
+    drive.say(Say, text="a castle")
+    drive.desk.turn()
+    answer = drive.desk.engine.snapshot(drive.session)
+    drive.desk.engine._save_next()
+    sink = Logged(drive.desk)
+    sink.log = drive.sink.log
+    drive.session.close()
+    drive.desk.turn()
+    again = drive.desk.engine.submit(sink, answer.result(0), "realtime")
+    drive.desk.turn()
+    again.result(0)
+    drive.desk.turn(drive.desk.now + PERIOD)
+    film = [*drive.film, *sink.take(1)]
+    assert [told.text for told in film[-1].told] == ["a castle"]
+    bundle = sink.log.bundle(HERE)
+    assert bundle is not None
+    assert [picture.tobytes() for _, picture in regenerated(bundle, Teller())] == pixels(film)
 
 
 def test_a_bundle_of_a_stranger_cannot_tell_a_world_what_it_does_not_take() -> None:
