@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeAlias, TypeVar
 
 from worldloom.streamer.errors import SessionClosed
-from worldloom.streamer.fields import Mode
+from worldloom.streamer.fields import Mode, Switch
 from worldloom.streamer.server_messages import Notice, Receipt, Stats
 from worldloom.streamer.world_info import WorldInfo
 
@@ -168,6 +168,10 @@ class SyncWorld(SyncTravel):
     def prompt(self, text: str) -> Answer:
         """Begin the world anew from a text."""
         return self._say(lambda world: world.prompt(text))
+
+    def say(self, text: str, how: Switch = "recache", *, chunks: int = 8) -> Answer:
+        """Go on from here under another text; see `Controls.say`."""
+        return self._say(lambda world: world.say(text, how, chunks=chunks))
 
     def reset(self, seed: int | None = None, image: str | None = None) -> Answer:
         """Begin the world anew; see `Controls.reset`."""

@@ -14,8 +14,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from worldloom.streamer.client_messages import Action, Axes, Key, Look, Pause, Prompt, Record, Reset, Resume
+from worldloom.streamer.client_messages import Action, Axes, Key, Look, Pause, Prompt, Record, Reset, Resume, Say
 from worldloom.streamer.errors import WorldloomError
+from worldloom.streamer.fields import Switch
 from worldloom.streamer.server_messages import Receipt, Welcome
 
 from .held import Held
@@ -80,6 +81,16 @@ class Controls(Travel):
     def prompt(self, text: str) -> Sent:
         """Begin the world anew from a text."""
         return self._send(Prompt(seq=self._next(), text=text))
+
+    def say(self, text: str, how: Switch = "recache", *, chunks: int = 8) -> Sent:
+        """Go on from here under another text; the receipt says from which frame on.
+
+        Args:
+            text: what is to be seen now.
+            how: one of `info.switches`.
+            chunks: that `blend` takes.
+        """
+        return self._send(Say(seq=self._next(), text=text, how=how, chunks=chunks))
 
     def reset(self, seed: int | None = None, image: str | None = None) -> Sent:
         """Begin the world anew; the seed and the picture before where none is given.

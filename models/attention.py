@@ -6,6 +6,7 @@ caches only how rows of a pool are read.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
     """
     if HAVE_FLASH and mask is None and q.is_cuda and q.dtype in (torch.float16, torch.bfloat16):
         return _flash(q, k, v)
-    if mask is None and q.dtype == torch.bfloat16 and q.device.type == "cpu":
+    if mask is None and q.dtype == torch.bfloat16 and q.device.type == "cpu" and not has_tiles():
         return _products(q, k, v)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
@@ -59,8 +60,17 @@ def attention_in_rows(q: Tensor, pool: KVPool, layer: int, rows: Tensor, seen: T
     return attention(q, k, v, mask[:, None, None])
 
 
+@cache
+def has_tiles() -> bool:
+    """Whether this CPU multiplies bfloat16 in tiles (AMX), where SDPA is the faster one."""
+    try:
+        return bool(torch.cpu._is_amx_tile_supported())
+    except (AttributeError, RuntimeError):  # promised to nobody
+        return False
+
+
 def _products(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """The same written out: on CPUs that multiply bfloat16, a few queries against many keys are faster this way."""
+    """The same written out: faster for a few queries against many keys on CPUs that multiply bfloat16 in vectors."""
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     return scores.softmax(-1) @ v
 

@@ -64,16 +64,19 @@ def rotary(config: RopeConfig, frames: Tensor, yaw: Tensor) -> Rotary:
     """
     t, y, x = config.pairs
     shape = (*frames.shape, config.rows, config.columns)
-    time = frames[..., None, None].expand(shape)
-    row = torch.arange(config.rows, dtype=torch.float64, device=frames.device)[:, None].expand(shape)
+    row = torch.arange(config.rows, dtype=torch.float64, device=frames.device)[:, None]
     turned = yaw / config.degrees_per_cell if config.fov else yaw * 0.0
-    column = (column_positions(config).to(frames.device) + turned[..., None, None]).expand(shape)
-    phases = [
-        place[..., None] * config.base ** (-torch.arange(n, dtype=torch.float64, device=frames.device) / n)
-        for place, n in ((time, t), (row, y), (column, x))
+    column = column_positions(config).to(frames.device) + turned[..., None, None]
+    angles = [  # an axis at a time, before cells are made of them: cosines in float64 are dear
+        (place[..., None] * config.base ** (-torch.arange(n, dtype=torch.float64, device=frames.device) / n)).remainder(
+            2.0 * math.pi
+        )
+        for place, n in ((frames[..., None, None], t), (row, y), (column, x))
     ]
-    angle = torch.cat(phases, -1).remainder(2.0 * math.pi).flatten(-4, -2)
-    cos, sin = angle.cos().float(), angle.sin().float()
+    cos, sin = (
+        torch.cat([of(angle).float().expand(*shape, -1) for angle in angles], -1).flatten(-4, -2)
+        for of in (torch.cos, torch.sin)
+    )
     return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
 
 

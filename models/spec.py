@@ -23,6 +23,9 @@ Frames = NDArray[np.uint8]
 Image = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
+Switch = Literal["recache", "blend", "flush"]
+"""How a stream comes under another prompt, see `TellableWorld`."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -100,6 +103,7 @@ class WorldSpec:
     chunk: int  # frames that one step makes
     actions: ActionSpec
     prompts: bool = False  # `start` accepts a text
+    switches: tuple[Switch, ...] = ()  # ways in which `say` changes the prompt of a stream that goes on; (): none
     images: bool = False  # `start` accepts a picture
     title: str = ""  # for people: one line
     help: str = ""  # for people: how to move, one line
@@ -189,6 +193,24 @@ class ParkableWorld(WorldModel[StateT], Protocol):
 
     def park(self, state: StateT) -> bytes:
         """The state in few bytes, for `load`."""
+
+
+class TellableWorld(WorldModel[StateT], Protocol):
+    """A world whose streams can go on under another prompt; `spec.switches` says in which ways.
+
+    - recache: as if what a stream remembers had been dreamed to the new prompt.
+    - blend: from the old prompt to the new one over the next chunks; what it remembers stays as it was dreamed.
+    - flush: all but its first frames and the latest ones is forgotten, and these are as under `recache`.
+    """
+
+    def say(self, state: StateT, prompt: str, *, how: Switch = "recache", chunks: int = 1) -> None:
+        """The stream goes on under another prompt, in place; with `blend` that takes so many chunks.
+
+        Once more with the same arguments, before the next step, it changes nothing.
+
+        Raises:
+            ValueError: the world does not take this prompt; the stream is as it was.
+        """
 
 
 class RecallingWorld(WorldModel[StateT], Protocol):

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from .bench_command import bench
 from .capacity_command import capacity
-from .checkpoint_commands import convert, inspect
+from .checkpoint_commands import convert, inspect, pull
 from .gateway.command import gateway
 from .printing import diagnose, refuse, show
 from .replay_command import replay
@@ -27,7 +27,7 @@ from .verify_command import verify
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 app.add_typer(bench, name="bench")
-for command in (replay, inspect, convert, gateway, capacity, verify):
+for command in (replay, pull, inspect, convert, gateway, capacity, verify):
     app.command()(command)
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]

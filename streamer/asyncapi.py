@@ -30,6 +30,7 @@ ASKED: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
             "axes",
             "action",
             "prompt",
+            "say",
             "reset",
             "pause",
             "resume",

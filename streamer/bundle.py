@@ -23,7 +23,7 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from .fields import Count, Line, Message, Name, Seed, Text
+from .fields import Count, Line, Message, Name, Seed, Switch, Text
 
 HEADER, FRAMES, STATE = "bundle.json", "frames.safetensors", "state"
 LIMITS = {HEADER: 8 * 2**20, FRAMES: 256 * 2**20, STATE: 2**30}  # bytes of each part
@@ -44,7 +44,10 @@ class Event(Message):
     seed: Seed | None = None  # or it began, from this seed,
     prompt: Text | None = None
     image: Annotated[int, Field(ge=0, le=255)] | None = None  # and this picture of `images`
-    rebuilt: bool = False  # its memory was made anew, as after parking
+    rebuilt: bool = False  # or its memory was made anew, as after parking
+    say: Text | None = None  # or it was told to go on under this text,
+    how: Switch = "recache"  # in this way,
+    chunks: Annotated[int, Field(ge=1, le=256)] = 1  # over so many
 
 
 class Header(Message):
@@ -61,7 +64,7 @@ class Header(Message):
     chunk: Annotated[int, Field(ge=1, le=1024)]
     height: Annotated[int, Field(ge=1, le=8192)]
     width: Annotated[int, Field(ge=1, le=8192)]
-    columns: Annotated[tuple[Name, ...], Field(min_length=1, max_length=256)]
+    columns: Annotated[tuple[Name, ...], Field(max_length=256)]  # none where nobody steers
     frame: Count  # number of the first frame
     events: Annotated[tuple[Event, ...], Field(max_length=65536)] = ()
 
@@ -183,10 +186,11 @@ def _check_events(bundle: Bundle) -> None:
     last = first
     for event in header.events:
         inside = last <= event.frame < end and (event.frame - first) % header.chunk == 0
-        back = event.to is not None and begun and first <= event.to <= event.frame and event.seed is None
-        start = event.to is None and event.seed is not None
+        one = [event.to is not None, event.seed is not None, event.rebuilt, event.say is not None].count(True) == 1
+        back = event.to is None or (begun and first <= event.to <= event.frame)
+        start = event.seed is not None or begun
         picture = event.image is None or event.image < len(bundle.images)
-        if not (inside and (back or start) and picture and (begun or event.frame == first)):
+        if not (inside and one and back and start and picture and (begun or event.frame == first)):
             raise BadBundle(f"expected events in order that can be followed, got {event!r}"[:256])
         last, begun = event.frame, True
     if not begun:

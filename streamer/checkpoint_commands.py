@@ -1,15 +1,18 @@
-"""`worldloom inspect FILE` and `worldloom convert SRC DST`: published weights. Knows how to ask and to print."""
+"""`worldloom pull NAME`, `inspect FILE` and `convert SRC DST`: published weights. Knows how to ask and to print."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from .printing import refuse, show
+
+if TYPE_CHECKING:
+    from worldloom.models.wan.published import Published
 
 
 class Format(StrEnum):
@@ -23,6 +26,38 @@ class Format(StrEnum):
 Averaged = Annotated[
     bool | None, typer.Option("--ema/--no-ema", help="averaged weights, or not; averaged where there are any")
 ]
+
+
+def pull(
+    name: Annotated[str, typer.Argument(help="docs/checkpoints.md lists them")],
+    to: Annotated[Path | None, typer.Option(help="a folder; checkpoints/NAME by default")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="ask nobody: say whether it is all here")] = False,
+) -> None:
+    """Take published weights from the Hugging Face hub. Says licence and size first; run again, it goes on."""
+    import os
+
+    from worldloom.models.wan.published import published
+    from worldloom.models.wan.pull import asked, here, is_offline
+    from worldloom.models.wan.pull import pull as take
+
+    console, endpoint = Console(soft_wrap=True), os.environ.get("HF_ENDPOINT")
+    try:
+        source = published(name)
+        folder = to or Path("checkpoints") / name
+        console.print(f"{source.title}, {source.page}\nLicence of the weights: {source.licence}", markup=False)
+        if offline or is_offline():
+            plan = here(source, folder)
+        else:
+            plan = asked(source, endpoint=endpoint)
+            missing = plan.missing(folder) / 1e9
+            console.print(f"{plan.octets / 1e9:.2f} GB, of which {missing:.2f} to take, into {folder}", markup=False)
+            if not yes and not typer.confirm("Take it under this licence?"):
+                raise typer.Exit(1)
+            take(source, plan, folder, endpoint=endpoint, tell=lambda line: console.print(line, markup=False))
+    except ValueError as error:
+        raise refuse(str(error)) from error
+    console.print(f"Commit {plan.commit}.\n{next_steps(source, folder)}", markup=False)
 
 
 def inspect(
@@ -77,3 +112,21 @@ def convert(
     show(table | {"memory in bfloat16": str(wanted)}, as_json)
     if not as_json:
         Console().print(f"Next: worldloom serve --world {folder}", markup=False)
+
+
+def next_steps(source: Published, folder: Path) -> str:
+    """What to run when it is all here."""
+    from worldloom.models.wan.published import PARTS
+    from worldloom.models.wan.pull import first_file
+
+    if not source.family:
+        return f"`worldloom convert` takes {first_file(source, folder)}."
+    beside = {name: first_file(part, folder.parent / name) for name, part in PARTS.items()}
+    absent = [name for name, path in beside.items() if not path.exists()]
+    lora = f" --lora {folder / source.lora}" if source.lora else ""
+    convert = (
+        f"worldloom convert {first_file(source, folder)} {source.family}-world --family {source.family}{lora}"
+        f" --vae {beside['wan-vae']} --small {beside['taew2_1']} --encoder {beside['umt5']}"
+        ' --prompt "A walk along a harbour at dawn"'
+    )
+    return "\n".join([*(f"First: worldloom pull {name}" for name in absent), f"Next: {convert}"])

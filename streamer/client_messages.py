@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from .fields import Clock, Count, Line, Message, Millis, Mode, Name, Number, Sdp, Seed, Seq, Text, Token, Video
+from .fields import Clock, Count, Line, Message, Millis, Mode, Name, Number, Sdp, Seed, Seq, Switch, Text, Token, Video
 from .wire import Format
 
 OWN_SCENES = "none"  # in place of an image id: what the world has to begin with
@@ -108,6 +108,16 @@ class Prompt(Message):
     type: Literal["prompt"] = "prompt"
     seq: Seq
     text: Text
+
+
+class Say(Message):
+    """Go on from here under another text. A later one supersedes one that was not taken up yet."""
+
+    type: Literal["say"] = "say"
+    seq: Seq
+    text: Text
+    how: Switch = Field(default="recache", description="one of the world's `switches`")
+    chunks: Annotated[int, Field(ge=1, le=256)] = Field(default=8, description="with `blend`: that it takes")
 
 
 class Reset(Message):

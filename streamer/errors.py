@@ -11,6 +11,7 @@ WorldloomError
 │   ├── UnknownKey           unknown_key
 │   ├── BadAction            bad_action        wrong length or out of range
 │   ├── Unsupported          unsupported       prompt, image or mode that this world does not take
+│   ├── UnknownPrompt        unknown_prompt    a text that this world does not take
 │   └── UnknownImage         unknown_image     no picture of that id was uploaded, or it was too long ago
 ├── OutOfReach               out_of_reach      no restore point is that old; the session goes on
 │   └── UnknownSnapshot      unknown_snapshot  the session has no such snapshot, or not any more
@@ -122,6 +123,12 @@ class UnknownImage(ControlError):
     """An image id of no picture: it was never uploaded, or too long ago."""
 
     code = "unknown_image"
+
+
+class UnknownPrompt(ControlError):
+    """A text that this world does not take: it knows a list of them, and this is another."""
+
+    code = "unknown_prompt"
 
 
 class OutOfReach(WorldloomError):

@@ -9,6 +9,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from worldloom.models.spec import Switch as Switch
+
 MAX_INT = 2**53 - 1  # the largest integer that a JavaScript number holds exactly
 
 Count = Annotated[int, Field(ge=0, le=MAX_INT)]

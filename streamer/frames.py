@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .errors import SessionClosed
 from .origin import Origin
+from .since import Told
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class Frame:
     steps: int = 0  # denoising steps, where overload has taken some away; 0: as many as the world takes by itself
     origin: Origin | None = None  # with the first frame of a stream: what it started from
     back_to: int | None = None  # with the first frame after going back: the world was as before this one
+    told: tuple[Told, ...] = ()  # with the first frame after the world was told so: texts that it goes on under
     rebuilt: bool = False  # with the first frame after the world's memory was made anew (parking.py)
 
 

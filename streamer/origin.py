@@ -16,6 +16,7 @@ from worldloom.models.spec import Image
 from .client_messages import Prompt, Reset
 from .clock import ClockState
 from .fields import Mode
+from .since import Told
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Snapshot:
     clock: ClockState
     state: bytes  # the world's memory, as the world saves it
     fresh: bool = False  # no frame was made since it began, or began anew
+    told: tuple[Told, ...] = ()  # what it was told since its last frame
     parked: bool = False  # the state is, or was since the last frame, made anew: it is nearly what it was
     back_to: int | None = None  # it went back to before this frame, and none was made since
 

@@ -16,6 +16,7 @@ from math import log
 from typing import Any
 
 from .origin import Origin
+from .since import Since
 
 NEARNESS = 8  # a point's age over the distance to the next one
 
@@ -42,10 +43,9 @@ class Point:
     index: int  # number of the next frame then
     moment: int  # frames that had led there
     origin: Origin
-    fresh: bool  # no frame was made since the world began, or began anew
+    since: Since  # its last frame then
     state: Any  # the world's memory, never stepped; bytes where it is parked (parking.py)
     line: frozenset[int] = field(default=frozenset())  # of a snapshot: the moments of the points that led there
-    rebuilt: bool = False  # the state was made anew, and no frame was made since
 
 
 class Past:

@@ -30,6 +30,7 @@ from .client_messages import (
     Restore,
     Resume,
     Rewind,
+    Say,
     Step,
     TakeSnapshot,
     View,
@@ -42,7 +43,7 @@ PROTOCOL = 1
 MAX_MESSAGE_BYTES = 128 * 1024
 
 Control: TypeAlias = (
-    Key | Look | Axes | Action | Prompt | Reset | Pause | Resume | Step | Rewind | TakeSnapshot | Restore
+    Key | Look | Axes | Action | Prompt | Say | Reset | Pause | Resume | Step | Rewind | TakeSnapshot | Restore
 )
 ClientMessage: TypeAlias = Hello | View | Offer | Candidate | Control | Fork | Record | Report | Ping | Bye
 ServerMessage: TypeAlias = (

@@ -11,6 +11,7 @@ The log has one JSON object a line, each with a `type`:
     movie      the movie begins with this frame, its time 0 is this `pts`; it may be of the chunk before the log
     reset      the world began, or began anew, before this frame, from this seed, prompt and picture (NAME.FRAME.png)
     rewind     it was rewound, or its engine had died: before this frame the world is as it was before frame `to`
+    say        before this frame it was told to go on under this text, in this way
     rebuilt    before this frame its memory was made anew: `world.load(world.park(state))`, as for those long paused
     end        the last line: why; absent after a crash
 """
@@ -34,6 +35,7 @@ from PIL import Image
 from .errors import RecordingFailed, RecordingFull
 from .frames import Frame
 from .origin import Origin
+from .since import Told
 from .transports.broadcast import Packet
 from .transports.movie import Movie
 
@@ -53,11 +55,13 @@ class Row:
     origin: Origin | None  # what the stream began from, just before
     steps: int = 0  # denoising steps; 0: as many as the world takes by itself
     rebuilt: bool = False  # the world's memory was made anew, just before
+    told: tuple[Told, ...] = ()  # what the world was told, before that
 
     @classmethod
     def of(cls, frame: Frame) -> Row:
         """What the log says of a frame."""
-        return cls(frame.index, frame.pts, frame.applied, frame.actions, frame.origin, frame.steps, frame.rebuilt)
+        made = (frame.index, frame.pts, frame.applied, frame.actions)
+        return cls(*made, frame.origin, frame.steps, frame.rebuilt, frame.told)
 
 
 @dataclass(frozen=True)
@@ -239,6 +243,10 @@ class RecordingFiles:
                 self._append(picture, _png(origin.image))
                 line["image"] = picture.path.name
             yield line
+        for told in row.told:
+            if told.rebuilt:
+                yield {"type": "rebuilt", "frame": row.frame}
+            yield {"type": "say", "frame": row.frame, "text": told.text, "how": told.how, "chunks": told.chunks}
         if row.rebuilt:
             yield {"type": "rebuilt", "frame": row.frame}
         action = None if row.actions is None else row.actions.tolist()

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldloom.models.catalog import open_world, shipped_worlds
-from worldloom.models.spec import AdjustableWorld, ParkableWorld, WorldModel
+from worldloom.models.spec import AdjustableWorld, ParkableWorld, TellableWorld, WorldModel
 from worldloom.models.training.metrics import psnr
 
 from .beginning import begin
@@ -98,7 +98,7 @@ def regenerated(
                 before[frame] = model.fork(state)
             for event in events.get(frame, ()):
                 old, state = state, _moved(model, bundle, event, before, state)
-                if old is not None:
+                if old is not None and old is not state:
                     model.release(old)
             rows = bundle.actions[None, at : at + chunk]
             steps = int(bundle.steps[at]) if as_shown else 0
@@ -192,6 +192,10 @@ def _moved(model: WorldModel[Any], bundle: Bundle, event: Event, before: dict[in
         if state is None or not hasattr(model, "park"):
             raise BadBundle("expected a world that makes memories anew, and one of its own to be made anew")
         return model.load(cast("ParkableWorld[Any]", model).park(state))
+    if event.say is not None:
+        if state is None or event.how not in model.spec.switches:
+            raise BadBundle(f"expected a world that changes its prompt by {event.how}")
+        return _told(model, event, state)
     if event.to is not None:
         if event.to not in before:
             raise BadBundle(f"expected to go back to the beginning of a chunk, got frame {event.to}")
@@ -201,3 +205,12 @@ def _moved(model: WorldModel[Any], bundle: Bundle, event: Event, before: dict[in
         return begin(model, Origin(event.seed or 0, event.prompt, image))
     except ValueError as error:
         raise BadBundle(f"the world does not begin so: {error}") from error
+
+
+def _told(model: WorldModel[Any], event: Event, state: Any) -> Any:
+    """The same state, under another text."""
+    try:
+        cast("TellableWorld[Any]", model).say(state, event.say or "", how=event.how, chunks=event.chunks)
+    except ValueError as error:
+        raise BadBundle(f"the world does not go on so: {error}") from error
+    return state

@@ -19,6 +19,7 @@ from worldloom.models.spec import WorldSpec
 from .bundle import DIGEST, Bundle, Event, Header
 from .frames import Frame
 from .origin import Origin, Snapshot
+from .since import Told
 
 PICTURES = 32  # kept as they were; when there are more, every second one goes
 
@@ -29,6 +30,7 @@ class _Rows:
     def __init__(self, first: int = 0, columns: int = 0) -> None:
         self.first = first  # number of the first frame
         self.back_to: dict[int, int] = {}  # frames before which the world went back, and to where
+        self.told: dict[int, tuple[Told, ...]] = {}  # frames before which the world was told something
         self.rebuilt: set[int] = set()  # frames before which the memory was made anew
         self.origins: dict[int, Origin] = {}  # frames that began a stream, or began it anew
         self._columns = columns  # of an action row
@@ -46,6 +48,8 @@ class _Rows:
         """The next one."""
         if frame.back_to is not None:
             self.back_to[frame.index] = frame.back_to
+        if frame.told:
+            self.told[frame.index] = frame.told
         if frame.rebuilt:
             self.rebuilt.add(frame.index)
         if frame.origin is not None:
@@ -56,8 +60,9 @@ class _Rows:
 
     def drop_first(self) -> None:
         """Forget the oldest one."""
-        for known in (self.back_to, self.origins):
-            known.pop(self.first, None)
+        self.back_to.pop(self.first, None)
+        self.told.pop(self.first, None)
+        self.origins.pop(self.first, None)
         self.rebuilt.discard(self.first)
         del self._actions[: 4 * self._columns], self._steps[:1], self._digests[:DIGEST]
         self.first += 1
@@ -68,6 +73,7 @@ class _Rows:
         last = len(self) - (len(self) - skipped) % chunk
         made = _Rows(first, self._columns)
         made.back_to = {frame: to for frame, to in self.back_to.items() if first <= frame < self.first + last}
+        made.told = {frame: one for frame, one in self.told.items() if first <= frame < self.first + last}
         made.rebuilt = {frame for frame in self.rebuilt if first <= frame < self.first + last}
         made.origins = {frame: one for frame, one in self.origins.items() if first <= frame < self.first + last}
         made._actions = self._actions[4 * self._columns * skipped : 4 * self._columns * last]
@@ -76,7 +82,7 @@ class _Rows:
 
     def arrays(self) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]:
         """Actions (N, A), denoising steps (N,), digests (N, DIGEST)."""
-        actions = np.frombuffer(bytes(self._actions), "<f4").reshape(len(self), -1)
+        actions = np.frombuffer(bytes(self._actions), "<f4").reshape(len(self), self._columns)
         steps, digests = (np.frombuffer(bytes(part), np.uint8) for part in (self._steps, self._digests))
         return actions, steps, digests.reshape(-1, DIGEST)
 
@@ -202,7 +208,7 @@ def _bundle(
 ) -> Bundle:
     events: list[Event] = []
     images: list[NDArray[np.uint8]] = []
-    for frame in sorted(rows.back_to.keys() | rows.origins.keys() | rows.rebuilt):
+    for frame in sorted(rows.back_to.keys() | rows.origins.keys() | rows.told.keys() | rows.rebuilt):
         if frame in rows.back_to:
             events.append(Event(frame=frame, to=rows.back_to[frame]))
         if frame in rows.origins and not (frame == rows.first and state is not None):
@@ -211,6 +217,9 @@ def _bundle(
                 image = next((k for k, known in enumerate(images) if known is origin.image), len(images))
                 images += [origin.image] if image == len(images) else []
             events.append(Event(frame=frame, seed=origin.seed, prompt=origin.prompt, image=image))
+        for told in rows.told.get(frame, ()):
+            events += [Event(frame=frame, rebuilt=True)] if told.rebuilt else []
+            events.append(Event(frame=frame, say=told.text, how=told.how, chunks=told.chunks))
         if frame in rows.rebuilt:
             events.append(Event(frame=frame, rebuilt=True))
     header = Header(

@@ -32,6 +32,7 @@ from .server_messages import Receipt
 from .session import FULL, Session
 from .sink import SessionSink
 from .states import States
+from .telling import tell
 from .travel import Travel
 
 log = logging.getLogger(__name__)
@@ -171,9 +172,11 @@ class Scheduler:
             session.read(self._clock_ns())
             if session.parked is not None and session.wanted:
                 self.parking.wake(session)
-            while session.restart is not None or session.wish is not None:
+            while session.asks:
                 if session.restart is not None:
                     self._restart(session)
+                if session.saying is not None:
+                    tell(self._model, session)
                 if session.wish is not None:
                     self.travel.grant(session, self._clock_ns())
                 session.read(self._clock_ns())

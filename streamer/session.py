@@ -9,35 +9,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worldloom.models.spec import WorldSpec
 
-from .client_messages import Pause, Prompt, Reset, Restore, Resume, Rewind, Step, TakeSnapshot
+from .client_messages import Pause, Prompt, Reset, Restore, Resume, Rewind, Say, Step, TakeSnapshot
 from .clock import FrameClock
 from .controls import ControlState
 from .engine_config import SessionConfig
 from .errors import Unsupported
-from .fields import Mode, Status
+from .fields import Mode
 from .frames import Frame
 from .origin import Origin, Restart, Snapshot
 from .past import Past, Point
 from .phase import Phase
 from .post import Post
 from .protocol import Control
-from .receipts import Receipts
 from .server_messages import Receipt
+from .since import MADE, Since
 from .sink import Delivery
+from .wishes import Wishes
 
-Wish: TypeAlias = Rewind | Restore | TakeSnapshot
 FULL = Fraction(1)  # frames last as long as the world says
 
 
-class Session(Post):
+class Session(Post, Wishes):
     """One stream; see the module."""
 
     def __init__(
@@ -54,26 +55,21 @@ class Session(Post):
         beat: Callable[[int], int] = lambda now_ns: now_ns,
     ) -> None:
         """`beat` says when a schedule that begins now has its first frame due."""
-        super().__init__(spec, mode, (config or SessionConfig()).inbox, wake)
+        Post.__init__(self, spec, mode, (config or SessionConfig()).inbox, wake)
+        self._controls = ControlState(spec.actions, spec.chunk)
+        Wishes.__init__(self, origin, self._controls)
         self.ident = ident
         self.state = state  # the world's memory of this stream; opaque here
         self.parked: bytes | None = None  # in its place while the session rests (parking.py)
         self.paused_ns: int | None = None  # since when it is paused
         self.keeps = False  # its memory is not to be parked
-        self.origin = origin
         self.phase = Phase.LIVE
         self.ended: Future[None] = Future()  # done once the engine has freed the state
         self.ended.set_running_or_notify_cancel()  # whoever waits for it may be cancelled, it may not
-        self.index = 0  # number of the next frame
         self.stalls = 0  # times that lateness moved the schedule
-        self.restart: tuple[int, Origin] | None = None  # a reset's seq and what to start from; the engine's to do
-        self.wish: Wish | None = None  # what only the engine can do, too; nothing is read before it is done
         self.moment = 0  # frames that led to where the world is now
-        self.fresh = True  # no frame was made since the stream began, or began anew
         self._config = config or SessionConfig()
         self._beat = beat
-        self._controls = ControlState(spec.actions, spec.chunk)
-        self._receipts = Receipts(self._controls)
         self.past = Past(self._config.past, reach=round(self._config.past.seconds * spec.fps))
         span_ns = FrameClock(spec.fps).span_ns(spec.chunk)
         self._clock = FrameClock(spec.fps, grace_ns=int(span_ns * self._config.grace))
@@ -81,8 +77,6 @@ class Session(Post):
         self._step: Step | None = None  # lockstep, or while paused: the request to answer next
         self._step_ns = 0  # when that request was read
         self._sampled_ns = 0
-        self.back_to: int | None = None  # the world went back to before this frame, and no frame was made since
-        self.rebuilt = False  # the world's memory was made anew, and no frame was made since
         self._rows = spec.actions.neutral(spec.chunk)  # sampled for the chunk that is being made
 
     # The engine's thread ----------------------------------------------------------------------------------------------
@@ -103,7 +97,7 @@ class Session(Post):
 
     def due(self) -> int | None:
         """When the next chunk is due, in the engine's nanoseconds; None if nothing will make it due but an event."""
-        if self.restart is not None or self.wish is not None:
+        if self.asks:
             return None
         if self._step is not None:
             return self._step_ns
@@ -112,7 +106,7 @@ class Session(Post):
     @property
     def wanted(self) -> bool:
         """Whether its memory is needed now."""
-        return self.restart is not None or self.wish is not None or self.due() is not None
+        return self.asks or self.due() is not None
 
     def sample(self, now_ns: int) -> NDArray[np.float32]:
         """(F, A) action rows of the next chunk, from the controls as they are now."""
@@ -138,8 +132,7 @@ class Session(Post):
         as long as the world says; `steps`: denoising steps, where they were fewer than usual.
         """
         first, frames = self.index, []
-        origin, back_to, rebuilt = self.origin if self.fresh else None, self.back_to, self.rebuilt
-        self.fresh, self.back_to, self.rebuilt = False, None, False
+        origin, since, self.since = self.origin if self.since.fresh else None, self.since, MADE
         for offset, picture in enumerate(pixels):
             frames.append(
                 Frame(
@@ -153,8 +146,9 @@ class Session(Post):
                     show_ns=made_ns + int(slow * self._clock.span_ns(offset)) if self.mode == "realtime" else 0,
                     actions=self._rows[offset],
                     origin=origin if offset == 0 else None,
-                    back_to=back_to if offset == 0 else None,
-                    rebuilt=rebuilt and offset == 0,
+                    back_to=since.back_to if offset == 0 else None,
+                    told=since.told if offset == 0 else (),
+                    rebuilt=since.rebuilt and offset == 0,
                     steps=steps,
                 )
             )
@@ -168,34 +162,20 @@ class Session(Post):
         assert self.restart is not None
         old, self.state = self.state, state
         self._receipts.applied, self.origin = self.restart
-        self.fresh, self.back_to, self.rebuilt, self.parked = True, None, False, None
+        self.since, self.parked = Since(), None
         self._receipts.answer(self._receipts.applied, "applied", self.index)
         self.restart = None
         self._anchor(now_ns)
         return old
 
-    def restart_refused(self) -> None:
-        """The world could not start so; the old stream goes on."""
-        assert self.restart is not None
-        self._receipts.answer(self.restart[0], "rejected")
-        self.restart = None
-
     def went_back(self, point: Point, state: Any, now_ns: int) -> Any:
         """Go on from a point of the past; returns the old state, to be released. Frame numbers and pts only grow."""
         old, self.state, self.origin, self.moment = self.state, state, point.origin, point.moment
-        self.fresh, self.back_to = point.fresh, None if point.fresh else point.index
-        self.parked, self.rebuilt = None, point.rebuilt or isinstance(point.state, bytes)
+        self.since, self.parked = point.since.left(point.index, parked=isinstance(point.state, bytes)), None
         self._receipts.settle("expired")
         self._anchor(now_ns)
         self.granted(to=point.index)
         return old
-
-    def granted(self, **more: Any) -> None:
-        """The wish is done, or denied for a `code`; `more`: what else its receipt says."""
-        assert self.wish is not None
-        status: Status = "rejected" if "code" in more else "applied"
-        self._receipts.answer(self.wish.seq, status, self.index, **more)
-        self.wish = None
 
     def park(self, state: bytes) -> None:
         """Rest on these bytes; the memory that was is the caller's."""
@@ -203,12 +183,13 @@ class Session(Post):
 
     def woken(self, state: Any) -> None:
         """Go on with a memory that was made anew."""
-        self.state, self.parked, self.rebuilt = state, None, True
+        self.state, self.parked, self.since = state, None, replace(self.since, rebuilt=True)
         if self.paused_ns is not None:
             self.keeps = True  # somebody comes and goes: what is done for a single step would be done for each
 
     def snapshot(self, state: bytes) -> Snapshot:
         """This session as it is now, with the world's memory as the world saved it."""
+        since = self.since
         return Snapshot(
             ident=self.ident,
             origin=self.origin,
@@ -218,16 +199,17 @@ class Session(Post):
             paused=self.phase is Phase.PAUSED,
             clock=self._clock.state,
             state=state,
-            fresh=self.fresh,
-            parked=self.parked is not None or self.rebuilt,
-            back_to=self.back_to,
+            fresh=since.fresh,
+            told=since.told,
+            parked=self.parked is not None or since.rebuilt,
+            back_to=since.back_to,
         )
 
     def go_on(self, past: Snapshot, now_ns: int) -> None:
         """Take up where a snapshot ended; the time between is forgotten."""
-        self.index, self._receipts.applied, self.fresh = past.index, past.applied, past.fresh
+        self.index, self._receipts.applied = past.index, past.applied
+        self.since = Since(past.fresh, past.back_to, past.told, past.parked)
         self.phase = Phase.PAUSED if past.paused else Phase.LIVE
-        self.back_to, self.rebuilt = past.back_to, past.parked
         self.paused_ns = now_ns if past.paused else None
         self._clock.go_on(past.clock)
         self._anchor(now_ns)
@@ -243,13 +225,10 @@ class Session(Post):
         self.state = None
         self._receipts.settle("expired")
         self._receipts.unshaped()
-        if self.restart is not None:
-            self._receipts.answer(self.restart[0], "expired")
-            self.restart = None
-        for waiting in (self.wish, self._step):
-            if waiting is not None:
-                self._receipts.answer(waiting.seq, "expired")
-        self.wish = self._step = None
+        self._expire_wishes()
+        if self._step is not None:
+            self._receipts.answer(self._step.seq, "expired")
+            self._step = None
         while (event := self._inbox.take()) is not None:
             self._receipts.answer(event.seq, "expired")
         return self.take_receipts()
@@ -276,6 +255,8 @@ class Session(Post):
                 self._receipts.answer(event.seq, "applied", self.index)
             case Rewind() | Restore() | TakeSnapshot():
                 self.wish = event
+            case Say():
+                self._plan_saying(event)
             case Reset() | Restart() | Prompt():
                 self._plan_restart(event)
             case _:
@@ -283,14 +264,6 @@ class Session(Post):
                 if self.phase is Phase.PAUSED:  # remembered, so that no key sticks, but it shapes no frame by itself
                     self._receipts.settle("expired")
                 self._receipts.drain()
-
-    def _plan_restart(self, event: Reset | Restart | Prompt) -> None:
-        before = self.origin
-        if self.restart is not None:
-            self._receipts.answer(self.restart[0], "superseded")
-            before = self.restart[1]
-        self.restart = (event.seq, before.after(event))
-        self._receipts.settle("expired")
 
     def _anchor(self, now_ns: int) -> None:
         """The next chunk is due now; what was missed is forgotten. Lockstep knows no lateness."""

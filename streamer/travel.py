@@ -75,14 +75,17 @@ class Travel:
         if not isinstance(session, Session) or session.closing:
             raise SessionClosed("the session has ended")
         if branch.snapshot is None:
-            point = self._point(session)
+            kept = point = self._point(session)
         else:
             kept = self._named(session, branch.snapshot)
             point = replace(kept, state=self._fork(kept.state))
         now = session.snapshot(b"")
         ident, paused = secrets.token_urlsafe(12), session.mode == "realtime"
-        begins = replace(now, parked=False, back_to=None)  # whoever logs it begins with this very state
-        past = replace(begins, ident=ident, origin=point.origin, applied=0, paused=paused, fresh=point.fresh)
+        begins = replace(now, parked=False, back_to=None, told=())  # whoever logs it begins with this very state
+        past = replace(begins, ident=ident, origin=point.origin, applied=0, paused=paused, fresh=point.since.fresh)
+        if past.fresh:  # or with the origin
+            anew = point.since.rebuilt or isinstance(kept.state, bytes)
+            past = replace(past, told=point.since.told, parked=anew)
         return past, point.state
 
     def free(self, session: Session) -> None:
@@ -94,8 +97,9 @@ class Travel:
 
     def _point(self, session: Session) -> Point:
         state = self._fork(session.state)
-        index = session.index if session.back_to is None else session.back_to  # nothing was made since it went back
-        return Point(index, session.moment, session.origin, session.fresh, state, session.past.line, session.rebuilt)
+        back_to = session.since.back_to
+        index = session.index if back_to is None else back_to  # nothing was made since it went back
+        return Point(index, session.moment, session.origin, session.since, state, session.past.line)
 
     def _keep(self, session: Session) -> str:
         name = session.past.keep(self._point(session))

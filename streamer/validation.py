@@ -12,7 +12,21 @@ import numpy as np
 
 from worldloom.models.spec import Actions, ActionSpec, WorldSpec
 
-from .client_messages import Action, Axes, Key, Look, Pause, Prompt, Reset, Restore, Resume, Rewind, Step, TakeSnapshot
+from .client_messages import (
+    Action,
+    Axes,
+    Key,
+    Look,
+    Pause,
+    Prompt,
+    Reset,
+    Restore,
+    Resume,
+    Rewind,
+    Say,
+    Step,
+    TakeSnapshot,
+)
 from .controls import Event
 from .errors import BadAction, UnknownImage, UnknownKey, Unsupported
 from .fields import Mode
@@ -43,11 +57,14 @@ def check_control(event: Control | Restart, spec: WorldSpec, mode: Mode) -> None
             )
         case Prompt() if not spec.prompts:
             raise Unsupported("expected no prompt: this world takes none", seq=event.seq)
+        case Say() if event.how not in spec.switches:
+            ways = ", ".join(spec.switches) or "none: say prompt, or reset, to begin anew"
+            raise Unsupported(f"expected a way in which this world changes its prompt ({ways})", seq=event.seq)
         case Reset(image=str()):
             raise UnknownImage("expected a picture that is here, got an id; a server looks it up", seq=event.seq)
         case Restart() if event.image is not None and not spec.images:
             raise Unsupported("expected no image: this world takes none", seq=event.seq)
-        case Prompt() | Reset() | Restart() | Pause() | Resume() | Rewind() | TakeSnapshot() | Restore():
+        case Prompt() | Say() | Reset() | Restart() | Pause() | Resume() | Rewind() | TakeSnapshot() | Restore():
             pass
         case _:
             check_event(event, spec.actions)

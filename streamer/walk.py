@@ -29,7 +29,7 @@ class Taken:
 
     origin: Origin
     rows: NDArray[np.float32]  # (N, A)
-    reduced: bool  # some of its frames came about as a replay does not make them: in fewer steps, or after parking
+    reduced: bool  # some of its frames came about as a replay does not make them: in fewer steps, parked, told
 
 
 class Walk:
@@ -59,7 +59,7 @@ class Walk:
                 return
             self._rows += row
             self._frames.append(frame.index)
-            if (frame.steps or frame.rebuilt) and self._reduced < 0:
+            if (frame.steps or frame.rebuilt or frame.told) and self._reduced < 0:
                 self._reduced = frame.index
 
     def rewound(self, to: int, frame: int) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from worldloom.models.spec import WorldSpec
 
-from .fields import MAX_INT, Count, Line, Message, Name, Number
+from .fields import MAX_INT, Count, Line, Message, Name, Number, Switch
 
 
 class AxisInfo(Message):
@@ -60,6 +60,9 @@ class WorldInfo(Message):
     actions: ActionInfo
     prompts: bool = Field(description="takes a text")
     images: bool = Field(description="takes a picture")
+    switches: Annotated[tuple[Switch, ...], Field(max_length=8)] = Field(
+        default=(), description="ways in which `say` changes its text while it goes on; empty: it cannot"
+    )
     horizon: Count = Field(default=0, description="frames of the episodes that it learned from; 0: not known")
     looks: Annotated[tuple[Number, ...], Field(max_length=8)] = Field(
         default=(), description="mean luma, saturation and sharpness of what it should look like; empty: not known"
@@ -88,6 +91,7 @@ class WorldInfo(Message):
             actions=actions,
             prompts=spec.prompts,
             images=spec.images,
+            switches=spec.switches,
             horizon=spec.horizon,
             looks=spec.looks,
         )

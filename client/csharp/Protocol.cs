@@ -22,6 +22,7 @@ namespace Worldloom.Protocol
             { "axes", typeof(AxesMessage) },
             { "action", typeof(ActionMessage) },
             { "prompt", typeof(PromptMessage) },
+            { "say", typeof(SayMessage) },
             { "reset", typeof(ResetMessage) },
             { "pause", typeof(PauseMessage) },
             { "resume", typeof(ResumeMessage) },
@@ -79,6 +80,7 @@ namespace Worldloom.Protocol
         public const string Unauthorized = "unauthorized";
         public const string UnknownImage = "unknown_image";
         public const string UnknownKey = "unknown_key";
+        public const string UnknownPrompt = "unknown_prompt";
         public const string UnknownSession = "unknown_session";
         public const string UnknownSnapshot = "unknown_snapshot";
         public const string UnknownWorld = "unknown_world";
@@ -249,6 +251,26 @@ namespace Worldloom.Protocol
         /// <summary>text, 0 to 2048 characters</summary>
         [DataMember(Name = "text", IsRequired = true)]
         public string Text { get; set; }
+    }
+
+    /// <summary>Go on from here under another text. A later one supersedes one that was not taken up yet.</summary>
+    [DataContract]
+    public sealed class SayMessage
+    {
+        [DataMember(Name = "type", IsRequired = true)]
+        public string Type { get; set; } = "say";
+        /// <summary>chosen by the client; the receipt names it; integer, 1 to 2^53-1</summary>
+        [DataMember(Name = "seq", IsRequired = true)]
+        public long Seq { get; set; }
+        /// <summary>text, 0 to 2048 characters</summary>
+        [DataMember(Name = "text", IsRequired = true)]
+        public string Text { get; set; }
+        /// <summary>one of the world's `switches`; `recache` or `blend` or `flush`</summary>
+        [DataMember(Name = "how")]
+        public string How { get; set; } = "recache";
+        /// <summary>with `blend`: that it takes; integer, 1 to 256</summary>
+        [DataMember(Name = "chunks")]
+        public long Chunks { get; set; } = 8;
     }
 
     /// <summary>Start the world anew; the frame index goes on.</summary>
@@ -668,6 +690,9 @@ namespace Worldloom.Protocol
         /// <summary>takes a picture; boolean</summary>
         [DataMember(Name = "images", IsRequired = true)]
         public bool Images { get; set; }
+        /// <summary>ways in which `say` changes its text while it goes on; empty: it cannot; list of 0 to 8: `recache` or `blend` or `flush`</summary>
+        [DataMember(Name = "switches")]
+        public string[] Switches { get; set; } = new string[0];
         /// <summary>frames of the episodes that it learned from; 0: not known; integer, 0 to 2^53-1</summary>
         [DataMember(Name = "horizon")]
         public long Horizon { get; set; } = 0;

@@ -12,7 +12,7 @@ const MAX_LOOK = 3600;
 /**
  * @typedef {Unnumbered<import('./protocol.js').KeyMessage | import('./protocol.js').LookMessage
  *   | import('./protocol.js').AxesMessage | import('./protocol.js').ActionMessage | import('./protocol.js').PromptMessage
- *   | import('./protocol.js').ResetMessage | import('./protocol.js').PauseMessage | import('./protocol.js').ResumeMessage
+ *   | import('./protocol.js').SayMessage | import('./protocol.js').ResetMessage | import('./protocol.js').PauseMessage | import('./protocol.js').ResumeMessage
  *   | import('./protocol.js').RewindMessage | import('./protocol.js').SnapshotMessage
  *   | import('./protocol.js').RestoreMessage | import('./protocol.js').ForkMessage
  *   | import('./protocol.js').StepMessage | import('./protocol.js').RecordMessage>} Said a control without its number
@@ -61,6 +61,15 @@ export class Controls extends EventTarget {
   /** Begins the world anew from a text. @param {string} text */
   prompt(text) {
     return this.control({ type: 'prompt', text });
+  }
+
+  /**
+   * Goes on from here under another text; `frame` of the receipt is the first one that it shapes.
+   * @param {string} text @param {'recache' | 'blend' | 'flush'} [how] one of `info.switches`
+   * @param {number} [chunks] that `blend` takes
+   */
+  say(text, how, chunks) {
+    return this.control({ type: 'say', text, how, chunks });
   }
 
   /**

@@ -31,6 +31,7 @@ export type ErrorCode =
   | "unauthorized"
   | "unknown_image"
   | "unknown_key"
+  | "unknown_prompt"
   | "unknown_session"
   | "unknown_snapshot"
   | "unknown_world"
@@ -47,6 +48,7 @@ export type ClientMessage =
   | AxesMessage
   | ActionMessage
   | PromptMessage
+  | SayMessage
   | ResetMessage
   | PauseMessage
   | ResumeMessage
@@ -191,6 +193,19 @@ export interface PromptMessage {
   seq: number;
   /** text, 0 to 2048 characters */
   text: string;
+}
+
+/** Go on from here under another text. A later one supersedes one that was not taken up yet. */
+export interface SayMessage {
+  type: "say";
+  /** chosen by the client; the receipt names it; integer, 1 to 2^53-1 */
+  seq: number;
+  /** text, 0 to 2048 characters */
+  text: string;
+  /** one of the world's `switches`; "recache" when absent */
+  how?: "recache" | "blend" | "flush";
+  /** with `blend`: that it takes; integer, 1 to 256; 8 when absent */
+  chunks?: number;
 }
 
 /** Start the world anew; the frame index goes on. */
@@ -458,6 +473,8 @@ export interface WorldInfo {
   prompts: boolean;
   /** takes a picture; boolean */
   images: boolean;
+  /** ways in which `say` changes its text while it goes on; empty: it cannot; list of 0 to 8: `recache` or `blend` or `flush`; [] when absent */
+  switches: ("recache" | "blend" | "flush")[];
   /** frames of the episodes that it learned from; 0: not known; integer, 0 to 2^53-1; 0 when absent */
   horizon: number;
   /** mean luma, saturation and sharpness of what it should look like; empty: not known; list of 0 to 8: number, -1e9 to 1e9; [] when absent */

@@ -16,122 +16,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..attention import attention
 from ..dit import LastingMemory, Memory
 from ..rope import RopeConfig
-from .actions import ActionModule
+from .block import Block, Moment, TextKeys, modulated
 from .config import WanConfig
 from .controls import STILL, Controls
 from .rays import NUMBERS
-
-
-@dataclass(frozen=True)
-class TextKeys:
-    """What cross-attention looks at: one prompt, for all layers; shared by all streams that dream it."""
-
-    keys: Tensor  # (L, 1, heads, T, d)
-    values: Tensor  # (L, 1, heads, T, d)
-
-
-class SelfAttention(nn.Module):
-    """Attention to what a memory shows."""
-
-    def __init__(self, config: WanConfig) -> None:
-        super().__init__()
-        self.heads = config.heads
-        self.qkv = nn.Linear(config.width, 3 * config.width)
-        self.o = nn.Linear(config.width, config.width)
-        self.norm_q = nn.RMSNorm(config.width, config.eps)
-        self.norm_k = nn.RMSNorm(config.width, config.eps)
-
-    def forward(self, x: Tensor, layer: int, memory: Memory) -> Tensor:
-        """(B, S, D) -> (B, S, D)."""
-        return self.o(memory.attend(layer, *self.project(x)).transpose(1, 2).flatten(2))
-
-    def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (B, S, D) -> normed queries and keys (2, B, heads, S, d) and values (B, heads, S, d)."""
-        q, k, v = self.qkv(x).chunk(3, -1)
-        return heads_of(torch.stack([self.norm_q(q), self.norm_k(k)]), self.heads), heads_of(v, self.heads)
-
-
-class CrossAttention(nn.Module):
-    """Attention to a prompt."""
-
-    def __init__(self, config: WanConfig) -> None:
-        super().__init__()
-        self.heads = config.heads
-        self.q = nn.Linear(config.width, config.width)
-        self.kv = nn.Linear(config.width, 2 * config.width)
-        self.o = nn.Linear(config.width, config.width)
-        self.norm_q = nn.RMSNorm(config.width, config.eps)
-        self.norm_k = nn.RMSNorm(config.width, config.eps)
-
-    def forward(self, x: Tensor, layer: int, texts: Sequence[TextKeys]) -> Tensor:
-        """(B, S, D) -> (B, S, D); a prompt a stream, and one pass where all have the same."""
-        q = heads_of(self.norm_q(self.q(x)), self.heads)
-        if all(text is texts[0] for text in texts):
-            keys, values = (t[layer].expand(len(q), -1, -1, -1) for t in (texts[0].keys, texts[0].values))
-            y = attention(q, keys, values)
-        else:
-            y = torch.cat([attention(q[b : b + 1], t.keys[layer], t.values[layer]) for b, t in enumerate(texts)])
-        return self.o(y.transpose(1, 2).flatten(2))
-
-    def keys(self, text: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values (1, heads, T, d) of an embedded prompt (1, T, D)."""
-        k, v = self.kv(text).chunk(2, -1)
-        return heads_of(self.norm_k(k), self.heads), heads_of(v, self.heads)
-
-
-class Block(nn.Module):
-    """Self-attention and feed-forward, modulated a frame at a time, and cross-attention between them."""
-
-    def __init__(self, config: WanConfig, layer: int) -> None:
-        super().__init__()
-        d = config.width
-        self.eps = config.eps
-        self.modulation = nn.Parameter(torch.empty(1, 6, d))
-        nn.init.normal_(self.modulation, std=d**-0.5)
-        self.self_attn = SelfAttention(config)
-        self.norm3 = nn.LayerNorm(d, config.eps)
-        self.cross_attn = CrossAttention(config)
-        self.ffn = nn.Sequential(nn.Linear(d, config.ffn), nn.GELU("tanh"), nn.Linear(config.ffn, d))
-        if config.cameras:
-            self.cam_injector_layer1, self.cam_injector_layer2 = nn.Linear(d, d), nn.Linear(d, d)
-            self.cam_scale_layer, self.cam_shift_layer = nn.Linear(d, d), nn.Linear(d, d)
-        self.action_model: ActionModule | None = None
-        if config.actions and layer < config.actions.blocks:
-            self.action_model = ActionModule(config.actions, d)
-
-    def forward(
-        self, x: Tensor, time: Tensor, layer: int, texts: Sequence[TextKeys], memory: Memory, controls: Controls
-    ) -> Tensor:
-        """Tokens (B, F, N, D) under (B, F, 6, D) float32."""
-        shift1, scale1, gate1, shift2, scale2, gate2 = (time + self.modulation.float()).unsqueeze(3).unbind(2)
-        y = self.self_attn(_modulated(x, scale1, shift1, self.eps).flatten(1, 2), layer, memory).view_as(x)
-        x = _gated(x, gate1, y)
-        if controls.rays is not None:
-            x = self._looked(x, controls.rays)
-        x = x + self.cross_attn(self.norm3(x).flatten(1, 2), layer, texts).view_as(x)
-        if self.action_model is not None:
-            x = self.action_model(x, layer, controls)
-        return _gated(x, gate2, self.ffn(_modulated(x, scale2, shift2, self.eps)))
-
-    def _looked(self, x: Tensor, rays: Tensor) -> Tensor:
-        """Tokens shifted and scaled by what their rays say, both (B, F, N, D): LingBot-World's injection."""
-        heard = rays + self.cam_injector_layer2(F.silu(self.cam_injector_layer1(rays)))
-        return torch.addcmul(self.cam_shift_layer(heard), x, 1.0 + self.cam_scale_layer(heard))
-
-    def leave_keys(self, x: Tensor, time: Tensor, layer: int, memory: LastingMemory) -> None:
-        """The same as `forward` as far as the keys and values, which go into the memory."""
-        shift, scale = (time + self.modulation.float())[:, :, :2].unsqueeze(3).unbind(2)
-        qk, v = self.self_attn.project(_modulated(x, scale, shift, self.eps).flatten(1, 2))
-        memory.write(layer, qk[1], v)
 
 
 class PictureEmbedding(nn.Module):
@@ -161,7 +57,7 @@ class Head(nn.Module):
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """(B, F, N, D) under (B, F, D) -> (B, F, N, patch * patch * C)."""
         shift, scale = (time.float().unsqueeze(2) + self.modulation.float()).unsqueeze(3).unbind(2)
-        return self.head(_modulated(x, scale, shift, self.eps))
+        return self.head(modulated(x, 1.0 + scale, shift, self.eps))
 
 
 class WanDiT(nn.Module):
@@ -194,14 +90,21 @@ class WanDiT(nn.Module):
         pairs = [block.cross_attn.keys(embedded) for block in self._blocks()]
         return TextKeys(torch.stack([k for k, _ in pairs]), torch.stack([v for _, v in pairs]))
 
+    @torch.no_grad()
+    def moment(self, t: float) -> Moment:
+        """What one timestep makes of the network: a table for those who come back to it with every chunk."""
+        weight = self.head.head.weight
+        time, six = self._time(torch.tensor([[t]], device=weight.device))
+        return Moment(time, [block.changes(six) for block in self._blocks()])
+
     def forward(
-        self, x: Tensor, t: Tensor, texts: Sequence[TextKeys], memory: Memory, controls: Controls = STILL
+        self, x: Tensor, t: Tensor | Moment, texts: Sequence[TextKeys], memory: Memory, controls: Controls = STILL
     ) -> Tensor:
         """Velocity of every frame.
 
         Args:
             x: (B, F, C, h, w) noisy latents, and behind them what the frames are shown (see `shown.py`).
-            t: (B, F) timestep of each frame, 0 clean to 1000 pure noise.
+            t: (B, F) timestep of each frame, 0 clean to 1000 pure noise; or what all of them have.
             texts: the prompt of each of the B streams.
             memory: what self-attention may look at.
             controls: what the player does.
@@ -209,25 +112,28 @@ class WanDiT(nn.Module):
         Returns:
             (B, F, C', h, w) velocity, noise minus picture, float32.
         """
-        h, time, modulation = self._enter(x, t)
-        controls = self._heard(controls)
+        h, now, controls = self._enter(x), self._now(t), self._heard(controls)
         for layer, block in enumerate(self._blocks()):
-            h = block(h, modulation, layer, texts, memory, controls)
-        return self._leave(self.head(h, time), x.shape[-2] // self.config.patch).float()
+            h = block(h, now.blocks[layer], layer, texts, memory, controls)
+        return self._leave(self.head(h, now.time), x.shape[-2] // self.config.patch).float()
 
     def commit(
-        self, x: Tensor, t: Tensor, texts: Sequence[TextKeys], memory: LastingMemory, controls: Controls = STILL
+        self,
+        x: Tensor,
+        t: Tensor | Moment,
+        texts: Sequence[TextKeys],
+        memory: LastingMemory,
+        controls: Controls = STILL,
     ) -> None:
         """Leave the keys and values of finished frames in a memory: `forward` without what only its result needs."""
-        h, _, modulation = self._enter(x, t)
-        controls = self._heard(controls)
+        h, now, controls = self._enter(x), self._now(t), self._heard(controls)
         *blocks, last = self._blocks()
         for layer, block in enumerate(blocks):
-            h = block(h, modulation, layer, texts, memory, controls)
+            h = block(h, now.blocks[layer], layer, texts, memory, controls)
         if last.action_model is None:
-            last.leave_keys(h, modulation, len(blocks), memory)
+            last.leave_keys(h, now.blocks[-1], len(blocks), memory)
         else:  # it has keys and values of its own, behind all the rest
-            last(h, modulation, len(blocks), texts, memory, controls)
+            last(h, now.blocks[-1], len(blocks), texts, memory, controls)
 
     def _blocks(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]
@@ -240,13 +146,22 @@ class WanDiT(nn.Module):
         more = self.c2ws_hidden_states_layer2(F.silu(self.c2ws_hidden_states_layer1(seen)))
         return replace(controls, rays=seen + more)
 
-    def _enter(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens (B, F, N, D), time (B, F, D), and the float32 modulation (B, F, 6, D) that follows from it."""
+    def _now(self, t: Tensor | Moment) -> Moment:
+        if isinstance(t, Moment):
+            return t
+        time, six = self._time(t)
+        return Moment(time, [block.changes(six) for block in self._blocks()])
+
+    def _time(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Time (B, F, D) of timesteps (B, F), and the float32 modulation (B, F, 6, D) that follows from it."""
+        time = self.time_embedding(waves(t, self.config.time_waves).to(self.head.head.weight.dtype))
+        return time, self.time_projection(time).unflatten(-1, (6, -1)).float()
+
+    def _enter(self, x: Tensor) -> Tensor:
+        """Tokens (B, F, N, D)."""
         weight = self.head.head.weight
         cells = self.patch_embedding(x.to(weight.dtype).flatten(0, 1).unsqueeze(2))  # (B * F, D, 1, rows, columns)
-        tokens = cells.flatten(2).transpose(1, 2).unflatten(0, x.shape[:2])
-        time = self.time_embedding(waves(t, self.config.time_waves).to(weight.dtype))
-        return tokens, time, self.time_projection(time).unflatten(-1, (6, -1)).float()
+        return cells.flatten(2).transpose(1, 2).unflatten(0, x.shape[:2])
 
     def _leave(self, tokens: Tensor, rows: int) -> Tensor:
         """(B, F, N, patch * patch * C) -> (B, F, C, h, w)."""
@@ -269,16 +184,3 @@ def waves(t: Tensor, numbers: int) -> Tensor:
     )
     angle = t.double()[..., None] * rate
     return torch.cat([angle.cos(), angle.sin()], -1).float()
-
-
-def heads_of(x: Tensor, heads: int) -> Tensor:
-    """(..., S, D) -> (..., heads, S, d)."""
-    return torch.unflatten(x, -1, (heads, -1)).transpose(-2, -3)
-
-
-def _modulated(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
-    return torch.addcmul(shift, F.layer_norm(x.float(), x.shape[-1:], eps=eps), 1.0 + scale).to(x.dtype)
-
-
-def _gated(x: Tensor, gate: Tensor, y: Tensor) -> Tensor:
-    return torch.addcmul(x.float(), gate, y.float()).to(x.dtype)

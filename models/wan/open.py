@@ -196,6 +196,7 @@ def _spec(
         chunk=PICTURES * about.rollout.chunk,
         actions=steering.actions,
         prompts=prompts is not None,
+        switches=("recache", "blend", "flush") if prompts else (),
         images=not looks or (sights is not None and sights.free),
         title=about.title,
         help=_help(prompts, steering)[:200],

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..kv_cache import CacheConfig, KVCache
 from ..packed import as_bytes
-from .dit import TextKeys
+from .block import TextKeys
+from .switch import Turn, turn_of
 from .vae_layers import Seen
 
 
@@ -44,6 +45,7 @@ class WanState:
     carried: Tensor = field(default_factory=lambda: torch.zeros(0))  # of actions that later chunks still hear
     told: tuple[Tensor, ...] = ()  # what each chunk of the history was told of its player, (F, ...), on the CPU
     shown: Tensor | None = None  # of the picture that it began with (see `shown.py`)
+    turn: Turn | None = None  # on its way to another prompt
     released: bool = field(default=False)
 
     def fork(self) -> WanState:
@@ -64,6 +66,7 @@ class WanState:
         if self.shown is not None:
             yield self.shown
         yield from (part for part in self.seen if part is not None)
+        yield from (self.turn.before, self.turn.after) if self.turn else ()
         yield from (self.said.encoded, self.said.keys.keys, self.said.keys.values)
 
 
@@ -72,6 +75,12 @@ def kept(c: CacheConfig, history: tuple[Tensor, ...], chunk: Tensor) -> tuple[Te
     sinks, window = c.sink // c.chunk, c.window // c.chunk
     line = (*history, chunk.clone())
     return line if len(line) <= sinks + window else (*line[:sinks], *line[-window:])
+
+
+def shortened(c: CacheConfig, history: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """A stream's history without all but sinks and the latest chunk."""
+    sinks = c.sink // c.chunk
+    return (*history[:sinks], *history[sinks:][-1:])
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ def parked(state: WanState, world: str) -> bytes:
 
 def _carried(state: WanState) -> dict[str, Tensor]:
     """All but the memory."""
-    tensors = {"said": state.said.encoded, "carried": state.carried}
+    tensors = {"said": state.said.encoded, "carried": state.carried} | (state.turn.tensors() if state.turn else {})
     if state.history:
         tensors |= {"history": torch.stack(state.history), "told": torch.stack(state.told)}
     if state.shown is not None:
@@ -151,6 +160,7 @@ def unpacked(blob: bytes, state: WanState, said: Callable[[Tensor], Said]) -> tu
         history=tuple(tensors["history"].to(cache.device)) if "history" in tensors else (),
         told=tuple(tensors["told"]) if "told" in tensors else (),
         carried=tensors["carried"],
+        turn=turn_of(tensors),
         shown=None if shown is None else shown.to(cache.device),
     )
     return found, whole

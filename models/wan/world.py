@@ -20,9 +20,10 @@ from ..kv_cache import CacheConfig, KVCache
 from ..kv_format import KVFormat
 from ..noise import Seeded, noise_of
 from ..ring import footprint_of
-from ..spec import Actions, Frames, Image, WorldSpec
+from ..spec import Actions, Frames, Image, Switch, WorldSpec
 from ..state import checked
 from .beginning import Beginning
+from .block import Moment
 from .config import Rollout
 from .controls import Controls
 from .dit import WanDiT, rope_of
@@ -30,8 +31,9 @@ from .memory import memory_of, past_of
 from .sampler import Level, denoise, levels, sigma_at
 from .shown import at as shown_at
 from .sights import Sights
-from .state import NOBODY, WanState, kept, packed, parked, places, unpacked
+from .state import NOBODY, WanState, kept, packed, parked, places, shortened, unpacked
 from .steering import Steering, Unsteered
+from .switch import Turn
 from .text import Prompts
 from .vae import WanVae
 from .vae_layers import Seen
@@ -99,6 +101,7 @@ class WanWorld:
         self._latent = (roll.chunk, c.out_channels, rows, columns)
         tokens = self._rope.rows * self._rope.columns
         self._cache = CacheConfig(c.layers, c.heads, c.head_dim, tokens, roll.chunk, roll.window, roll.sink, kv)
+        self._moments: dict[float, Moment] = {}
 
     @torch.inference_mode()
     def start(self, *, seed: int, prompt: str | None = None, image: Image | None = None) -> WanState:
@@ -122,6 +125,10 @@ class WanWorld:
     def step_tensors(self, states: Sequence[WanState], actions: Actions) -> Tensor:
         """The same, and the pictures stay on the device."""
         rows = checked(self.spec, states, actions, None)
+        for state in states:
+            if state.turn:
+                encoded, state.turn = state.turn.on()
+                state.said = self._begin.keys_of(encoded)
         latents: dict[int, Tensor] = {}
         both = list(zip(states, rows, strict=True))
         groups = [(s, row) for s, row in both if s.frame == 0], [(s, row) for s, row in both if s.frame]
@@ -167,21 +174,28 @@ class WanWorld:
             raise ValueError(f"expected a saved state of the world {self.spec.name!r}: {error}") from error
 
     @torch.inference_mode()
-    def say(self, state: WanState, prompt: str) -> None:
-        """The stream goes on under another prompt, as if what it remembers had been dreamed to that one.
+    def say(self, state: WanState, prompt: str, *, how: Switch = "recache", chunks: int = 1) -> None:
+        """The stream goes on under another prompt; the pictures go on from where they are.
 
-        Its memory is made anew from latents, in one pass (LongLive's KV re-cache, arXiv 2509.22622); the pictures go on
-        from where they are.
+        By itself as if what it remembers had been dreamed to that one: memory is made anew from latents, in one pass
+        (LongLive's KV re-cache, arXiv 2509.22622). The other ways are in `switch.py`.
 
         Raises:
-            ValueError: no such prompt, the world takes none, or the stream is released.
+            ValueError: no such prompt, the world takes none, no chunk to blend over, or the stream is released.
         """
         if not self.spec.prompts:
             raise ValueError(f"the world {self.spec.name!r} takes no prompt")
         if state.released:
             raise ValueError("a released state cannot be told anything: start a new one")
-        state.said = self._begin.said(prompt)
-        if state.history:
+        said = self._begin.said(prompt)
+        if how == "blend":
+            state.turn = Turn(state.said.encoded, said.encoded, chunks)
+            return
+        state.said, state.turn = said, None
+        if how == "flush":
+            state.history, state.told = (shortened(self._cache, line) for line in (state.history, state.told))
+            self._recall(state, self.roll.chunk * len(state.history))
+        else:
             self._recall(state)
 
     def release(self, state: WanState) -> None:
@@ -195,17 +209,15 @@ class WanWorld:
         shown = self._beside(states)
 
         def velocity(x: Tensor, t: float) -> Tensor:
-            at = torch.full(x.shape[:2], t, device=self.device)
-            return self.dit(torch.cat([x, *shown], 2), at, texts, memory, controls)
+            return self.dit(torch.cat([x, *shown], 2), self._moment(t), texts, memory, controls)
 
         return denoise(velocity, lambda k: self._noise(states, k), steps)
 
     def _remember(self, states: Sequence[WanState], told: Tensor, latents: Tensor) -> None:
         """Finished chunks enter the memories, and the streams move on behind them."""
         memory = memory_of([s.cache for s in states], self._rope, self.roll.positions)
-        entering, at = self._entering(states, latents), torch.full(latents.shape[:2], self.roll.context)
-        x, texts = torch.cat([entering, *self._beside(states)], 2), [s.said.keys for s in states]
-        self.dit.commit(x, at.to(self.device), texts, memory, self._controls(states, told))
+        x, texts = torch.cat([self._entering(states, latents), *self._beside(states)], 2), [s.said.keys for s in states]
+        self.dit.commit(x, self._moment(self.roll.context), texts, memory, self._controls(states, told))
         for state, heard, chunk in zip(states, told, latents, strict=True):
             for cache in (state.cache, *state.hands):
                 cache.advance([0.0] * self.roll.chunk)
@@ -227,11 +239,19 @@ class WanWorld:
         sigma = sigma_at(self.roll.context, self.roll.shift)
         return (1.0 - sigma) * latents + sigma * self._noise(where, CONTEXT) if sigma else latents
 
-    def _recall(self, state: WanState) -> None:
-        """A memory of the stream's history, made anew under its prompt; forks keep the old one."""
+    def _recall(self, state: WanState, frame: int | None = None) -> None:
+        """A memory of the stream's history, made anew under its prompt; forks keep the old one.
+
+        Args:
+            state: the stream.
+            frame: where its memory stands then; where it stands when absent.
+        """
+        if not state.history:
+            return
         old, new = (state.cache, *state.hands), (self._empty(), *self._hands())
+        frame = state.cache.frame if frame is None else frame
         for cache, before in zip(new, old, strict=True):
-            cache.frame, cache.sink_yaw = before.frame, list(before.sink_yaw)
+            cache.frame, cache.sink_yaw = frame, list(before.sink_yaw)
         where = places(state)
         latents = self._entering(where, torch.stack(state.history)).flatten(0, 1)
         if state.shown is not None:
@@ -240,10 +260,9 @@ class WanWorld:
         memory = past_of(new[0], self._rope, len(latents), self.roll.positions)
         told = torch.cat(state.told)[None].to(self.device)
         controls = self.steering.past(told, new[1:], [place.frame // self.roll.chunk for place in where])
-        at = torch.full((1, len(latents)), self.roll.context, device=self.device)
-        self.dit.commit(latents[None], at, [state.said.keys], memory, controls)
+        self.dit.commit(latents[None], self._moment(self.roll.context), [state.said.keys], memory, controls)
         for cache, before in zip(new, old, strict=True):
-            cache.frame = before.frame
+            cache.frame = frame
             before.release()
         state.cache, state.hands = new[0], new[1:]
 
@@ -268,6 +287,12 @@ class WanWorld:
 
     def _hands(self) -> tuple[KVCache, ...]:
         return tuple(self._empty(config) for config in self.steering.caches)
+
+    def _moment(self, t: float) -> Moment:
+        """What a timestep makes of the network; there are as many as denoising steps, and one of the memory."""
+        if t not in self._moments:
+            self._moments[t] = self.dit.moment(t)
+        return self._moments[t]
 
     def _noise(self, states: Sequence[Seeded], purpose: int) -> Tensor:
         """(B, F, C, h, w), see noise.py."""

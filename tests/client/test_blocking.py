@@ -78,6 +78,7 @@ def test_every_control_is_there(url: str) -> None:
         for refused, kind in [
             (world.press("KeyZ"), errors.UnknownKey),
             (world.prompt("a beach"), errors.Unsupported),
+            (world.say("a beach", "flush"), errors.Unsupported),
             (world.record(), errors.RecordingOff),
         ]:
             with pytest.raises(kind):

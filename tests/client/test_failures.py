@@ -44,6 +44,7 @@ async def url() -> AsyncIterator[str]:
         (lambda world: world.action([1.0]), errors.BadAction),
         (lambda world: world.axes({"nose": 1.0}), errors.BadAction),
         (lambda world: world.prompt("a beach"), errors.Unsupported),
+        (lambda world: world.say("a beach", "blend", chunks=3), errors.Unsupported),
         (lambda world: world.record(), errors.RecordingOff),
     ],
 )

@@ -33,6 +33,7 @@ MISTAKES = {
     "unknown axis": ('{"type": "axes", "seq": 7, "values": {"nose": 1}}', "bad_action"),
     "step in real time": ('{"type": "step", "seq": 7}', "unsupported"),
     "prompt": ('{"type": "prompt", "seq": 7, "text": "a lake"}', "unsupported"),
+    "say": ('{"type": "say", "seq": 7, "text": "a lake"}', "unsupported"),
     "second hello": ('{"type": "hello", "protocol": 1}', "bad_message"),
     "offer that is not SDP": (NOT_SDP, "bad_offer"),
     "offer without video": (NO_VIDEO, "bad_offer"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from worldloom.models.toy import ToyState
+from worldloom.streamer.bundle import read
 from worldloom.streamer.client_messages import Pause, Reset, Restore, Resume, Rewind, Step, TakeSnapshot
 from worldloom.streamer.engine_config import SessionConfig
 from worldloom.streamer.origin import Branch, Origin
@@ -202,7 +204,7 @@ def test_a_world_that_cannot_wake_ends_the_session_and_no_other() -> None:
     assert seen.take(1)
 
 
-def test_a_replay_parks_where_the_session_was_parked() -> None:
+def test_a_replay_parks_where_the_session_was_parked(tmp_path: Path) -> None:
     desk = desk_of()
     sink = Logged(desk)
     answer = desk.engine.submit(sink, Origin(3), "realtime")
@@ -220,7 +222,8 @@ def test_a_replay_parks_where_the_session_was_parked() -> None:
     assert [frame.index for frame in film if frame.rebuilt] == [21, 26]
     bundle = sink.log.bundle(HERE)
     assert bundle is not None
-    again = [picture for _, picture in regenerated(bundle, Parks())]
+    bundle.write(tmp_path / "one.wloom")
+    again = [picture for _, picture in regenerated(read(tmp_path / "one.wloom"), Parks())]
     assert [picture.tobytes() for picture in again] == pixels(film)
 
 
@@ -242,6 +245,34 @@ def test_a_replay_goes_back_to_what_was_kept_right_after_it_woke() -> None:
     film += frames(desk, sink, 5)
     assert [frame.index for frame in film if frame.rebuilt] == [21, 26]
     assert [frame.back_to for frame in film if frame.back_to is not None] == [21]
+    bundle = sink.log.bundle(HERE)
+    assert bundle is not None
+    again = [picture for _, picture in regenerated(bundle, Parks())]
+    assert [picture.tobytes() for picture in again] == pixels(film)
+
+
+@pytest.mark.parametrize("frames_made", [0, 3])
+def test_a_fork_of_a_parked_session_is_replayed(frames_made: int) -> None:
+    desk = desk_of()
+    answer = desk.engine.submit(Logged(desk), Origin(3), "realtime", entry="recovered")
+    desk.turn()
+    session = answer.result(0)
+    assert isinstance(session, Session)
+    session.post(Pause(seq=1))
+    desk.turn()
+    for seq in range(frames_made):
+        session.post(Step(seq=2 + seq))
+        desk.turn()
+    rest(desk, AFTER + 1)
+    assert session.parked is not None
+    sink = Logged(desk)
+    answer = desk.engine.submit(sink, Branch(session, None, session.mode), entry="recovered")
+    desk.turn()
+    fork = answer.result(0)
+    assert isinstance(fork, Session)
+    sink.log.start(saved(desk, fork, end=False))
+    fork.post(Resume(seq=9))
+    film = frames(desk, sink, 5)
     bundle = sink.log.bundle(HERE)
     assert bundle is not None
     again = [picture for _, picture in regenerated(bundle, Parks())]

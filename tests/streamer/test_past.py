@@ -6,12 +6,13 @@ import pytest
 
 from worldloom.streamer.origin import Origin
 from worldloom.streamer.past import NEARNESS, Past, PastConfig, Point
+from worldloom.streamer.since import MADE
 
 REACH = 1050  # a minute of 17.5 frames/s
 
 
 def point(moment: int, index: int | None = None) -> Point:
-    return Point(moment if index is None else index, moment, Origin(1), False, f"state {moment}")
+    return Point(moment if index is None else index, moment, Origin(1), MADE, f"state {moment}")
 
 
 def filled(frames: int, **config: int) -> Past:
@@ -74,7 +75,7 @@ def test_who_goes_back_cuts_off_what_came_after() -> None:
 def test_a_snapshot_has_its_own_past_again() -> None:
     past = filled(100)
     then = past.line
-    name = past.keep(Point(100, 99, Origin(1), False, "kept", line=then))
+    name = past.keep(Point(100, 99, Origin(1), MADE, "kept", line=then))
     past.cut(past.at_moment(20) or point(0))
     for moment in range(21, 60):  # another way
         past.add(point(moment, index=moment + 80))

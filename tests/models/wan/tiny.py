@@ -10,8 +10,9 @@ from torch import Tensor
 
 from tests.models.tiny import randomise
 from worldloom.models.kv_cache import CacheConfig, KVCache
+from worldloom.models.wan.block import TextKeys
 from worldloom.models.wan.config import ActionShape, Hands, Rollout, WanConfig
-from worldloom.models.wan.dit import TextKeys, WanDiT, rope_of
+from worldloom.models.wan.dit import WanDiT, rope_of
 from worldloom.models.wan.vae import VaeConfig
 
 SHAPE = WanConfig(
