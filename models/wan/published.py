@@ -44,6 +44,12 @@ PARTS: dict[str, Published] = {
         WAN,
         octets=int(11.4 * GB),
     ),
+    "clip": Published(
+        "CLIP, through which Matrix-Game-2.0 and ForgeWM see a first picture",
+        "Skywork/Matrix-Game-2.0",
+        ("models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth",),
+        "MIT",
+    ),
     "taew2_1": Published("TAEHV's small decoder for Wan 2.1", "madebyollin/taehv", ("taew2_1.pth",), "MIT"),
 }
 """What a world needs besides its network."""
@@ -59,7 +65,19 @@ _NETWORKS: dict[str, tuple[str, tuple[str, ...], str]] = {
     ),
     "rolling-forcing": ("TencentARC/RollingForcing", ("checkpoints/rolling_forcing_dmd.pt",), ""),
     "causvid": ("tianweiy/CausVid", ("autoregressive_checkpoint/model.pt",), ""),
+    "matrix-game": ("Skywork/Matrix-Game-2.0", ("base_distilled_model/base_distill.safetensors",), ""),
+    "matrix-game-temple": (
+        "Skywork/Matrix-Game-2.0",
+        ("templerun_distilled_model/templerun_7dim_onlykey.safetensors",),
+        "",
+    ),
+    "forgewm-4": ("ForgeWM/ForgeWM", ("stage3/model.pt",), ""),
+    "forgewm-2": ("ForgeWM/ForgeWM", ("2step/model.pt",), ""),
+    "forgewm-1": ("ForgeWM/ForgeWM", ("1step/model.pt",), ""),
 }
+
+UNPLACED = frozenset({"lingbot-fast", "lingbot-2"})
+"""Families of which it is not known which files of which repository to take."""
 
 PUBLISHED: dict[str, Published] = {
     name: Published(FAMILIES[name].title, repo, files, FAMILIES[name].licence, family=name, lora=lora)

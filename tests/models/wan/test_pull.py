@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from worldloom.models.wan.config import FAMILIES
-from worldloom.models.wan.published import PARTS, PUBLISHED, Published, published
+from worldloom.models.wan.published import PARTS, PUBLISHED, UNPLACED, Published, published
 from worldloom.models.wan.pull import Part, Plan, PullFailed, asked, here, pull
 from worldloom.streamer.__main__ import app
 
@@ -160,8 +160,10 @@ def test_offline_says_what_is_here(shelf: Hub, tmp_path: Path) -> None:
 
 
 def test_every_family_can_be_pulled() -> None:
-    assert set(PUBLISHED) == set(FAMILIES) | set(PARTS)
+    assert set(PUBLISHED) == (set(FAMILIES) | set(PARTS)) - UNPLACED
     for name, family in FAMILIES.items():
+        if name in UNPLACED:
+            continue
         repo, _, file = family.source.partition(": ")
         assert repo.startswith(PUBLISHED[name].repo)
         assert file.startswith(PUBLISHED[name].files[0]) or name.startswith("causal")
