@@ -32,7 +32,7 @@ from .errors import (
 )
 from .lease_messages import Lease, Wanted, Whereabouts
 from .state import ServerState
-from .tokens import bearer
+from .tokens import Tokens, bearer
 
 MAX_BODY = 16_384  # bytes: a prompt of 2,048 characters, each escaped
 BODY_S = 10.0  # seconds that a body may take to arrive
@@ -72,11 +72,7 @@ async def begin(request: Request, authorization: Annotated[str, Header()] = "") 
     """A place in a world, held for a moment."""
     server: ServerState = request.app.state.server
     try:
-        check_origin(request, server.settings.origins)
-        wanted = await wish(request)
-        claims = server.tokens.read(bearer(authorization), "drive")
-        if claims.world not in (None, wanted.world):
-            raise Unauthorized(f"expected a wish for the world {claims.world!r}, which this token is for")
+        wanted = await allowed(request, server.settings.origins, server.tokens, authorization)
         address = request.client.host if request.client else ""
         lease = await server.leases.make(wanted, address, _here(request))
     except Refused as refused:
@@ -84,8 +80,7 @@ async def begin(request: Request, authorization: Annotated[str, Header()] = "") 
     except WorldloomError as error:
         server.metrics.error(error.code)
         return refusal(error)
-    headers = {"location": f"/v1/sessions/{lease.session}", "cache-control": "no-store"}
-    return JSONResponse(lease.model_dump(mode="json"), 201, headers)
+    return held(lease)
 
 
 @router.get("/{session}", response_model=Whereabouts, responses=responses(404))
@@ -123,6 +118,22 @@ def check_origin(request: Request, origins: tuple[str, ...]) -> None:
     """Raises `Forbidden` for a page of somebody else's."""
     if not origin_allowed(request.headers.get("origin"), request.headers.get("host"), origins):
         raise Forbidden("expected a page of our own, or one of the setting `origins`")
+
+
+async def allowed(request: Request, origins: tuple[str, ...], tokens: Tokens, authorization: str) -> Wanted:
+    """What somebody wishes who may: his page's Origin and his token say so. Raises as `wish`, and `Unauthorized`."""
+    check_origin(request, origins)
+    wanted = await wish(request)
+    claims = tokens.read(bearer(authorization), "drive")
+    if claims.world not in (None, wanted.world):
+        raise Unauthorized(f"expected a wish for the world {claims.world!r}, which this token is for")
+    return wanted
+
+
+def held(lease: Lease) -> Response:
+    """The answer: a place."""
+    headers = {"location": f"/v1/sessions/{lease.session}", "cache-control": "no-store"}
+    return JSONResponse(lease.model_dump(mode="json"), 201, headers)
 
 
 async def wish(request: Request) -> Wanted:

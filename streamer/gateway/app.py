@@ -26,7 +26,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from ..config import ServerSettings
 from ..errors import Unauthorized, UnknownSession, WorldloomError
 from ..guard import Guard
-from ..lease_door import WISH, Refused, check_origin, refusal, responses, wish
+from ..lease_door import WISH, Refused, allowed, check_origin, held, refusal, responses
 from ..lease_messages import Lease, Whereabouts
 from ..metrics import CONTENT_TYPE
 from ..tokens import Tokens, bearer
@@ -74,18 +74,13 @@ async def begin(request: Request, authorization: Annotated[str, Header()] = "") 
     """A place on some worker, held for a moment."""
     state = request.app.state
     try:
-        check_origin(request, state.settings.origins)
-        wanted = await wish(request)
-        claims = state.tokens.read(bearer(authorization), "drive")
-        if claims.world not in (None, wanted.world):
-            raise Unauthorized(f"expected a wish for the world {claims.world!r}, which this token is for")
+        wanted = await allowed(request, state.settings.origins, state.tokens, authorization)
         lease = await state.fleet.lease(wanted, request.client.host if request.client else "")
     except Refused as refused:
         return refused.response
     except WorldloomError as error:
         return refusal(error)
-    headers = {"location": f"/v1/sessions/{lease.session}", "cache-control": "no-store"}
-    return JSONResponse(lease.model_dump(mode="json"), 201, headers)
+    return held(lease)
 
 
 @router.get("/v1/sessions/{session}", response_model=Whereabouts, responses=responses(404, 503))
