@@ -98,13 +98,15 @@ class Ours:
         self.world = WanWorld(spec, dit, _NoDecoder(), _OnePrompt(text), case.roll, device=device)
         self.state: WanState = self.world.start(seed=0)
         self._levels = levels(case.roll)
+        self._told, _ = self.world.steering.hear(self.state.carried, torch.zeros(spec.chunk, 0), False)
 
     @torch.inference_mode()
     def chunk(self, noise: Sequence[Tensor]) -> Tensor:
         """See `Rolling`."""
         self.world._noise = lambda states, purpose: noise[purpose]  # type: ignore[method-assign]
-        made = self.world._denoise([self.state], self._levels)
-        self.world._remember([self.state], made)
+        told = self._told[None]
+        made = self.world._denoise([self.state], told, self._levels)
+        self.world._remember([self.state], told, made)
         return made
 
 
