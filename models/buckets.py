@@ -24,8 +24,7 @@ class Recording:
     """A function at one size, ready to run again."""
 
     inputs: list[Tensor]  # where it reads
-    output: Tensor  # where it writes
-    graph: torch.cuda.CUDAGraph | None  # None: it is called
+    graph: tuple[torch.cuda.CUDAGraph, Tensor] | None = None  # and where it writes; None: not captured
 
 
 class Buckets:
@@ -57,33 +56,31 @@ class Buckets:
         for place, new, filling in zip(recording.inputs, inputs, self._padding, strict=True):
             place[:count].copy_(new)
             place[count:].fill_(filling)
-        if recording.graph:
-            recording.graph.replay()
-        else:
-            recording.output = self._function(*recording.inputs)
-        return recording.output[:count].clone()
+        return self._run(recording)[:count].clone()
 
     def _recording(self, size: int, inputs: Sequence[Tensor]) -> Recording:
         key = (size, *((x.shape[1:], x.dtype) for x in inputs))
         if key not in self._recordings:
-            places = [
-                x.new_full((size, *x.shape[1:]), filling) for x, filling in zip(inputs, self._padding, strict=True)
-            ]
-            for place, new in zip(places, inputs, strict=True):
-                place[: len(new)].copy_(new)
-            graph = self._captured(places) if inputs[0].is_cuda else None
-            self._recordings[key] = graph or Recording(places, places[0], None)
+            self._recordings[key] = Recording([x.new_empty((size, *x.shape[1:])) for x in inputs])
         return self._recordings[key]
 
-    def _captured(self, places: list[Tensor]) -> Recording:
+    def _run(self, recording: Recording) -> Tensor:
+        if not recording.inputs[0].is_cuda:
+            return self._function(*recording.inputs)
+        recording.graph = recording.graph or self._captured(recording.inputs)
+        graph, output = recording.graph
+        graph.replay()
+        return output
+
+    def _captured(self, inputs: list[Tensor]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(REHEARSALS):
-                self._function(*places)
+                self._function(*inputs)
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
         self._memory = self._memory or torch.cuda.graph_pool_handle()
         with torch.cuda.graph(graph, pool=self._memory):
-            output = self._function(*places)
-        return Recording(places, output, graph)
+            output = self._function(*inputs)
+        return graph, output

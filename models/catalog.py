@@ -33,12 +33,12 @@ def weights_file(name: str) -> Path | None:
     return Path(name) if name.endswith(".safetensors") else DATA / f"{name}.safetensors"
 
 
-def open_world(name: str, *, kv: KVFormat = "native", streams: int = 64, **options: Any) -> WorldModel[Any]:
+def open_world(name: str, *, kv: KVFormat = "native", streams: int = 0, **options: Any) -> WorldModel[Any]:
     """The world of that name, weights loaded.
 
     `name` is a shipped world ("arm"), "toy", a path to a `.safetensors` file with its `.json` beside it, a folder with
     a `wan.json`, or "package.module:Class" whose class is called with `options`. `kv` says how worlds that remember
-    keys and values keep them, and `streams` for how many at once a GPU makes room beforehand.
+    keys and values keep them, and `streams` for how many a GPU makes room beforehand; 0: the usual number.
 
     Raises:
         ValueError: no such world; the message lists those there are.

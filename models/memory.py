@@ -83,15 +83,13 @@ class CachedMemory:
         Raises:
             ValueError: several chunks at once beside sinks, which stand elsewhere for every chunk.
         """
-        config, device = caches[0].config, caches[0].device
+        config = caches[0].config
         chunks = yaw.shape[1] // config.chunk
         if chunks > 1 and config.sink:
             raise ValueError(f"expected one chunk at a time beside sinks, got {chunks}")
-        frames = torch.stack([torch.arange(c.frame, c.frame + yaw.shape[1], dtype=torch.float64) for c in caches])
-        cos, sin = rotary(rope, frames, yaw)
         for b, cache in enumerate(caches):
             cache.place_sinks(rope, float(yaw[b, 0]))
-        return cls(caches, (cos[:, None].to(device), sin[:, None].to(device)), chunks)
+        return cls(caches, phases_ahead(caches, rope, yaw), chunks)
 
     def attend(self, layer: int, qk: Tensor, v: Tensor) -> Tensor:
         """See `dit.Memory`. Writes the chunks' keys and values into their slots, where later passes replace them."""
@@ -112,6 +110,13 @@ class CachedMemory:
         rotated = rotate(k, self.rotary)
         for b, cache in enumerate(self.caches):
             cache.write(layer, rotated[b], k[b], v[b])
+
+
+def phases_ahead(caches: Sequence[KVCache], rope: RopeConfig, yaw: Tensor) -> Rotary:
+    """Phases of the next frames of B streams, as many as `yaw` (B, F) has degrees for; each (B, 1, F * tokens, d)."""
+    frames = torch.stack([torch.arange(c.frame, c.frame + yaw.shape[1], dtype=torch.float64) for c in caches])
+    cos, sin = rotary(rope, frames, yaw)
+    return cos[:, None].to(caches[0].device), sin[:, None].to(caches[0].device)
 
 
 def chunk_mask(chunk_of_query: Tensor, chunk_of_key: Tensor, window: int, sink: int) -> Tensor:

@@ -24,6 +24,9 @@ from .state import Given
 POOL_SHARE = 0.5
 """Most of a device's free memory that a pool takes."""
 
+STREAMS = 64
+"""For which a pool has room where nobody says for how many."""
+
 
 class Network:
     """See the module."""

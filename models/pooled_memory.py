@@ -16,7 +16,8 @@ from torch import Tensor
 from .attention import attention_in_rows
 from .kv_cache import KVCache
 from .kv_pool import KVPool
-from .rope import RopeConfig, rotary, rotate
+from .memory import phases_ahead
+from .rope import RopeConfig, rotate
 
 
 @dataclass
@@ -36,7 +37,7 @@ class PooledMemory:
 
         Forks that still want to see what is going to be replaced get their copies here.
         """
-        config, device, pool = caches[0].config, caches[0].device, caches[0].pool
+        config, pool = caches[0].config, caches[0].pool
         if pool is None or config.sink:  # sinks are turned a stream at a time
             return None
         rings = [cache.ring for cache in caches]
@@ -47,17 +48,10 @@ class PooledMemory:
         for ring, places in zip(rings, slots, strict=True):
             for slot in places:
                 ring.leave(slot // config.chunk)
-        frames = torch.stack([torch.arange(c.frame, c.frame + yaw.shape[1], dtype=torch.float64) for c in caches])
-        cos, sin = rotary(rope, frames, yaw)
         filled = [[cache.filled(ahead) * n for ahead in range(chunks)] for cache in caches]
-        parts = (
-            cos[:, None],
-            sin[:, None],
-            torch.tensor([ring.row for ring in rings]),
-            torch.tensor(slots) * n,
-            torch.tensor(filled, dtype=torch.int32),
-        )
-        return cls(pool, *(part.to(device) for part in parts))
+        rows, first = torch.tensor([ring.row for ring in rings]), torch.tensor(slots) * n
+        where = (rows, first, torch.tensor(filled, dtype=torch.int32))
+        return cls(pool, *phases_ahead(caches, rope, yaw), *(part.to(caches[0].device) for part in where))
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -76,14 +70,7 @@ class PooledMemory:
         out = []
         for ahead in range(chunks):  # in order: a later chunk takes the place of what an earlier one still sees
             here = slice(ahead * n, (ahead + 1) * n)
-            self._write(layer, rotated[1, :, :, here], v[:, :, here], ahead)
+            tokens = self.first[:, ahead, None] + torch.arange(n, device=v.device)
+            self.pool.write(layer, self.rows, tokens, rotated[1, :, :, here], v[:, :, here])
             out.append(attention_in_rows(rotated[0, :, :, here], self.pool, layer, self.rows, self.seen[:, ahead]))
         return torch.cat(out, 2)
-
-    def write(self, layer: int, k: Tensor, v: Tensor) -> None:
-        """See `dit.LastingMemory`."""
-        self._write(layer, rotate(k, (self.cos, self.sin)), v, 0)
-
-    def _write(self, layer: int, rotated: Tensor, v: Tensor, ahead: int) -> None:
-        tokens = self.first[:, ahead, None] + torch.arange(v.shape[2], device=v.device)
-        self.pool.write(layer, self.rows, tokens, rotated, v)

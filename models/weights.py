@@ -24,6 +24,7 @@ from .dit import CausalDiT, DiTConfig
 from .keyframes import Keyframes
 from .kv_format import KVFormat
 from .motion import MotionConfig, MotionNet
+from .network import STREAMS
 from .precision import native_dtype
 from .spec import ActionSpec, Axis, Key, WorldSpec
 from .state import StartScene
@@ -79,11 +80,11 @@ def load_world(
     device: str | torch.device = "",
     dtype: torch.dtype | None = None,
     kv: KVFormat = "native",
-    streams: int = 64,
+    streams: int = 0,
 ) -> DiTWorld:
     """The world in `path`, on the given device (CUDA where there is one) in the dtype that the hardware does well.
 
-    Its streams keep keys and values as `kv` says; on CUDA so many of them in one block (see network.py).
+    Its streams keep keys and values as `kv` says; on CUDA so many of them, 0 for the usual number, in one block (network.py).
 
     Raises:
         ValueError: the files are damaged, or of another format, or do not fit each other.
@@ -102,7 +103,10 @@ def load_world(
     keyframes = Keyframes.unpacked(tensors["keyframes"]) if "keyframes" in tensors else None
     outlook = _outlook(table, tensors, path) if "motion" in table else None
     dtype = dtype or native_dtype(place)
-    parts, pool = (spec, dit, autoencoder, dream, scenes, keyframes, outlook), streams if place.type == "cuda" else 0
+    parts, pool = (
+        (spec, dit, autoencoder, dream, scenes, keyframes, outlook),
+        (streams or STREAMS) if place.type == "cuda" else 0,
+    )
     return DiTWorld(*parts, device=place, dtype=dtype, kv=kv, pool=pool)
 
 
