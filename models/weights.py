@@ -84,7 +84,7 @@ def load_world(
 ) -> DiTWorld:
     """The world in `path`, on the given device (CUDA where there is one) in the dtype that the hardware does well.
 
-    Its streams keep keys and values as `kv` says; on CUDA so many of them, 0 for the usual number, in one block (network.py).
+    Its streams keep keys and values as `kv` says, on CUDA in one block with room for so many (network.py; 0: as usual).
 
     Raises:
         ValueError: the files are damaged, or of another format, or do not fit each other.
