@@ -213,6 +213,17 @@ class TellableWorld(WorldModel[StateT], Protocol):
         """
 
 
+class ReadingWorld(WorldModel[StateT], Protocol):
+    """A world that takes long to read a text, and remembers the latest ones that it read."""
+
+    def read(self, prompt: str) -> None:
+        """Read a text, so that `start` and `say` are quick with it. On any thread, also while the world is stepped.
+
+        Raises:
+            ValueError: the world does not take this prompt.
+        """
+
+
 class RecallingWorld(WorldModel[StateT], Protocol):
     """A world whose stream can begin with frames that somebody recorded."""
 

@@ -23,7 +23,7 @@ from .engine_stats import EngineStats
 from .errors import EngineLost, SessionClosed, WorldloomError
 from .fields import Mode
 from .home import EngineHome, LiveSession
-from .origin import Branch, Snapshot, Start
+from .origin import Branch, Origin, Snapshot, Start
 from .scheduler import Scheduler
 from .session import Session
 from .sink import SessionSink
@@ -215,7 +215,7 @@ class Engine(EngineHome):
             self._jobs.popleft().do(self.model)
         while self._savings:  # first: what they end makes room for what opens
             self._save_next()
-        while self._requests:
+        while self._requests and not self._reads(self._requests[0]):
             self._open_next()
         return self._scheduler.turn()
 
@@ -255,6 +255,12 @@ class Engine(EngineHome):
                 self._requests.popleft()
         if session is not None:
             request.answer.set_result(session)
+
+    def _reads(self, request: _Opening) -> bool:
+        """Whether the world still reads the text that it is to begin with; those behind it wait as well."""
+        start = request.start
+        texts = (start.prompt,) if isinstance(start, Origin) and start.prompt else ()
+        return self._scheduler.reading.waits(request, texts)
 
     def _measure_next(self) -> None:
         answer = self._measuring.popleft()

@@ -28,6 +28,7 @@ from .overload import Rung
 from .pace import Pace
 from .parking import Parking
 from .phase import Phase
+from .reading import Reading
 from .server_messages import Receipt
 from .session import FULL, Session
 from .sink import SessionSink
@@ -55,6 +56,7 @@ class Scheduler:
         self._lock = threading.Lock()  # guards what `stats` reads
         self._seats: dict[Session, SessionSink] = {}
         self._steps_ns: deque[int] = deque(maxlen=config.history)
+        self.reading = Reading(model, wake)
         self._states = States(model, self.travel, self.parking)
         self._opened = self._faults = self._steps = self._frames = 0
         self._past_stalls = self._past_refused = 0  # of sessions that are gone
@@ -160,6 +162,7 @@ class Scheduler:
         """End every session; those that nobody closed are told `error`."""
         for session in list(self._seats):
             self._end(session, None if session.closing else error)
+        self.reading.close()
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
@@ -173,6 +176,9 @@ class Scheduler:
             if session.parked is not None and session.wanted:
                 self.parking.wake(session)
             while session.asks:
+                session.reading = self.reading.waits(session, session.texts)
+                if session.reading:
+                    break
                 if session.restart is not None:
                     self._restart(session)
                 if session.saying is not None:
@@ -276,6 +282,7 @@ class Scheduler:
         finally:
             self._states.release(state)
             self.travel.free(session)
+            self.reading.forget(session)
             with self._lock:
                 del self._seats[session]
             if self.pace.level and not any(other.mode == "realtime" for other in self._seats):

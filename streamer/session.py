@@ -63,6 +63,7 @@ class Session(Post, Wishes):
         self.parked: bytes | None = None  # in its place while the session rests (parking.py)
         self.paused_ns: int | None = None  # since when it is paused
         self.keeps = False  # its memory is not to be parked
+        self.reading = False  # the world reads a text for it; what the clock paces goes on meanwhile
         self.phase = Phase.LIVE
         self.ended: Future[None] = Future()  # done once the engine has freed the state
         self.ended.set_running_or_notify_cancel()  # whoever waits for it may be cancelled, it may not
@@ -97,11 +98,12 @@ class Session(Post, Wishes):
 
     def due(self) -> int | None:
         """When the next chunk is due, in the engine's nanoseconds; None if nothing will make it due but an event."""
-        if self.asks:
+        paced = self.mode == "realtime" and self.phase is Phase.LIVE
+        if self.asks and not (paced and self.reading and self.wish is None):
             return None
         if self._step is not None:
             return self._step_ns
-        return self._clock.due(self.index) if self.mode == "realtime" and self.phase is Phase.LIVE else None
+        return self._clock.due(self.index) if paced else None
 
     @property
     def wanted(self) -> bool:

@@ -34,6 +34,12 @@ class Wishes:
         """Whether there is any."""
         return not (self.restart is None and self.saying is None and self.wish is None)
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What the world must have read for it."""
+        prompt = self.restart[1].prompt if self.restart else None
+        return (*((prompt,) if prompt else ()), *((self.saying.text,) if self.saying else ()))
+
     def restart_refused(self) -> None:
         """The world could not start so; the old stream goes on."""
         assert self.restart is not None

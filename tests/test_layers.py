@@ -51,6 +51,7 @@ STREAMER_LAYERS: dict[str, int] = {
     "wishes": 3,
     "session": 3,
     "parking": 4,
+    "reading": 4,
     "telling": 4,
     "states": 4,
     "hardware": 1,

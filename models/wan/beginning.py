@@ -86,6 +86,15 @@ class Beginning:
         prompts = self._prompts
         return self._said.get(prompt, lambda: self.keys_of(prompts.encode(prompt)))
 
+    def read(self, prompt: str) -> None:
+        """Have a prompt encoded, so that `said` is quick with it. On any thread.
+
+        Raises:
+            ValueError: no such prompt here.
+        """
+        if self._prompts:
+            self._prompts.encode(prompt)
+
     def seen(self, image: Image) -> Said:
         """Keys and values of what CLIP sees in a picture.
 

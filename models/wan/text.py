@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,7 +36,7 @@ class Prompts(Protocol):
         """Whether any text will do; otherwise one of `known`."""
 
     def encode(self, prompt: str) -> Tensor:
-        """(n, width) on the CPU.
+        """(n, width) on the CPU. On any thread.
 
         Raises:
             ValueError: no such prompt here.
@@ -97,6 +98,7 @@ class EncodedPrompts:
         """
         self.known, self.free, self._tokens = known, True, tokens
         self._said: Latest[Tensor] = Latest(REMEMBERED)
+        self._lock = threading.Lock()  # a tokenizer is not for two threads at once
         try:
             from transformers import AutoTokenizer, UMT5EncoderModel
         except ImportError as error:
@@ -119,8 +121,9 @@ class EncodedPrompts:
 
     @torch.inference_mode()
     def _encode(self, text: str) -> Tensor:
-        read = self._tokenizer([text], max_length=self._tokens, truncation=True, return_tensors="pt")
-        hidden: Tensor = self._encoder(read.input_ids, attention_mask=read.attention_mask).last_hidden_state
+        with self._lock:
+            read = self._tokenizer([text], max_length=self._tokens, truncation=True, return_tensors="pt")
+            hidden: Tensor = self._encoder(read.input_ids, attention_mask=read.attention_mask).last_hidden_state
         return hidden[0].clone()
 
 

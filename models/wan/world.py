@@ -96,6 +96,7 @@ class WanWorld:
         if spec.actions != self.steering.actions:
             raise ValueError(f"expected the actions {self.steering.actions.columns}, got {spec.actions.columns}")
         self._begin = Beginning(spec, dit, prompts, sights, encoder, self.device)
+        self.read = self._begin.read  # see `ReadingWorld`
         c, rows, columns = dit.config, spec.height // stride, spec.width // stride
         self._rope = rope_of(c, rows, columns)
         self._latent = (roll.chunk, c.out_channels, rows, columns)

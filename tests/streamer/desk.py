@@ -74,6 +74,11 @@ class Desk:
         self.now = self.now if at is None else at
         return self.engine.turn()
 
+    def at(self, now: int) -> Desk:
+        """The same, at that time."""
+        self.now = now
+        return self
+
     def check_empty(self) -> None:
         stats = self.engine.stats()
         assert (stats.sessions, stats.states, self.model.living) == (0, 0, 0)
