@@ -15,8 +15,7 @@ from torch import Tensor
 
 from ..kv_cache import CacheConfig, KVCache
 from ..spec import Key
-from .actions import PICTURES
-from .config import CameraShape
+from .config import PICTURES, CameraShape
 from .controls import Controls
 from .rays import pitched, rays_of, yawed
 from .steering import turning

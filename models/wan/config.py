@@ -12,6 +12,8 @@ from typing import Literal
 Positions = Literal["absolute", "beside", "relative"]
 """Where attention sees remembered frames: see `memory.py`."""
 
+PICTURES = 4  # of a latent frame, but for a stream's first one
+
 
 @dataclass(frozen=True)
 class ActionShape:

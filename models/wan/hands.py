@@ -15,8 +15,7 @@ from ..kv_cache import CacheConfig, KVCache
 from ..kv_format import KVFormat
 from ..memory import chunk_mask
 from ..spec import ActionSpec, Key
-from .actions import PICTURES
-from .config import ActionShape, Hands, Rollout
+from .config import PICTURES, ActionShape, Hands, Rollout
 from .controls import CachedFrames, Controls, FullFrames, PastFrames, frame_phases, rope_of_actions
 from .steering import turning
 
