@@ -4,7 +4,7 @@
     python benchmarks/gpu_wan.py --self-forcing ../Self-Forcing      # beside the public path, from a checkout of it
     python benchmarks/gpu_wan.py --gpu --json wan.json               # the 1.3B network at 480x832 on the GPU
 
-A checkout of github.com/guandeh17/Self-Forcing and `einops` are all that the public path needs; see `wan_paths.py` for
+A checkout of github.com/guandeh17/Self-Forcing and `einops` are all that the public path needs; see `wan_others.py` for
 what is done to it. All ways get the same weights and the same noise, make a chunk in turns, and their latents are
 compared. Figures are medians over chunks behind the first full window: on a CPU of the time that the process computed
 (others may use the machine too), on a GPU of the time between two events. Knows no picture: nothing is decoded.
@@ -27,7 +27,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from wan_paths import Case, Products, Rolling, full, ours, random_weights, self_forcing
+from wan_others import full, random_weights, self_forcing
+from wan_paths import Case, Products, Rolling, ours
 
 from worldloom.models.wan.config import T2V_1_3B, WanConfig
 from worldloom.streamer.freed_memory import keep_freed_memory

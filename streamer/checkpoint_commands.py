@@ -115,18 +115,24 @@ def convert(
 
 
 def next_steps(source: Published, folder: Path) -> str:
-    """What to run when it is all here."""
+    """What to run when it is all here: what such a network needs besides, and nothing else."""
+    from worldloom.models.wan.config import FAMILIES
     from worldloom.models.wan.published import PARTS
     from worldloom.models.wan.pull import first_file
 
     if not source.family:
         return f"`worldloom convert` takes {first_file(source, folder)}."
-    beside = {name: first_file(part, folder.parent / name) for name, part in PARTS.items()}
-    absent = [name for name, path in beside.items() if not path.exists()]
-    lora = f" --lora {folder / source.lora}" if source.lora else ""
-    convert = (
-        f"worldloom convert {first_file(source, folder)} {source.family}-world --family {source.family}{lora}"
-        f" --vae {beside['wan-vae']} --small {beside['taew2_1']} --encoder {beside['umt5']}"
-        ' --prompt "A walk along a harbour at dawn"'
-    )
-    return "\n".join([*(f"First: worldloom pull {name}" for name in absent), f"Next: {convert}"])
+    shape = FAMILIES[source.family].shape
+    reads = shape.context == "text"
+    options = {"--vae": "wan-vae", "--small": "taew2_1"} | ({"--encoder": "umt5"} if reads else {"--clip": "clip"})
+    beside = {name: first_file(PARTS[name], folder.parent / name) for name in options.values()}
+    words = [str(first_file(source, folder)), f"{source.family}-world", "--family", source.family]
+    words += ["--lora", str(folder / source.lora)] if source.lora else []
+    for option, name in options.items():
+        words += [option, str(beside[name])]
+    words += ["--prompt", '"A walk along a harbour at dawn"'] if reads else []
+    words += ["--picture", "PICTURE"] if shape.shown else []
+    steps = [f"First: worldloom pull {name}" for name, path in beside.items() if not path.exists()]
+    if shape.shown:
+        steps.append("First: a picture to begin with, as PICTURE")
+    return "\n".join([*steps, f"Next: worldloom convert {' '.join(words)}"])

@@ -16,7 +16,7 @@ from worldloom.models.spec import Image
 from .client_messages import Prompt, Reset
 from .clock import ClockState
 from .fields import Mode
-from .since import Told
+from .since import MADE, Since
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,7 @@ class Snapshot:
     paused: bool
     clock: ClockState
     state: bytes  # the world's memory, as the world saves it
-    fresh: bool = False  # no frame was made since it began, or began anew
-    told: tuple[Told, ...] = ()  # what it was told since its last frame
-    parked: bool = False  # the state is, or was since the last frame, made anew: it is nearly what it was
-    back_to: int | None = None  # it went back to before this frame, and none was made since
+    since: Since = MADE  # its last frame; a parked state counts as made anew, for that is how it goes on
 
     @property
     def octets(self) -> int:

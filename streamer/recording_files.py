@@ -35,7 +35,7 @@ from PIL import Image
 from .errors import RecordingFailed, RecordingFull
 from .frames import Frame
 from .origin import Origin
-from .since import Told
+from .since import Told, in_order
 from .transports.broadcast import Packet
 from .transports.movie import Movie
 
@@ -243,12 +243,11 @@ class RecordingFiles:
                 self._append(picture, _png(origin.image))
                 line["image"] = picture.path.name
             yield line
-        for told in row.told:
-            if told.rebuilt:
+        for told in in_order(row.told, rebuilt=row.rebuilt):
+            if told is None:
                 yield {"type": "rebuilt", "frame": row.frame}
-            yield {"type": "say", "frame": row.frame, "text": told.text, "how": told.how, "chunks": told.chunks}
-        if row.rebuilt:
-            yield {"type": "rebuilt", "frame": row.frame}
+            else:
+                yield {"type": "say", "frame": row.frame, "text": told.text, "how": told.how, "chunks": told.chunks}
         action = None if row.actions is None else row.actions.tolist()
         steps = {"steps": row.steps} if row.steps else {}
         yield {"type": "frame", "frame": row.frame, "pts": row.pts, "applied": row.applied, "action": action, **steps}

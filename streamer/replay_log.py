@@ -19,7 +19,7 @@ from worldloom.models.spec import WorldSpec
 from .bundle import DIGEST, Bundle, Event, Header
 from .frames import Frame
 from .origin import Origin, Snapshot
-from .since import Told
+from .since import Told, in_order
 
 PICTURES = 32  # kept as they were; when there are more, every second one goes
 
@@ -217,11 +217,11 @@ def _bundle(
                 image = next((k for k, known in enumerate(images) if known is origin.image), len(images))
                 images += [origin.image] if image == len(images) else []
             events.append(Event(frame=frame, seed=origin.seed, prompt=origin.prompt, image=image))
-        for told in rows.told.get(frame, ()):
-            events += [Event(frame=frame, rebuilt=True)] if told.rebuilt else []
-            events.append(Event(frame=frame, say=told.text, how=told.how, chunks=told.chunks))
-        if frame in rows.rebuilt:
-            events.append(Event(frame=frame, rebuilt=True))
+        for told in in_order(rows.told.get(frame, ()), rebuilt=frame in rows.rebuilt):
+            if told is None:
+                events.append(Event(frame=frame, rebuilt=True))
+            else:
+                events.append(Event(frame=frame, say=told.text, how=told.how, chunks=told.chunks))
     header = Header(
         world=spec.name,
         weights=source.weights,

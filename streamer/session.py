@@ -191,7 +191,6 @@ class Session(Post, Wishes):
 
     def snapshot(self, state: bytes) -> Snapshot:
         """This session as it is now, with the world's memory as the world saved it."""
-        since = self.since
         return Snapshot(
             ident=self.ident,
             origin=self.origin,
@@ -201,16 +200,12 @@ class Session(Post, Wishes):
             paused=self.phase is Phase.PAUSED,
             clock=self._clock.state,
             state=state,
-            fresh=since.fresh,
-            told=since.told,
-            parked=self.parked is not None or since.rebuilt,
-            back_to=since.back_to,
+            since=replace(self.since, rebuilt=self.since.rebuilt or self.parked is not None),
         )
 
     def go_on(self, past: Snapshot, now_ns: int) -> None:
         """Take up where a snapshot ended; the time between is forgotten."""
-        self.index, self._receipts.applied = past.index, past.applied
-        self.since = Since(past.fresh, past.back_to, past.told, past.parked)
+        self.index, self.since, self._receipts.applied = past.index, past.since, past.applied
         self.phase = Phase.PAUSED if past.paused else Phase.LIVE
         self.paused_ns = now_ns if past.paused else None
         self._clock.go_on(past.clock)

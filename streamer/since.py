@@ -5,6 +5,7 @@ Values only; knows no engine and no world.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from .client_messages import Say
@@ -42,3 +43,18 @@ class Since:
 
 MADE = Since(fresh=False)
 """A frame was made."""
+
+
+def in_order(told: Iterable[Told], *, rebuilt: bool) -> Iterator[Told | None]:
+    """Each text that a world was told, and None where its memory was made anew, in the order in which that was.
+
+    Args:
+        told: see `Since`.
+        rebuilt: its memory was made anew behind all of them.
+    """
+    for one in told:
+        if one.rebuilt:
+            yield None
+        yield one
+    if rebuilt:
+        yield None

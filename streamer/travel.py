@@ -19,6 +19,7 @@ from .errors import ModelFault, OutOfReach, SessionClosed, UnknownSnapshot, Worl
 from .origin import Branch, Snapshot
 from .past import PastConfig, Point
 from .session import Session
+from .since import MADE
 
 log = logging.getLogger(__name__)
 
@@ -81,11 +82,10 @@ class Travel:
             point = replace(kept, state=self._fork(kept.state))
         now = session.snapshot(b"")
         ident, paused = secrets.token_urlsafe(12), session.mode == "realtime"
-        begins = replace(now, parked=False, back_to=None, told=())  # whoever logs it begins with this very state
-        past = replace(begins, ident=ident, origin=point.origin, applied=0, paused=paused, fresh=point.since.fresh)
-        if past.fresh:  # or with the origin
-            anew = point.since.rebuilt or isinstance(kept.state, bytes)
-            past = replace(past, told=point.since.told, parked=anew)
+        since = MADE  # whoever logs it begins with this very state
+        if point.since.fresh:  # or with the origin
+            since = point.since.left(point.index, parked=isinstance(kept.state, bytes))
+        past = replace(now, ident=ident, origin=point.origin, applied=0, paused=paused, since=since)
         return past, point.state
 
     def free(self, session: Session) -> None:

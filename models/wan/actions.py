@@ -12,10 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import ActionShape
+from .config import PICTURES, ActionShape
 from .controls import Controls
 
-PICTURES = 4  # of a latent frame
 EPS = 1e-6  # of the norms of queries and keys
 
 

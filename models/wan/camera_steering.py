@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from ..kv_cache import CacheConfig, KVCache
-from ..spec import ActionSpec, Axis, Key
-from .actions import PICTURES
-from .config import CameraShape
+from ..spec import Key
+from .config import PICTURES, CameraShape
 from .controls import Controls
 from .rays import pitched, rays_of, yawed
+from .steering import turning
 
 MOVES = {"forward": "KeyW", "back": "KeyS", "left": "KeyA", "right": "KeyD"}
 STEEPEST = 85.0  # degrees that the camera looks up or down at most
@@ -31,11 +31,7 @@ class CameraSteering:
 
     def __init__(self, shape: CameraShape, height: int, width: int, patch: int) -> None:
         self.shape, self._size, self._patch = shape, (height, width), patch
-        axes = tuple(Axis(name, -shape.most, shape.most, "degree/frame", "amount") for name in ("yaw", "pitch"))
-        keys = {code: Key(name) for name, code in MOVES.items()}
-        for code, axis, way in (("Right", "yaw", 1), ("Left", "yaw", -1), ("Up", "pitch", 1), ("Down", "pitch", -1)):
-            keys[f"Arrow{code}"] = Key(axis, way * shape.most)
-        self.actions = ActionSpec(buttons=tuple(MOVES), axes=axes, keys=keys, look=("yaw", "pitch"))
+        self.actions = turning(tuple(MOVES), {code: Key(name) for name, code in MOVES.items()}, shape.most)
 
     def rest(self) -> Tensor:
         """See `Steering`: degrees that the camera looks up."""

@@ -12,6 +12,8 @@ from typing import Literal
 Positions = Literal["absolute", "beside", "relative"]
 """Where attention sees remembered frames: see `memory.py`."""
 
+PICTURES = 4  # of a latent frame, but for a stream's first one
+
 
 @dataclass(frozen=True)
 class ActionShape:
@@ -127,11 +129,26 @@ class CameraShape:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where a checkpoint's authors publish it, on the Hugging Face hub."""
+
+    repo: str  # "": not known
+    network: str = ""  # the file there; "": it is not known which
+    lora: str = ""  # another file there, to be merged
+    notes: str = ""
+
+    def __str__(self) -> str:
+        files = " with ".join(file for file in (self.network, self.lora) if file)
+        where = ": ".join(part for part in (self.repo, files) if part)
+        return "; ".join(part for part in (where, self.notes) if part)
+
+
+@dataclass(frozen=True)
 class Family:
     """A public checkpoint: what it is, where it comes from, what its owners allow."""
 
     title: str
-    source: str  # the repository that its authors publish it in, and the file there
+    source: Source
     licence: str  # of the weights, as their page or repository says; read it there before you use them
     shape: WanConfig
     rollout: Rollout
@@ -171,7 +188,7 @@ def _forge(steps: tuple[float, ...]) -> Family:
     first = (1000.0, 750.0, 500.0, 250.0)
     roll = Rollout(steps=steps, attention=6, first=first if steps != first else None)
     where = "stage3" if steps == first else f"{len(steps)}step"
-    source, notes = f"ForgeWM/ForgeWM: {where}/model.pt", "its mouse's numbers are taken for radians"
+    source, notes = Source("ForgeWM/ForgeWM", f"{where}/model.pt"), "its mouse's numbers are taken for radians"
     return Family(
         "ForgeWM", source, "Apache-2.0; of what it was made from, MIT", FORGE, roll, *FORGED, WALK, notes=notes
     )
@@ -182,32 +199,36 @@ FORGED = (352, 640, 12, 8)  # height, width, pictures a second as its own progra
 
 FAMILIES: dict[str, Family] = {
     "self-forcing": Family(
-        "Self-Forcing", "gdhe17/Self-Forcing: checkpoints/self_forcing_dmd.pt", "Apache-2.0", T2V_1_3B, SELF_FORCING
+        "Self-Forcing",
+        Source("gdhe17/Self-Forcing", "checkpoints/self_forcing_dmd.pt"),
+        "Apache-2.0",
+        T2V_1_3B,
+        SELF_FORCING,
     ),
     "causal-forcing": Family(
         "Causal-Forcing, chunk by chunk",
-        "zhuhz22/Causal-Forcing: chunkwise/causal_forcing.pt",
+        Source("zhuhz22/Causal-Forcing", "chunkwise/causal_forcing.pt"),
         "not checked: read the page of the weights",
         T2V_1_3B,
         SELF_FORCING,
     ),
     "causal-forcing-frame": Family(
         "Causal-Forcing, frame by frame",
-        "zhuhz22/Causal-Forcing: framewise/causal_forcing.pt",
+        Source("zhuhz22/Causal-Forcing", "framewise/causal_forcing.pt"),
         "not checked: read the page of the weights",
         T2V_1_3B,
         Rollout(steps=(1000, 750, 500, 250), chunk=1),
     ),
     "longlive": Family(
         "LongLive",
-        "Efficient-Large-Model/LongLive-1.3B: models/longlive_base.pt with models/lora.pt",
+        Source("Efficient-Large-Model/LongLive-1.3B", "models/longlive_base.pt", "models/lora.pt"),
         "Apache-2.0 in its repository, CC-BY-NC-SA-4.0 on an older page of the weights: read both",
         T2V_1_3B,
         Rollout(steps=(1000, 750, 500, 250), attention=12, sink=3),
     ),
     "rolling-forcing": Family(
         "Rolling-Forcing",
-        "TencentARC/RollingForcing: checkpoints/rolling_forcing_dmd.pt",
+        Source("TencentARC/RollingForcing", "checkpoints/rolling_forcing_dmd.pt"),
         "Tencent's own, for academic use alone",
         T2V_1_3B,
         Rollout(steps=(1000, 800, 600, 400, 200), attention=24, sink=3, positions="beside"),
@@ -215,14 +236,14 @@ FAMILIES: dict[str, Family] = {
     ),
     "causvid": Family(
         "CausVid",
-        "tianweiy/CausVid: autoregressive_checkpoint/model.pt",
+        Source("tianweiy/CausVid", "autoregressive_checkpoint/model.pt"),
         "CC-BY-NC-SA-4.0: not for commercial use",
         T2V_1_3B,
         Rollout(steps=(1000, 757, 522), shift=8.0, warp=False),
     ),
     "matrix-game": Family(
         "Matrix-Game-2.0",
-        "Skywork/Matrix-Game-2.0: base_distilled_model/base_distill.safetensors",
+        Source("Skywork/Matrix-Game-2.0", "base_distilled_model/base_distill.safetensors"),
         "MIT",
         MATRIX_GAME,
         Rollout(steps=(1000, 666, 333), attention=6),
@@ -234,7 +255,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "matrix-game-temple": Family(
         "Matrix-Game-2.0, Temple Run",
-        "Skywork/Matrix-Game-2.0: templerun_distilled_model/templerun_7dim_onlykey.safetensors",
+        Source("Skywork/Matrix-Game-2.0", "templerun_distilled_model/templerun_7dim_onlykey.safetensors"),
         "MIT",
         TEMPLE_RUN,
         Rollout(steps=(1000, 750, 500, 250), attention=6),
@@ -245,7 +266,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "lingbot-fast": Family(
         "LingBot-World-Fast",
-        "LingBot-World-Fast, 14B; where it is published was not checked",
+        Source("", notes="LingBot-World-Fast, 14B; where it is published was not checked"),
         "Apache-2.0",
         LINGBOT_14B,
         Rollout(steps=(1000, 821, 642, 321), attention=18, sink=9),
@@ -254,7 +275,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "lingbot-2": Family(
         "LingBot-World 2, causal and fast",
-        "robbyant/lingbot-world-v2-14b-causal-fast",
+        Source("robbyant/lingbot-world-v2-14b-causal-fast"),
         "Apache-2.0",
         LINGBOT_14B,
         Rollout(steps=(1000, 750, 500, 250), shift=10.0, attention=18, sink=6),

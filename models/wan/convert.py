@@ -86,7 +86,7 @@ def convert(
     about = WanFolder(
         title=known.title,
         licence=known.licence,
-        source=known.source,
+        source=str(known.source),
         height=height or known.height,
         width=width or known.width,
         fps=known.fps,

@@ -14,10 +14,10 @@ from torch import Tensor
 from ..kv_cache import CacheConfig, KVCache
 from ..kv_format import KVFormat
 from ..memory import chunk_mask
-from ..spec import ActionSpec, Axis, Key
-from .actions import PICTURES
-from .config import ActionShape, Hands, Rollout
+from ..spec import ActionSpec, Key
+from .config import PICTURES, ActionShape, Hands, Rollout
 from .controls import CachedFrames, Controls, FullFrames, PastFrames, frame_phases, rope_of_actions
+from .steering import turning
 
 REST = "rest"  # a column of the keyboard that is pressed while no other is
 
@@ -107,8 +107,4 @@ def action_spec(hands: Hands) -> ActionSpec:
     keys = {code: Key(name) for code, name in hands.keys}
     if not hands.degrees:
         return ActionSpec(buttons=buttons, keys=keys)
-    most = hands.most * hands.degrees
-    axes = tuple(Axis(name, -most, most, "degree/frame", "amount") for name in ("yaw", "pitch"))
-    for code, axis, way in (("Right", "yaw", 1), ("Left", "yaw", -1), ("Up", "pitch", 1), ("Down", "pitch", -1)):
-        keys[f"Arrow{code}"] = Key(axis, way * most)
-    return ActionSpec(buttons=buttons, axes=axes, keys=keys, look=("yaw", "pitch"))
+    return turning(buttons, keys, hands.most * hands.degrees)

@@ -16,9 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .actions import PICTURES
 from .bare import without_numbers
-from .config import ActionShape, WanConfig
+from .config import PICTURES, ActionShape, WanConfig
 from .difference import Shapes, difference
 from .dit import WanDiT
 from .files import Weights, read

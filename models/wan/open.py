@@ -25,7 +25,7 @@ from ..kv_format import KVFormat
 from ..precision import native_dtype
 from ..spec import WorldSpec
 from .camera_steering import CameraSteering
-from .config import ActionShape, CameraShape, Hands, Rollout, WanConfig
+from .config import PICTURES, ActionShape, CameraShape, Hands, Rollout, WanConfig
 from .hands import HandSteering
 from .load import load_dit
 from .load_vae import load_taehv, load_vae
@@ -35,7 +35,7 @@ from .sights import Eye, Sights
 from .steering import Steering, Unsteered
 from .text import EncodedPrompts, Prompts, StoredPrompts
 from .vae import VaeConfig
-from .world import PICTURES, WanWorld
+from .world import WanWorld
 
 FILE = "wan.json"
 FORMAT = 1

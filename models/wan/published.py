@@ -54,36 +54,19 @@ PARTS: dict[str, Published] = {
 }
 """What a world needs besides its network."""
 
-_NETWORKS: dict[str, tuple[str, tuple[str, ...], str]] = {
-    "self-forcing": ("gdhe17/Self-Forcing", ("checkpoints/self_forcing_dmd.pt",), ""),
-    "causal-forcing": ("zhuhz22/Causal-Forcing", ("chunkwise/causal_forcing.pt",), ""),
-    "causal-forcing-frame": ("zhuhz22/Causal-Forcing", ("framewise/causal_forcing.pt",), ""),
-    "longlive": (
-        "Efficient-Large-Model/LongLive-1.3B",
-        ("models/longlive_base.pt", "models/lora.pt"),
-        "models/lora.pt",
-    ),
-    "rolling-forcing": ("TencentARC/RollingForcing", ("checkpoints/rolling_forcing_dmd.pt",), ""),
-    "causvid": ("tianweiy/CausVid", ("autoregressive_checkpoint/model.pt",), ""),
-    "matrix-game": ("Skywork/Matrix-Game-2.0", ("base_distilled_model/base_distill.safetensors",), ""),
-    "matrix-game-temple": (
-        "Skywork/Matrix-Game-2.0",
-        ("templerun_distilled_model/templerun_7dim_onlykey.safetensors",),
-        "",
-    ),
-    "forgewm-4": ("ForgeWM/ForgeWM", ("stage3/model.pt",), ""),
-    "forgewm-2": ("ForgeWM/ForgeWM", ("2step/model.pt",), ""),
-    "forgewm-1": ("ForgeWM/ForgeWM", ("1step/model.pt",), ""),
-}
-
-UNPLACED = frozenset({"lingbot-fast", "lingbot-2"})
-"""Families of which it is not known which files of which repository to take."""
-
 PUBLISHED: dict[str, Published] = {
-    name: Published(FAMILIES[name].title, repo, files, FAMILIES[name].licence, family=name, lora=lora)
-    for name, (repo, files, lora) in _NETWORKS.items()
+    name: Published(
+        family.title,
+        family.source.repo,
+        tuple(file for file in (family.source.network, family.source.lora) if file),
+        family.licence,
+        family=name,
+        lora=family.source.lora,
+    )
+    for name, family in FAMILIES.items()
+    if family.source.network
 } | PARTS
-"""By the name that `worldloom pull` takes."""
+"""By the name that `worldloom pull` takes; no family of which it is not known which file to take."""
 
 
 def published(name: str) -> Published:

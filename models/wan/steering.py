@@ -6,14 +6,14 @@ way. Knows rows of actions and caches; nothing about sampling.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..kv_cache import CacheConfig, KVCache
-from ..spec import ActionSpec
+from ..spec import ActionSpec, Axis, Key
 from .controls import STILL, Controls
 
 
@@ -48,6 +48,14 @@ class Steering(Protocol):
 
     def past(self, told: Tensor, caches: Sequence[KVCache], numbers: list[int]) -> Controls:
         """For all chunks that one stream remembers, told (1, F, ...), of these numbers; the empty caches are filled."""
+
+
+def turning(buttons: tuple[str, ...], keys: Mapping[str, Key], most: float) -> ActionSpec:
+    """These buttons, and a camera that the mouse and the arrow keys turn: by `most` degrees in a picture at most."""
+    axes = tuple(Axis(name, -most, most, "degree/frame", "amount") for name in ("yaw", "pitch"))
+    arrows = (("Right", "yaw", 1), ("Left", "yaw", -1), ("Up", "pitch", 1), ("Down", "pitch", -1))
+    turns = {f"Arrow{code}": Key(axis, way * most) for code, axis, way in arrows}
+    return ActionSpec(buttons=buttons, axes=axes, keys={**keys, **turns}, look=("yaw", "pitch"))
 
 
 class Unsteered:

@@ -24,7 +24,7 @@ from ..spec import Actions, Frames, Image, Switch, WorldSpec
 from ..state import checked
 from .beginning import Beginning
 from .block import Moment
-from .config import Rollout
+from .config import PICTURES, Rollout
 from .controls import Controls
 from .dit import WanDiT, rope_of
 from .memory import memory_of, past_of
@@ -38,7 +38,6 @@ from .text import Prompts
 from .vae import WanVae
 from .vae_layers import Seen
 
-PICTURES = 4  # of a latent frame
 CONTEXT = 1_000  # purpose of the noise on what is remembered; those before it are of denoising steps
 
 

@@ -1,8 +1,7 @@
-"""The workers of a gateway: asked how they are, given sessions to, relieved of them when they die or are drained.
+"""The workers of a gateway: given sessions to, relieved of them when they die or are drained.
 
-One task for each worker asks it once a second. A worker whose process is another one than before, or that has been
-silent for so long that it has ended itself (fence.py), has lost its sessions: each goes on from its latest snapshot on
-another worker that has a place, or waits for one. Knows workers by what they answer; no Ray, no HTTP.
+One task for each worker hears how it is (heartbeat.py). A session whose worker has died goes on from its latest
+snapshot on another one that has a place, or waits for one. Knows workers by what they answer; no Ray, no HTTP.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 from ..errors import Busy, EngineLost, WorldloomError
 from ..lease_messages import Lease, Wanted, Whereabouts
 from .config import FleetConfig
 from .figures import Figures
+from .heartbeat import Heartbeat
 from .placement import ranked, workers_wanted
 from .registry import Entry, Registry
-from .report import Held, Report, Worker, WorkerAway
+from .report import Held, Worker, WorkerAway
 from .site import Site
 from .vault import Vault
 
@@ -42,6 +41,7 @@ class Fleet:
         self.registry = Registry()
         self.vault = Vault(config.vault_bytes)
         self._clock = clock
+        self._heartbeat = Heartbeat(config, self.registry, self.vault, self.figures, clock)
         self._sites = {worker.name: Site(worker, clock()) for worker in workers}
         self._rng = random.Random()
         self._asking = 0  # leases under way
@@ -56,7 +56,7 @@ class Fleet:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for site in self._sites.values():
-                tasks.create_task(self._watch(site))
+                tasks.create_task(self._heartbeat.run(site))
             tasks.create_task(self._find_homes())
 
     async def close(self) -> None:
@@ -99,7 +99,7 @@ class Fleet:
 
     async def end(self, entry: Entry) -> None:
         """End a session."""
-        self._forget(entry)
+        self._heartbeat.forget(entry)
         if entry.worker is not None:
             try:
                 await self._sites[entry.worker].worker.end(entry.session)
@@ -126,7 +126,7 @@ class Fleet:
         except WorkerAway:
             site.draining = False
             raise
-        self._evict(site)
+        self._heartbeat.evict(site)
         site.draining = not again
         return len(parcels)
 
@@ -162,71 +162,7 @@ class Fleet:
         figures.wanted.set(workers_wanted(taken + homeless, refused, each, self.config.spare))
         return figures.text()
 
-    # Inside: how workers are ------------------------------------------------------------------------------------------
-
-    async def _watch(self, site: Site) -> None:
-        while True:
-            await self._ask(site)
-            await asyncio.sleep(self.config.ask_s)
-
-    async def _ask(self, site: Site) -> None:
-        site.number += 1
-        number, began, granted = site.number, self._clock(), site.granted
-        known = self.vault.stamps({entry.session for entry in self.registry.of(site.name)})
-        try:
-            report = await site.worker.report(number, site.acknowledged, known)
-        except WorkerAway:
-            silent = self._clock() - site.heard
-            if silent > self.config.fence_s + self.config.margin_s and site.report is not None:
-                log.error("worker %s has been silent for %.1f s: its sessions go on elsewhere", site.name, silent)
-                self._lost(site)
-            return
-        if site.report is not None and report.incarnation != site.report.incarnation:
-            log.error("worker %s has died and started anew: its sessions go on elsewhere", site.name)
-            self._lost(site)
-            granted = 0
-        site.report, site.heard, site.acknowledged = report, self._clock(), number
-        site.granted = max(0, site.granted - granted)
-        await self._compare(site, report, began)
-
-    def _lost(self, site: Site) -> None:
-        """Its process has died."""
-        self.figures.lost.inc()
-        self._evict(site)
-
-    def _evict(self, site: Site) -> None:
-        """Its process is dead for certain: it owns nothing."""
-        site.report, site.granted, site.acknowledged = None, 0, 0
-        for entry in self.registry.of(site.name):
-            self.registry.evict(entry, self._clock())
-
-    async def _compare(self, site: Site, report: Report, began: float) -> None:
-        """What a worker says it holds, and what it should."""
-        held = {one.session: one for one in report.held}
-        for parcel in report.parcels:
-            self.vault.put(parcel, began)
-        for one in report.held:
-            self.registry.began(one, site.name, report.incarnation, self._clock())
-            entry = self.registry.get(one.session)
-            if entry is not None and entry.worker != site.name and entry.epoch >= one.epoch:
-                await self._fenced(site, one, entry)
-        for entry in self.registry.of(site.name):
-            if entry.session in held:
-                entry.watch = held[entry.session].watch
-                if held[entry.session].epoch == entry.epoch:
-                    entry.settled = True
-            elif entry.since < began and entry.settled:
-                self._forget(entry)
-            elif entry.since < began:
-                self.registry.evict(entry, self._clock())  # it was not taken in
-
-    async def _fenced(self, site: Site, one: Held, entry: Entry) -> None:
-        """A worker holds what is another's: an answer that got lost."""
-        log.warning("session %s is %s's; %s ends it", one.session, entry.worker, site.name)
-        with suppress(WorkerAway):  # the next report tells
-            await site.worker.end(one.session)
-
-    # Inside: places ---------------------------------------------------------------------------------------------------
+    # Inside -----------------------------------------------------------------------------------------------------------
 
     def _ranked(self) -> list[Site]:
         rooms = (site.room for site in self._sites.values())
@@ -296,8 +232,4 @@ class Fleet:
     def _give_up(self, entry: Entry, cause: str) -> None:
         log.error("session %s cannot go on: no %s", entry.session, cause)
         self.figures.ended.labels(cause).inc()
-        self._forget(entry)
-
-    def _forget(self, entry: Entry) -> None:
-        self.registry.forget(entry)
-        self.vault.drop(entry.session)
+        self._heartbeat.forget(entry)

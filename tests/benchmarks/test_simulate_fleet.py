@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -14,18 +13,14 @@ import pytest
 
 pytest.importorskip("simpy", reason="needs simpy")
 
-PATH = Path(__file__).parents[2] / "benchmarks" / "simulate_fleet.py"
+FOLDER = Path(__file__).parents[2] / "benchmarks"
 SMALL: dict[str, Any] = {"workers": 12, "sessions": 200, "slowness_sigma": 0.0, "lives": 1e12}
 
 
-@pytest.fixture(scope="module")
-def fleet() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("simulate_fleet", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules["simulate_fleet"] = importlib.util.module_from_spec(spec)  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def fleet(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("simulate_fleet")
 
 
 def test_a_seed_is_a_day(fleet: ModuleType) -> None:
@@ -69,8 +64,8 @@ def test_slow_machines_are_overloaded(fleet: ModuleType) -> None:
 
 
 def test_the_curves_are_those_that_were_measured(fleet: ModuleType) -> None:
-    curves = json.loads((PATH.parent / "step_curves.json").read_text())
-    measured = json.loads((PATH.parent / "results" / "2026-11-22-two-cores.json").read_text())
+    curves = json.loads((FOLDER / "step_curves.json").read_text())
+    measured = json.loads((FOLDER / "results" / "2026-11-22-two-cores.json").read_text())
     assert curves["arm"]["step_ms"] == measured["arm"]["engine"]["step_ms_by_batch"]
     assert curves["doom"]["step_ms"] == measured["doom"]["engine_again"]["step_ms_by_batch"]
     for world in ("arm", "doom", "toy"):

@@ -12,9 +12,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from worldloom.models.wan.config import FAMILIES
-from worldloom.models.wan.published import PARTS, PUBLISHED, UNPLACED, Published, published
+from worldloom.models.wan.published import PARTS, PUBLISHED, Published, published
 from worldloom.models.wan.pull import Part, Plan, PullFailed, asked, here, pull
 from worldloom.streamer.__main__ import app
+from worldloom.streamer.checkpoint_commands import next_steps
 
 from .hub import COMMIT, Hub, hub
 
@@ -159,14 +160,19 @@ def test_offline_says_what_is_here(shelf: Hub, tmp_path: Path) -> None:
         here(SOURCE, tmp_path)
 
 
-def test_every_family_can_be_pulled() -> None:
-    assert set(PUBLISHED) == (set(FAMILIES) | set(PARTS)) - UNPLACED
-    for name, family in FAMILIES.items():
-        if name in UNPLACED:
-            continue
-        repo, _, file = family.source.partition(": ")
-        assert repo.startswith(PUBLISHED[name].repo)
-        assert file.startswith(PUBLISHED[name].files[0]) or name.startswith("causal")
+def test_every_family_can_be_pulled_but_those_of_which_no_file_is_known() -> None:
+    assert set(PUBLISHED) == (set(FAMILIES) | set(PARTS)) - {"lingbot-fast", "lingbot-2"}
+    merged = PUBLISHED["longlive"]
+    assert (merged.files, merged.lora) == (("models/longlive_base.pt", "models/lora.pt"), "models/lora.pt")
+    assert (SOURCE.repo, SOURCE.files, SOURCE.lora) == (REPO, (NETWORK,), "")
+
+
+def test_a_source_is_said_as_its_repository_and_its_files() -> None:
+    said = {name: str(family.source) for name, family in FAMILIES.items()}
+    assert said["self-forcing"] == f"{REPO}: {NETWORK}"
+    assert said["longlive"].endswith("/LongLive-1.3B: models/longlive_base.pt with models/lora.pt")
+    assert said["lingbot-2"] == "robbyant/lingbot-world-v2-14b-causal-fast"
+    assert said["lingbot-fast"] == "LingBot-World-Fast, 14B; where it is published was not checked"
 
 
 # The command ----------------------------------------------------------------------------------------------------------
@@ -197,6 +203,38 @@ def test_the_command_asks_first_and_says_what_is_next(
     assert offline.exit_code == 0, offline.output
     shelf.files |= {NETWORK: b"new"}
     assert command(shelf, monkeypatch, "self-forcing", "--offline").exit_code == 0
+
+
+PULLED = "First: worldloom pull "
+
+
+def test_a_network_that_reads_is_told_of_an_encoder_and_a_prompt(tmp_path: Path) -> None:
+    *first, then = next_steps(PUBLISHED["longlive"], tmp_path / "longlive").splitlines()
+    assert first == [PULLED + name for name in ("wan-vae", "taew2_1", "umt5")]
+    for words in (
+        "models/longlive_base.pt longlive-world",
+        "--lora",
+        f"--encoder {tmp_path}/umt5/",
+        '--prompt "A walk',
+    ):
+        assert words in then
+    assert "--clip" not in then
+    assert "--picture" not in then
+
+
+@pytest.mark.parametrize("name", ["matrix-game", "matrix-game-temple", "forgewm-1"])
+def test_a_network_that_is_played_is_told_of_clip_and_a_picture(name: str, tmp_path: Path) -> None:
+    clip = tmp_path / "clip" / PARTS["clip"].files[0]
+    *first, then = next_steps(PUBLISHED[name], tmp_path / name).splitlines()
+    assert first[:-1] == [PULLED + part for part in ("wan-vae", "taew2_1", "clip")]
+    assert "picture" in first[-1]
+    assert f"--clip {clip}" in then
+    assert "--picture" in then
+    assert "--encoder" not in then
+    assert "--prompt" not in then
+    clip.parent.mkdir()
+    clip.touch()
+    assert PULLED + "clip" not in next_steps(PUBLISHED[name], tmp_path / name)
 
 
 def test_the_command_refuses_in_one_line(shelf: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
