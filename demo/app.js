@@ -2,6 +2,7 @@
 
 import { Bar } from './bar.js';
 import { Refused, Replay, captureInput, connect, listWorlds } from './js/worldloom.js';
+import { chosenWorld, drawChooser } from './chooser.js';
 import { cover, coverWith, say, uncover } from './curtain.js';
 import { forgetWalk, walkHere } from './links.js';
 import { drawPads } from './pads.js';
@@ -222,24 +223,6 @@ function showPause() {
   say(paused ? 'paused' : 'live', paused ? 'Paused' : world.role === 'watch' ? 'Watching' : live);
 }
 
-/** One choice a world; nothing to choose from needs no chooser. */
-function drawChooser(worlds, chosen) {
-  const room = byId('worlds');
-  room.querySelectorAll('label').forEach((label) => label.remove());
-  for (const { name, title } of worlds) {
-    const label = document.createElement('label');
-    const radio = Object.assign(document.createElement('input'), { type: 'radio', name: 'world', value: name, checked: name === chosen });
-    radio.addEventListener('change', () => {
-      forgetWalk();
-      enter(name);
-    });
-    label.append(radio, Object.assign(document.createElement('span'), { textContent: name }));
-    label.title = title;
-    room.append(label);
-  }
-  room.hidden = worlds.length < 2;
-}
-
 async function begin() {
   cover('Waking the world', '', false);
   say('waiting', 'Connecting');
@@ -248,7 +231,10 @@ async function begin() {
     const walk = await walkHere();
     const wish = walk?.world ?? query.get('world');
     const chosen = worlds.some(({ name }) => name === wish) ? wish : worlds[0].name;
-    drawChooser(worlds, chosen);
+    drawChooser(worlds, chosen, (name) => {
+      forgetWalk();
+      enter(name);
+    });
     if (walk && chosen === wish) return enter(chosen, walk.seed, {}, walk);
     if (walk) throw new Refused('unknown_world', `The link is about the world ${walk.world}, which is not served here.`, false);
     const watch = query.get('watch') ?? undefined;
@@ -260,8 +246,8 @@ async function begin() {
 }
 
 function retry() {
-  const checked = document.querySelector('#worlds input:checked');
-  return checked && !location.hash ? enter(checked.value) : begin();
+  const name = chosenWorld();
+  return name && !location.hash ? enter(name) : begin();
 }
 
 byId('retry').addEventListener('click', (event) => {
