@@ -205,10 +205,19 @@ def rows(path: Path, info: WorldInfo) -> Rows:
     """
     rate = info.fps[0] / info.fps[1]
     chunks = math.ceil(path.seconds * rate / info.chunk - 1e-9)
-    made = np.zeros((chunks * info.chunk, len(info.actions.columns)), np.float32)
-    come = [path.at(frame / rate) for frame in range(len(made) + 1)]
-    for way in dict.fromkeys(move.way for move in path.moves):
-        amounts = np.diff([there[way] for there in come])
+    come = [path.at(frame / rate) for frame in range(chunks * info.chunk + 1)]
+    ways = dict.fromkeys(move.way for move in path.moves)
+    return rows_of({way: np.diff([there[way] for there in come]) for way in ways}, len(come) - 1, info)
+
+
+def rows_of(shares: Mapping[Way, NDArray[np.float64]], frames: int, info: WorldInfo) -> Rows:
+    """(F, A) action rows from (F,) each way's share of every frame, in the unit of the world's own column.
+
+    Raises:
+        CannotMove: the world lacks one of the ways, or is too slow for it.
+    """
+    made = np.zeros((frames, len(info.actions.columns)), np.float32)
+    for way, amounts in shares.items():
         axis = _axis(way, info.actions)
         if axis is not None:
             _check(way, info, amounts, axis.low, axis.high, axis.unit)

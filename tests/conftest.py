@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.serving import ServerMaker, servers
 from worldloom.models.toy import ToyWorld
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+
+settings.register_profile("busy", deadline=None)  # speed is for benchmarks: a busy machine fails no test
+settings.load_profile("busy")
 
 
 @pytest.fixture

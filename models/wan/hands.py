@@ -107,4 +107,4 @@ def action_spec(hands: Hands) -> ActionSpec:
     keys = {code: Key(name) for code, name in hands.keys}
     if not hands.degrees:
         return ActionSpec(buttons=buttons, keys=keys)
-    return turning(buttons, keys, hands.most * hands.degrees)
+    return turning(keys, hands.most * hands.degrees, buttons=buttons)

@@ -56,6 +56,12 @@ def pitched(degrees: Tensor) -> Tensor:
     return torch.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos], -1).view(*degrees.shape, 3, 3)
 
 
+def rolled(degrees: Tensor) -> Tensor:
+    """(...) -> (..., 3, 3): turned clockwise about the line of sight."""
+    cos, sin, zero, one = _parts(degrees)
+    return torch.stack([cos, -sin, zero, sin, cos, zero, zero, zero, one], -1).view(*degrees.shape, 3, 3)
+
+
 def _parts(degrees: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     angle = torch.deg2rad(degrees.double())
     return angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)

@@ -50,12 +50,19 @@ class Steering(Protocol):
         """For all chunks that one stream remembers, told (1, F, ...), of these numbers; the empty caches are filled."""
 
 
-def turning(buttons: tuple[str, ...], keys: Mapping[str, Key], most: float) -> ActionSpec:
-    """These buttons, and a camera that the mouse and the arrow keys turn: by `most` degrees in a picture at most."""
-    axes = tuple(Axis(name, -most, most, "degree/frame", "amount") for name in ("yaw", "pitch"))
+def turning(
+    keys: Mapping[str, Key],
+    most: float,
+    *,
+    buttons: tuple[str, ...] = (),
+    moves: tuple[Axis, ...] = (),
+    turns: tuple[str, ...] = ("yaw", "pitch"),
+) -> ActionSpec:
+    """These buttons and moves, and a camera that the mouse and the arrow keys turn: by `most` degrees a picture."""
+    axes = (*moves, *(Axis(name, -most, most, "degree/frame", "amount") for name in turns))
     arrows = (("Right", "yaw", 1), ("Left", "yaw", -1), ("Up", "pitch", 1), ("Down", "pitch", -1))
-    turns = {f"Arrow{code}": Key(axis, way * most) for code, axis, way in arrows}
-    return ActionSpec(buttons=buttons, axes=axes, keys={**keys, **turns}, look=("yaw", "pitch"))
+    ways = {f"Arrow{code}": Key(axis, way * most) for code, axis, way in arrows}
+    return ActionSpec(buttons=buttons, axes=axes, keys={**keys, **ways}, look=("yaw", "pitch"))
 
 
 class Unsteered:

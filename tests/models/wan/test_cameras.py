@@ -34,24 +34,26 @@ STEER = CameraSteering(SHAPE_OF_CAMERA, HEIGHT, WIDTH, 2)
 
 
 def rows_of(frames: int, seed: int = 0) -> Tensor:
-    """(4 * frames, 6): forward, back, left, right, yaw and pitch in degrees."""
+    """(4 * frames, 6): right, up, forward, and yaw, pitch and roll in degrees."""
     generator = torch.Generator().manual_seed(seed)
-    keys = (torch.rand(4 * frames, 4, generator=generator) > 0.5).float()
-    return torch.cat([keys, torch.randn(4 * frames, 2, generator=generator) * 4.0], 1)
+    moves = torch.randint(-1, 2, (4 * frames, 3), generator=generator).float()
+    return torch.cat([moves, torch.randn(4 * frames, 3, generator=generator) * 4.0], 1)
 
 
 def way(rows: Tensor) -> list[NDArray[np.float64]]:
     """Cameras in the world, (4, 4), after every picture: turned, then moved, one after the other."""
-    yaw = pitch = 0.0
+    yaw = pitch = lean = 0.0
     place, poses = np.zeros(3), []
-    for forward, back, left, right, turn, tilt in rows.tolist():
-        yaw, pitch = yaw + math.radians(turn), pitch + math.radians(tilt)
+    for right, up, forward, turn, tilt, roll in rows.tolist():
+        yaw, pitch, lean = yaw + math.radians(turn), pitch + math.radians(tilt), lean + math.radians(roll)
         ahead, side = np.array([math.sin(yaw), 0, math.cos(yaw)]), np.array([math.cos(yaw), 0, -math.sin(yaw)])
-        step = (forward - back) * ahead + (right - left) * side
+        step = forward * ahead + right * side - up * np.array([0.0, 1.0, 0.0])
         place = place + step / max(1.0, float(np.linalg.norm(step))) / 4.0
         look = np.array([math.sin(yaw) * math.cos(pitch), -math.sin(pitch), math.cos(yaw) * math.cos(pitch)])
         pose = np.eye(4)
-        pose[:3, :4] = np.stack([side, np.cross(look, side), look, place], 1)
+        below = np.cross(look, side)
+        across, below = (math.cos(lean) * side + math.sin(lean) * below, math.cos(lean) * below - math.sin(lean) * side)
+        pose[:3, :4] = np.stack([across, below, look, place], 1)
         poses.append(pose)
     return poses
 
@@ -66,16 +68,18 @@ def test_keys_and_looks_become_the_way_of_a_camera() -> None:
     cameras = [np.eye(4), *way(rows[4:])[3::4]]
     want = [np.eye(4), *(np.linalg.inv(a) @ b for a, b in zip(cameras, cameras[1:], strict=False))]
     torch.testing.assert_close(torch.cat(told), torch.tensor(np.stack(want))[:, :3].float(), rtol=0, atol=1e-5)
-    one, _ = STEER.hear(STEER.rest(), torch.tensor([[1.0, 0, 0, 0, 0, 0]]).repeat(4, 1), False)
+    one, _ = STEER.hear(STEER.rest(), torch.tensor([[0, 0, 1.0, 0, 0, 0]]).repeat(4, 1), False)
     assert one[0, :, 3].tolist() == pytest.approx([0, 0, 1])  # straight on for a latent frame is the unit
-    steep, carried = STEER.hear(torch.tensor([84.0]).double(), torch.tensor([[0, 0, 0, 0, 0, 9.0]]).repeat(4, 1), False)
-    assert float(carried[0]) == 85.0
+    leant = torch.tensor([84.0, 3.0]).double()
+    _, carried = STEER.hear(leant, torch.tensor([[0, 0, 0, 0, 9.0, 1.0]]).repeat(4, 1), False)
+    assert carried.tolist() == [85.0, 7.0]
 
 
 def test_columns_of_a_session() -> None:
-    assert STEER.actions.columns == ("forward", "back", "left", "right", "yaw", "pitch")
+    assert STEER.actions.columns == ("right", "up", "forward", "yaw", "pitch", "roll")
     assert STEER.actions.look == ("yaw", "pitch")
-    assert STEER.actions.high.tolist() == [1, 1, 1, 1, 9, 9]
+    assert STEER.actions.high.tolist() == [1, 1, 1, 9, 9, 9]
+    assert [STEER.actions.keys[code].value for code in ("KeyW", "KeyS", "KeyD", "KeyA")] == [1, -1, 1, -1]
     assert STEER.actions.keys["ArrowUp"].column == "pitch"
 
 
@@ -170,7 +174,7 @@ def test_a_filmed_world_keeps_the_promises_of_worlds(tmp_path: Path, roll: Rollo
     check_world(world, chunks=2, tolerance=1)
     assert (world.spec.prompts, world.spec.images) == (True, True)
     actions = np.zeros((1, 8, 6), np.float32)
-    actions[..., 0] = 1.0
+    actions[..., 2] = 1.0
     picture = np.full((16, 16, 3), 200, np.uint8)
     one = world.start(seed=1, prompt="a harbour at night", image=picture)
     world.step([one], actions)
