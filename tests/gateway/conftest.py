@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from tests.plain_http import plain_http
 from worldloom.streamer.config import ServerSettings
 from worldloom.streamer.errors import WorldloomError
 from worldloom.streamer.gateway.app import create_gateway
@@ -103,7 +104,7 @@ class Gateway:
 
     async def ask(self, method: str, path: str, token: str = "", **more: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        async with httpx.AsyncClient(trust_env=False, base_url=self.url) as http:
+        async with plain_http(self.url) as http:
             return await http.request(method, path, headers=headers, timeout=8.0, **more)
 
     def worker_of(self, session: str) -> LocalWorker:

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.plain_http import plain_http
 from worldloom.models.catalog import open_world
 from worldloom.models.spec import WorldModel
 from worldloom.streamer.config import ServerSettings
@@ -90,7 +91,7 @@ class Running:
             yield Client(socket)
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with plain_http() as http:
             return await http.get(self.url + path, headers=headers, timeout=PATIENCE)
 
     async def until(self, holds: Callable[[], bool], within: float = 2.0) -> None:

@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 from PIL import Image as Pillow
 
+from tests.plain_http import plain_http
 from worldloom.models.spec import Actions, Frames, Image
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.tokens import Claims, Tokens
@@ -78,7 +79,7 @@ def webp(width: int, height: int) -> bytes:
 async def post(
     server: Running, body: bytes | AsyncIterator[bytes], kind: str = "image/png", **headers: str
 ) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with plain_http() as http:
         headers = {"content-type": kind, **headers}
         return await http.post(f"{server.url}/v1/images", content=body, headers=headers, timeout=PATIENCE)
 

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.plain_http import plain_http
 from worldloom.streamer.phase import Phase
 from worldloom.streamer.tokens import Claims, Tokens
 from worldloom.streamer.wire import unpack_frame
@@ -20,7 +21,7 @@ SECRET = "a secret that is only good for this test"
 
 async def ask(server: Running, method: str, path: str, token: str = "", **more: Any) -> httpx.Response:
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    async with httpx.AsyncClient(trust_env=False, base_url=server.url) as http:
+    async with plain_http(server.url) as http:
         return await http.request(method, path, headers=headers | more.pop("headers", {}), timeout=8.0, **more)
 
 

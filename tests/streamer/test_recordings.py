@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
+from tests.plain_http import plain_http
 from worldloom.models.catalog import shipped_worlds, weights_file
 from worldloom.models.toy import ToyWorld
 from worldloom.streamer.provenance import weights_of
@@ -110,7 +110,7 @@ async def test_refused_without_a_folder(serve: Serve) -> None:
 
 async def record(server: Running, method: str, session: str, token: str = "") -> tuple[int, Any]:
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with plain_http() as http:
         answer = await http.request(method, f"{server.url}/v1/sessions/{session}/recording", headers=headers)
     body = answer.json()
     return answer.status_code, body.get("code", body.get("recording"))

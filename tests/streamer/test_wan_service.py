@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from tests.models.wan.folders import PROMPTS, folder
+from tests.plain_http import plain_http
 from tests.serving import ServerMaker, ServerProcess, servers
 from worldloom.client.connection import connect
 from worldloom.client.pictures import Picture
@@ -64,7 +64,7 @@ async def steps(world: RemoteWorld, count: int) -> list[Picture]:
 
 
 async def bundled(server: ServerProcess, world: RemoteWorld, path: Path) -> Path:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with plain_http() as http:
         bearer = {"authorization": f"Bearer {world.resume_token}"}
         answer = await http.get(f"{server.url}/v1/replay", headers=bearer, timeout=30)
     assert answer.status_code == 200, answer.text

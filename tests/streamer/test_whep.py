@@ -13,6 +13,7 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from av import VideoFrame
 
+from tests.plain_http import plain_http
 from worldloom.streamer import whep
 
 from .conftest import Running, Serve
@@ -22,7 +23,7 @@ SDP = {"content-type": "application/sdp"}
 
 @asynccontextmanager
 async def http(server: Running) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=8) as client:
+    async with plain_http(server.url, timeout=8) as client:
         yield client
 
 
