@@ -18,7 +18,7 @@ import torch
 
 from tests.models.tiny import tiny_world
 from tests.streamer.desk import PERIOD, Desk
-from tests.streamer.test_replay import HERE, Logged
+from tests.streamer.logged import HERE, Logged
 from tests.streamer.test_snapshot import saved
 from worldloom.models.ring import Ring
 from worldloom.models.world import DiTWorld
@@ -98,10 +98,7 @@ class Crowd:
         session.post(kind(seq=self.seq, **fields))
 
     def enter(self, start: Start, sink: Logged, mode: Mode = "realtime") -> Session:
-        answer = self.desk.engine.submit(sink, start, mode, entry="recovered")
-        self.desk.turn()
-        session = answer.result(0)
-        assert isinstance(session, Session)
+        session = self.desk.enter(sink, start, mode, entry="recovered")
         self.seats[session] = sink
         return session
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from worldloom.models.spec import Actions, Frames, Image
 from worldloom.models.toy import ToyState, ToyWorld
+from worldloom.streamer.capacity import Entry
 from worldloom.streamer.engine import Engine
 from worldloom.streamer.engine_config import EngineConfig
 from worldloom.streamer.fields import Mode
-from worldloom.streamer.origin import Origin
+from worldloom.streamer.origin import Origin, Start
 from worldloom.streamer.session import Session
 from worldloom.streamer.transports.inprocess import Collector
 
@@ -62,13 +63,17 @@ class Desk:
         self.now = 0
         self.engine = Engine(self.model, EngineConfig(**config), clock_ns=lambda: self.now)
 
-    def open(self, seed: int = 1, mode: Mode = "lockstep") -> tuple[Session, Collector]:
-        sink = Collector()
-        answer = self.engine.submit(sink, Origin(seed), mode)
+    def enter(self, sink: Collector, start: Start, mode: Mode = "realtime", entry: Entry = "new") -> Session:
+        """A session that shows itself to `sink`."""
+        answer = self.engine.submit(sink, start, mode, entry=entry)
         self.engine.turn()
         session = answer.result(0)
         assert isinstance(session, Session)
-        return session, sink
+        return session
+
+    def open(self, seed: int = 1, mode: Mode = "lockstep") -> tuple[Session, Collector]:
+        sink = Collector()
+        return self.enter(sink, Origin(seed), mode), sink
 
     def turn(self, at: int | None = None) -> int | None:
         self.now = self.now if at is None else at

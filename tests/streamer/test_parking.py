@@ -13,15 +13,14 @@ from worldloom.streamer.client_messages import Pause, Reset, Restore, Resume, Re
 from worldloom.streamer.engine_config import SessionConfig
 from worldloom.streamer.origin import Branch, Origin
 from worldloom.streamer.past import PastConfig
-from worldloom.streamer.replay import regenerated
 from worldloom.streamer.replay_log import ReplayLog
 from worldloom.streamer.session import Session
 from worldloom.streamer.transports.inprocess import Collector
 
 from .desk import MS, PERIOD, Desk
-from .test_replay import HERE, Logged
+from .logged import Drive, Logged, check_replay
 from .test_snapshot import saved
-from .test_travel import Shared, answered, frames, pixels, walked
+from .test_travel import Shared, answered, frames, walked
 
 AFTER = 30  # seconds
 
@@ -111,13 +110,10 @@ def test_a_pass_parks_one_state_and_never_one_that_has_a_step_to_make() -> None:
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_who_is_deterministic_keeps_its_memory(deterministic: bool) -> None:
     desk = desk_of()
-    sink = Collector()
-    answer = desk.engine.submit(sink, Origin(3, deterministic=deterministic), "realtime")
-    desk.turn()
-    session = answer.result(0)
+    session = desk.enter(Collector(), Origin(3, deterministic=deterministic))
     session.post(Pause(seq=1))
     rest(desk, AFTER + 1)
-    assert (session.parked is None) == deterministic  # type: ignore[attr-defined]
+    assert (session.parked is None) == deterministic
 
 
 def test_where_the_world_cannot_park_or_fails_to_the_memory_stays(caplog: pytest.LogCaptureFixture) -> None:
@@ -175,16 +171,13 @@ def test_a_parked_session_can_be_kept_forked_saved_begun_anew_and_ended() -> Non
     desk.turn()
     assert answered(sink, 60).status == "applied"
     rest(desk, AFTER + 1)
-    fork = desk.engine.submit(Collector(), Branch(session, None, "realtime"))
-    desk.turn()
-    desk.engine.close(fork.result(0))
+    desk.engine.close(desk.enter(Collector(), Branch(session, None, "realtime")))
     session.post(Reset(seq=61, seed=9))
     session.post(Resume(seq=62))
     (first,) = frames(desk, sink, 1)
     assert (first.rebuilt, first.origin is not None) == (False, True)
-    again = desk.engine.submit(Collector(), past)
-    desk.turn()
-    for one in (again.result(0), session):
+    again = desk.enter(Collector(), past)
+    for one in (again, session):
         desk.engine.close(one)
     desk.turn()
     desk.check_empty()
@@ -205,107 +198,71 @@ def test_a_world_that_cannot_wake_ends_the_session_and_no_other() -> None:
 
 
 def test_a_replay_parks_where_the_session_was_parked(tmp_path: Path) -> None:
-    desk = desk_of()
-    sink = Logged(desk)
-    answer = desk.engine.submit(sink, Origin(3), "realtime")
-    desk.turn()
-    session = answer.result(0)
-    assert isinstance(session, Session)
-    film = sink.take(1) + frames(desk, sink, 20)
-    for seq in (50, 70):
-        session.post(Pause(seq=seq))
-        rest(desk, AFTER + 1)
-        if seq == 70:
-            session.post(Rewind(seq=71, frame=10))
-        session.post(Resume(seq=seq + 2))
-        film += frames(desk, sink, 5)
-    assert [frame.index for frame in film if frame.rebuilt] == [21, 26]
-    bundle = sink.log.bundle(HERE)
-    assert bundle is not None
-    bundle.write(tmp_path / "one.wloom")
-    again = [picture for _, picture in regenerated(read(tmp_path / "one.wloom"), Parks())]
-    assert [picture.tobytes() for picture in again] == pixels(film)
+    drive = Drive(desk_of())
+    drive.go(20)
+    for back in (False, True):
+        drive.say(Pause)
+        rest(drive.desk, AFTER + 1)
+        if back:
+            drive.say(Rewind, frame=10)
+        drive.say(Resume)
+        drive.go(5)
+    assert [frame.index for frame in drive.film if frame.rebuilt] == [21, 26]
+    drive.bundle.write(tmp_path / "one.wloom")
+    check_replay(read(tmp_path / "one.wloom"), Parks(), drive.film)
 
 
 def test_a_replay_goes_back_to_what_was_kept_right_after_it_woke() -> None:
-    desk = desk_of()
-    sink = Logged(desk)
-    answer = desk.engine.submit(sink, Origin(3), "realtime")
-    desk.turn()
-    session = answer.result(0)
-    assert isinstance(session, Session)
-    film = sink.take(1) + frames(desk, sink, 20)
-    session.post(Pause(seq=50))
-    rest(desk, AFTER + 1)
-    session.post(TakeSnapshot(seq=51))
-    desk.turn()
-    session.post(Resume(seq=52))
-    film += frames(desk, sink, 5)
-    session.post(Restore(seq=53, snapshot="s1"))
-    film += frames(desk, sink, 5)
-    assert [frame.index for frame in film if frame.rebuilt] == [21, 26]
-    assert [frame.back_to for frame in film if frame.back_to is not None] == [21]
-    bundle = sink.log.bundle(HERE)
-    assert bundle is not None
-    again = [picture for _, picture in regenerated(bundle, Parks())]
-    assert [picture.tobytes() for picture in again] == pixels(film)
+    drive = Drive(desk_of())
+    drive.go(20)
+    drive.say(Pause)
+    rest(drive.desk, AFTER + 1)
+    drive.say(TakeSnapshot)
+    drive.desk.turn()
+    drive.say(Resume)
+    drive.go(5)
+    drive.say(Restore, snapshot="s1")
+    drive.go(5)
+    assert [frame.index for frame in drive.film if frame.rebuilt] == [21, 26]
+    assert [frame.back_to for frame in drive.film if frame.back_to is not None] == [21]
+    check_replay(drive.bundle, Parks(), drive.film)
 
 
 @pytest.mark.parametrize("frames_made", [0, 3])
 def test_a_fork_of_a_parked_session_is_replayed(frames_made: int) -> None:
     desk = desk_of()
-    answer = desk.engine.submit(Logged(desk), Origin(3), "realtime", entry="recovered")
+    drive = Drive(desk)
+    drive.say(Pause)
     desk.turn()
-    session = answer.result(0)
-    assert isinstance(session, Session)
-    session.post(Pause(seq=1))
-    desk.turn()
-    for seq in range(frames_made):
-        session.post(Step(seq=2 + seq))
+    for _ in range(frames_made):
+        drive.say(Step)
         desk.turn()
     rest(desk, AFTER + 1)
-    assert session.parked is not None
+    assert drive.session.parked is not None
     sink = Logged(desk)
-    answer = desk.engine.submit(sink, Branch(session, None, session.mode), entry="recovered")
-    desk.turn()
-    fork = answer.result(0)
-    assert isinstance(fork, Session)
+    fork = desk.enter(sink, Branch(drive.session, None, drive.session.mode), entry="recovered")
     sink.log.start(saved(desk, fork, end=False))
     fork.post(Resume(seq=9))
     film = frames(desk, sink, 5)
-    bundle = sink.log.bundle(HERE)
-    assert bundle is not None
-    again = [picture for _, picture in regenerated(bundle, Parks())]
-    assert [picture.tobytes() for picture in again] == pixels(film)
+    check_replay(sink.bundle, Parks(), film)
 
 
 @pytest.mark.parametrize("parked", [True, False])
 def test_who_goes_back_and_is_lost_before_the_next_frame_is_still_back_there(parked: bool) -> None:
     """A driver's connection, or an engine, is lost between a rewind and its first frame."""
-    desk = desk_of()
-    sink = Logged(desk)
-    answer = desk.engine.submit(sink, Origin(3), "realtime")
-    desk.turn()
-    session = answer.result(0)
-    assert isinstance(session, Session)
-    film = sink.take(1) + frames(desk, sink, 20)
-    session.post(Pause(seq=50))
-    rest(desk, AFTER + 1 if parked else 1)
-    session.post(Rewind(seq=51, frame=10))
-    desk.turn()
-    answer = desk.engine.submit(sink, saved(desk, session, end=True), entry="recovered")
-    desk.turn()
-    session = answer.result(0)
-    assert isinstance(session, Session)
-    session.post(Resume(seq=52))
-    film += frames(desk, sink, 5)
-    assert [(frame.index, frame.back_to, frame.rebuilt) for frame in film if frame.back_to is not None] == [
-        (21, 10, parked)
-    ]
-    bundle = sink.log.bundle(HERE)
-    assert bundle is not None
-    again = [picture for _, picture in regenerated(bundle, Parks())]
-    assert [picture.tobytes() for picture in again] == pixels(film)
+    drive = Drive(desk_of())
+    drive.go(20)
+    drive.say(Pause)
+    rest(drive.desk, AFTER + 1 if parked else 1)
+    drive.say(Rewind, frame=10)
+    drive.desk.turn()
+    lost = saved(drive.desk, drive.session, end=True)
+    drive.session = drive.desk.enter(drive.sink, lost, entry="recovered")
+    drive.say(Resume)
+    drive.go(5)
+    backs = [(frame.index, frame.back_to, frame.rebuilt) for frame in drive.film if frame.back_to is not None]
+    assert backs == [(21, 10, parked)]
+    check_replay(drive.bundle, Parks(), drive.film)
 
 
 def test_a_log_forgets_where_it_was_parked_with_its_frames() -> None:

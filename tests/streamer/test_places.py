@@ -1,123 +1,21 @@
-"""An engine under its own clock measures what fits and admits by it; then a server does."""
+"""An engine under its own clock admits by what it measured; then a server does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
 import pytest
 
 from worldloom.models.free_memory import available_memory
-from worldloom.models.spec import Actions, Frames
-from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.bench_engine import Stopwatch
-from worldloom.streamer.capacity import (
-    RECENT,
-    SESSION_BYTES,
-    Entry,
-    Places,
-)
+from worldloom.streamer.capacity import RECENT, SESSION_BYTES, Entry
 from worldloom.streamer.client_messages import Step
-from worldloom.streamer.engine import Engine
-from worldloom.streamer.engine_config import EngineConfig
-from worldloom.streamer.errors import Busy, ModelFault
+from worldloom.streamer.errors import Busy
 from worldloom.streamer.origin import Origin
-from worldloom.streamer.probe import LONGEST_NS, TIMED, probe
 from worldloom.streamer.transports.inprocess import Collector
 
 from .conftest import Serve
-from .desk import MS, PERIOD, Desk, Probe
+from .costly import Costly, Room
+from .desk import MS, PERIOD
 from .test_snapshot import saved
-
-# Measuring ------------------------------------------------------------------------------------------------------------
-
-
-class Costly(Probe):
-    """A world whose steps take `base + each * batch` of a clock that it moves."""
-
-    def __init__(self, base: int = 10 * MS, each: int = 10 * MS) -> None:
-        super().__init__()
-        self.now, self.base, self.each = 0, base, each
-        self.worst = 10**9  # streams at which it fails
-
-    def step(self, states: Sequence[ToyState], actions: Actions) -> Frames:
-        if len(states) >= self.worst:
-            raise MemoryError("no room")
-        self.now += self.base + self.each * len(states)
-        return super().step(states, actions)
-
-
-class Room(Desk):
-    """A desk in front of a costly world, on its clock."""
-
-    def __init__(self, model: Costly, **config: Any) -> None:
-        self.model = model
-        self.engine = Engine(model, EngineConfig(**config), clock_ns=lambda: model.now, free_bytes=lambda: 2**34)
-
-    def turn(self, at: int | None = None) -> int | None:
-        return self.engine.turn()
-
-    def measure(self) -> None:
-        answer = self.engine.measure()
-        self.engine.turn()
-        answer.result(0)
-
-
-def test_batches_are_measured_as_long_as_more_would_fit() -> None:
-    world = Costly(base=20 * MS, each=2 * MS)
-    found = probe(world, most=64, within_ns=40 * MS, clock_ns=lambda: world.now)
-    assert {batch: set(ns) for batch, ns in found.times_ns.items()} == {
-        batch: {(20 + 2 * batch) * MS} for batch in (1, 2, 4, 8)
-    }
-    assert world.batches == [batch for batch in (1, 2, 4, 8) for _ in range(1 + TIMED)]
-    assert found.state_bytes == len(world.save(ToyState(seed=0, frame=24)))
-    assert (world.living, found.failed) == (0, None)
-
-
-@pytest.mark.parametrize(("most", "within_ms", "sizes"), [(1, 1000, [1]), (3, 1000, [1, 2, 3]), (64, 15, [1])])
-def test_no_more_than_may_be_or_could_be_used(most: int, within_ms: int, sizes: list[int]) -> None:
-    world = Costly()
-    found = probe(world, most=most, within_ns=within_ms * MS, clock_ns=lambda: world.now)
-    assert list(found.times_ns) == sizes
-    assert world.living == 0
-
-
-def test_a_slow_world_is_not_probed_for_minutes(caplog: pytest.LogCaptureFixture) -> None:
-    world = Costly(base=0, each=200 * MS)
-    found = probe(world, most=64, within_ns=10**12, clock_ns=lambda: world.now)
-    assert list(found.times_ns) == [1, 2, 4]
-    assert world.now < 2 * LONGEST_NS
-    assert "up to 4 streams only" in caplog.text
-
-
-def test_a_world_that_fails_on_many_streams_is_given_fewer(caplog: pytest.LogCaptureFixture) -> None:
-    room = Room(Costly(each=0))
-    room.model.worst = 4  # type: ignore[attr-defined]
-    room.measure()
-    assert "failed on 4 streams" in caplog.text
-    assert room.engine.capacity().places == Places(
-        setting=2, compute=64, memory=2**34 * 8 // 10 // (SESSION_BYTES + 76)
-    )
-
-
-def test_a_world_that_fails_on_one_stream_fails_the_measurement_and_leaves_nothing() -> None:
-    room = Room(Costly())
-    room.model.worst = 1  # type: ignore[attr-defined]
-    with pytest.raises(ModelFault):
-        room.measure()
-    room.check_empty()
-
-
-def test_a_measurement_that_nobody_makes_is_answered_when_the_engine_stops() -> None:
-    desk = Desk()
-    answer = desk.engine.measure()
-    desk.engine.stop()
-    assert answer.exception(0) is not None
-    assert desk.engine.measure().exception(0) is not None
-
-
-# Admission ------------------------------------------------------------------------------------------------------------
 
 
 def test_as_many_enter_as_fit_and_then_none() -> None:
@@ -293,13 +191,3 @@ async def test_who_must_come_back_is_told_when(serve: Serve) -> None:
         async with server.client() as two:
             await two.send("hello", protocol=1)
             assert (await two.expect("error"))["retry_after"] == 90.0
-
-
-def test_places_leave_pictures_alone() -> None:
-    """A probe changes nobody's dream: states are its own, and the seeds too."""
-    world = ToyWorld(height=6, width=8)
-    state, twin = world.start(seed=1), world.start(seed=1)
-    rows = np.zeros((1, 1, 6), np.float32)
-    first = world.step([state], rows)
-    probe(world, most=2, within_ns=1e9, clock_ns=lambda: PERIOD)
-    assert np.array_equal(first, world.step([twin], rows))

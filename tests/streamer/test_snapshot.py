@@ -49,11 +49,7 @@ def saved(desk: Desk, session: Session, *, end: bool) -> Snapshot:
 
 def reopened(desk: Desk, snapshot: Snapshot) -> tuple[Session, Collector]:
     sink = Collector()
-    answer = desk.engine.submit(sink, snapshot)
-    desk.turn()
-    session = answer.result(0)
-    assert isinstance(session, Session)
-    return session, sink
+    return desk.enter(sink, snapshot), sink
 
 
 def test_the_same_world_at_the_same_frame() -> None:
