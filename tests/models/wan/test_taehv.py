@@ -16,9 +16,9 @@ from worldloom.models.catalog import open_world
 from worldloom.models.wan.bare import without_numbers
 from worldloom.models.wan.load_vae import load_taehv
 from worldloom.models.wan.taehv import Recall, Taehv, TaehvConfig
-from worldloom.models.wan.vae_layers import Seen
 
 from .folders import folder
+from .parts import in_parts
 from .test_vae import clip
 
 TINY = TaehvConfig(channels=4, widths=(6, 5, 4, 4))
@@ -46,11 +46,7 @@ def whole_clip(taehv: Taehv, latents: Tensor) -> Tensor:
 @torch.inference_mode()
 def test_in_any_chunks_the_same_pictures(chunks: list[int]) -> None:
     taehv, film = tiny_taehv().double(), clip(4, 4, 2, 3).double()  # float32 rounds other sizes in other ways
-    seen: Seen = ()
-    parts = []
-    for latents in torch.split(film, chunks):
-        pictures, seen = taehv.decode(latents, seen)
-        parts.append(pictures)
+    parts, _ = in_parts(taehv.decode, film, chunks)
     want = whole_clip(taehv, film)
     assert want.shape == (13, 3, 16, 24)
     assert want.std() > 0.05

@@ -12,7 +12,8 @@ from tests.models.tiny import randomise
 from worldloom.models.wan.bare import without_numbers
 from worldloom.models.wan.vae import VaeConfig, WanVae
 from worldloom.models.wan.vae_keys import is_diffusers, public_name
-from worldloom.models.wan.vae_layers import Seen
+
+from .parts import in_parts
 
 TINY = VaeConfig(
     width=4, channels=4, growth=(1, 2, 2, 2), blocks=1, mean=(0.1, -0.2, 0.3, 0.0), std=(1.5, 2.0, 0.7, 1.0)
@@ -50,11 +51,7 @@ def test_in_any_chunks_the_same_pictures(chunks: tuple[int, ...]) -> None:
     vae, film = tiny_vae(), clip(5, 4, 2, 3)
     whole, _ = vae.decode(film, ())
     assert whole.shape == (17, 3, 16, 24)
-    seen: Seen = ()
-    parts = []
-    for latents in torch.split(film, list(chunks)):
-        pictures, seen = vae.decode(latents, seen)
-        parts.append(pictures)
+    parts, _ = in_parts(vae.decode, film, chunks)
     assert [len(p) for p in parts] == [4 * n - (3 if k == 0 else 0) for k, n in enumerate(chunks)]
     torch.testing.assert_close(torch.cat(parts), whole, rtol=0, atol=CLOSE)
 
@@ -79,11 +76,7 @@ def test_pictures_to_latents_in_any_chunks() -> None:
     vae, film = tiny_vae(), clip(9, 3, 16, 8)
     whole, _ = vae.encode(film)
     assert whole.shape == (3, 4, 2, 1)
-    seen: Seen = ()
-    parts = []
-    for pictures in torch.split(film, [1, 4, 4]):
-        latents, seen = vae.encode(pictures, seen)
-        parts.append(latents)
+    parts, seen = in_parts(vae.encode, film, [1, 4, 4])
     torch.testing.assert_close(torch.cat(parts), whole, rtol=0, atol=CLOSE)
     with pytest.raises(ValueError, match="expected 0 \\+ a multiple of 4 pictures, got 3"):
         vae.encode(film[:3], seen)

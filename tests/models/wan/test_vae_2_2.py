@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from tests.models.tiny import randomise
 from worldloom.models.wan.bare import without_numbers
@@ -18,10 +17,10 @@ from worldloom.models.wan.open import open_wan
 from worldloom.models.wan.taehv import TaehvConfig
 from worldloom.models.wan.vae import VAE_2_2, VaeConfig, WanVae
 from worldloom.models.wan.vae_keys import public_name
-from worldloom.models.wan.vae_layers import Seen
 from worldloom.models.wan.vae_residual import averaged, joined, repeated, split
 
 from .folders import folder
+from .parts import in_parts
 from .test_vae import clip, tiny_vae
 
 TINY = VaeConfig(
@@ -59,35 +58,22 @@ def diffusers_vae() -> Any:
 
 
 @torch.inference_mode()
-def decoded(vae: WanVae, latents: Tensor, chunks: list[int]) -> tuple[Tensor, Seen]:
-    seen: Seen = ()
-    parts = []
-    for part in torch.split(latents, chunks):
-        pictures, seen = vae.decode(part, seen)
-        parts.append(pictures)
-    return torch.cat(parts), seen
-
-
-@torch.inference_mode()
 def test_in_any_chunks_the_same() -> None:
     vae, latents, film = tiny_vae(TINY), clip(5, 4, 2, 3), clip(17, 3, 32, 16)
     whole, _ = vae.decode(latents, ())
     assert whole.shape == (17, 3, 32, 48)
     for chunks in ([3, 2], [1, 1, 1, 1, 1]):
-        torch.testing.assert_close(decoded(vae, latents, chunks)[0], whole, rtol=0, atol=CLOSE)
+        pictures, _ = in_parts(vae.decode, latents, chunks)
+        torch.testing.assert_close(torch.cat(pictures), whole, rtol=0, atol=CLOSE)
     want, _ = vae.encode(film)
     assert want.shape == (5, 4, 2, 1)
-    seen: Seen = ()
-    parts = []
-    for pictures in torch.split(film, [1, 4, 12]):
-        part, seen = vae.encode(pictures, seen)
-        parts.append(part)
-    torch.testing.assert_close(torch.cat(parts), want, rtol=0, atol=CLOSE)
+    encoded, _ = in_parts(vae.encode, film, [1, 4, 12])
+    torch.testing.assert_close(torch.cat(encoded), want, rtol=0, atol=CLOSE)
 
 
 def test_what_a_stream_keeps_is_foretold() -> None:
     vae = tiny_vae(TINY)
-    _, seen = decoded(vae, clip(4, 4, 2, 3), [2, 2])
+    _, seen = in_parts(vae.decode, clip(4, 4, 2, 3), [2, 2])
     assert sum(part.numel() for part in seen if part is not None) == vae.history(6)
 
 
@@ -165,6 +151,7 @@ def test_against_diffusers(tmp_path: Path) -> None:
     mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (TINY.mean, TINY.std))
     want = theirs.decode((latents * std + mean).transpose(0, 1)[None]).sample[0].transpose(0, 1)
     assert want.std() > 0.1
-    torch.testing.assert_close(decoded(ours, latents, [2, 1, 1])[0], want, rtol=0, atol=CLOSE)
+    pictures, _ = in_parts(ours.decode, latents, [2, 1, 1])
+    torch.testing.assert_close(torch.cat(pictures), want, rtol=0, atol=CLOSE)
     mode = theirs.encode(film.transpose(0, 1)[None]).latent_dist.mode()[0].transpose(0, 1)
     torch.testing.assert_close(ours.encode(film)[0], (mode - mean) / std, rtol=0, atol=CLOSE)
