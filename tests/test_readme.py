@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import ServerMaker
+from tests.threaded import threaded
 from worldloom.models.catalog import shipped_worlds
 
 ROOT = Path(__file__).parents[1]
@@ -24,13 +24,12 @@ def test_the_python_in_the_readme_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_client_in_the_readme_drives_a_server(tmp_path: Path, start_server: ServerMaker) -> None:
-    server = start_server("--world", "toy")
-    server.wait_until_ready()
+def test_the_client_in_the_readme_drives_a_server(tmp_path: Path) -> None:
     _, code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    address = server.url.replace("http://", "ws://")
-    code = code.replace("ws://127.0.0.1:8000", address).replace('"doom"', '"toy"') + "\nprint(receipt.status)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    with threaded() as url:
+        address = url.replace("http://", "ws://")
+        code = code.replace("ws://127.0.0.1:8000", address).replace('"doom"', '"toy"') + "\nprint(receipt.status)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "applied\n"), done.stderr
 
 

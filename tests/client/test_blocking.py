@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
 import time
@@ -12,12 +11,11 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from tests.threaded import threaded
 from worldloom.client.blocking import SyncWorld, connect_sync
 from worldloom.client.connection import connect
 from worldloom.models.toy import ToyWorld
 from worldloom.streamer import errors
-
-from .test_connection import serving
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -26,22 +24,8 @@ PNG = b"\x89PNG\r\n\x1a\n"  # as much of a picture as an upload looks at
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """A server on a thread of its own."""
-    told: list[str] = []
-    ready, done = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with serving() as address:
-            told.append(address)
-            ready.set()
-            await asyncio.to_thread(done.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert ready.wait(10)
-    yield told[0]
-    done.set()
-    thread.join()
+    with threaded() as address:
+        yield address.replace("http", "ws")
 
 
 def threads() -> list[str]:

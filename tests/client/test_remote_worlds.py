@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from websockets.sync.client import connect
 
-from tests.serving import ServerMaker, ServerProcess
+from tests.threaded import threaded
 from worldloom.client.env import WorldEnv
 from worldloom.client.lockstep import reach
 from worldloom.client.remote_worlds import RemoteWorlds
@@ -24,20 +24,21 @@ ROWS = np.array([[[1, 0, 0, 0, 3, 0.5]], [[0, 0, 1, 0, -3, 0]]], np.float32)
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerMaker) -> ServerProcess:
-    return start_server("--world", "toy", "--max-sessions", "6", WORLDLOOM_ORPHAN_TIMEOUT="2")
+def server() -> Iterator[str]:
+    with threaded(max_sessions=6, orphan_timeout=2.0) as url:
+        yield url.replace("http", "ws")
 
 
 @pytest.fixture
-def worlds(server: ServerProcess) -> Iterator[RemoteWorlds]:
-    made = RemoteWorlds(address(server), 2)
+def worlds(server: str) -> Iterator[RemoteWorlds]:
+    made = RemoteWorlds(server, 2)
     yield made
     made.close()
     wait_for(lambda: sessions(server) == 0)
 
 
-def test_environments_give_the_same_bytes_here_and_there(server: ServerProcess) -> None:
-    here, there = WorldVectorEnv("toy", 2, max_frames=3), WorldVectorEnv(address(server), 2, max_frames=3)
+def test_environments_give_the_same_bytes_here_and_there(server: str) -> None:
+    here, there = WorldVectorEnv("toy", 2, max_frames=3), WorldVectorEnv(server, 2, max_frames=3)
     here.action_space.seed(0)
     try:
         assert (here.reset(seed=4)[0] == there.reset(seed=4)[0]).all()
@@ -51,8 +52,8 @@ def test_environments_give_the_same_bytes_here_and_there(server: ServerProcess) 
         there.close()
 
 
-def test_a_snapshot_and_a_fork_on_the_server(server: ServerProcess) -> None:
-    env = WorldEnv(address(server), name="toy")
+def test_a_snapshot_and_a_fork_on_the_server(server: str) -> None:
+    env = WorldEnv(server, name="toy")
     env.reset(seed=1)
     env.step(ROWS[0, 0])
     past = env.snapshot()
@@ -86,7 +87,7 @@ def test_a_lost_connection_is_found_and_nothing_is_done_twice(worlds: RemoteWorl
     twin.close()
 
 
-def test_an_answer_that_got_lost_is_given_again(server: ServerProcess) -> None:
+def test_an_answer_that_got_lost_is_given_again(server: str) -> None:
     hello = {"type": "hello", "protocol": 1, "world": "toy", "size": 1}
     with dial(server) as socket:
         resume = ask(socket, hello)["resume"]
@@ -101,7 +102,7 @@ def test_an_answer_that_got_lost_is_given_again(server: ServerProcess) -> None:
     wait_for(lambda: sessions(server) == 0)
 
 
-def test_a_program_that_stays_away_is_forgotten(server: ServerProcess) -> None:
+def test_a_program_that_stays_away_is_forgotten(server: str) -> None:
     with dial(server) as socket:
         resume = ask(socket, {"type": "hello", "protocol": 1, "size": 2})["resume"]
         ask(socket, {"id": 1, "verb": "start", "starts": [{"seed": 1}, {"seed": 2}]})
@@ -126,7 +127,7 @@ def test_a_program_that_stays_away_is_forgotten(server: ServerProcess) -> None:
         {"verb": "start", "starts": []},
     ],
 )
-def test_a_wrong_request_is_refused_and_the_batch_lives_on(server: ServerProcess, request_: dict[str, Any]) -> None:
+def test_a_wrong_request_is_refused_and_the_batch_lives_on(server: str, request_: dict[str, Any]) -> None:
     with dial(server) as socket:
         ask(socket, {"type": "hello", "protocol": 1, "size": 2})
         assert ask(socket, {"id": 1, **request_})["error"]["code"] == "bad_message"
@@ -146,12 +147,12 @@ def test_a_wrong_request_is_refused_and_the_batch_lives_on(server: ServerProcess
         ("a text", "bad_message"),
     ],
 )
-def test_a_wrong_hello_is_refused(server: ServerProcess, hello: Any, code: str) -> None:
+def test_a_wrong_hello_is_refused(server: str, hello: Any, code: str) -> None:
     with dial(server) as socket:
         assert ask(socket, hello)["error"]["code"] == code
 
 
-def test_refusals_are_raised_as_what_they_are(server: ServerProcess, worlds: RemoteWorlds) -> None:
+def test_refusals_are_raised_as_what_they_are(server: str, worlds: RemoteWorlds) -> None:
     with pytest.raises(SessionClosed, match="started"):
         worlds.step(ROWS)
     worlds.start({0: Start(1), 1: Start(2)})
@@ -165,40 +166,37 @@ def test_refusals_are_raised_as_what_they_are(server: ServerProcess, worlds: Rem
     with pytest.raises(MessageTooLarge):
         worlds.start({0: Start(1, frames=np.zeros((100, 96, 128, 3), np.uint8))})
     with pytest.raises(UnknownWorld):
-        RemoteWorlds(address(server), 1, name="nowhere")
+        RemoteWorlds(server, 1, name="nowhere")
     with pytest.raises(Busy):
         worlds.fork(8)
     with pytest.raises(ValueError, match="deterministic"):
-        WorldVectorEnv(address(server), 1, deterministic=True)
+        WorldVectorEnv(server, 1, deterministic=True)
     with pytest.raises(OSError):  # noqa: PT011 - which one depends on the system
         RemoteWorlds("ws://127.0.0.1:9", 1)
 
 
-def test_a_token_is_asked_for_where_strangers_come(start_server: ServerMaker) -> None:
+def test_a_token_is_asked_for_where_strangers_come() -> None:
     from worldloom.streamer.tokens import Claims, Tokens
 
     secret = "s" * 40
-    guarded = start_server("--world", "toy", WORLDLOOM_AUTH="on", WORLDLOOM_SECRET=secret)
     exp = int(time.time()) + 600
-    for claims, code in (
-        (None, "unauthorized"),
-        (Claims(role="watch", exp=exp), "unauthorized"),
-        (Claims(role="drive", exp=exp, world="another"), "unknown_world"),
-    ):
-        token = None if claims is None else Tokens(secret).sign(claims)
-        with dial(guarded) as socket:
-            assert ask(socket, {"type": "hello", "protocol": 1, "token": token})["error"]["code"] == code
-    env = WorldEnv(address(guarded), token=Tokens(secret).sign(Claims(role="drive", exp=exp)))
-    env.reset(seed=0)
-    env.close()
+    with threaded(auth="on", secret=secret) as url:
+        guarded = url.replace("http", "ws")
+        for claims, code in (
+            (None, "unauthorized"),
+            (Claims(role="watch", exp=exp), "unauthorized"),
+            (Claims(role="drive", exp=exp, world="another"), "unknown_world"),
+        ):
+            token = None if claims is None else Tokens(secret).sign(claims)
+            with dial(guarded) as socket:
+                assert ask(socket, {"type": "hello", "protocol": 1, "token": token})["error"]["code"] == code
+        env = WorldEnv(guarded, token=Tokens(secret).sign(Claims(role="drive", exp=exp)))
+        env.reset(seed=0)
+        env.close()
 
 
-def address(server: ServerProcess) -> str:
-    return server.url.replace("http", "ws").split("?")[0].rstrip("/")
-
-
-def dial(server: ServerProcess) -> Any:
-    return connect(f"{address(server)}/v1/batch", max_size=None, proxy=None)
+def dial(server: str) -> Any:
+    return connect(f"{server}/v1/batch", max_size=None, proxy=None)
 
 
 def ask(socket: Any, message: Any) -> dict[str, Any]:
@@ -207,12 +205,12 @@ def ask(socket: Any, message: Any) -> dict[str, Any]:
     return answer
 
 
-def sessions(server: ServerProcess) -> int:
+def sessions(server: str) -> int:
     """Sessions that the engine holds."""
     import json
     from urllib.request import urlopen
 
-    with urlopen(f"http{address(server).removeprefix('ws')}/v1/capacity", timeout=5) as found:
+    with urlopen(f"http{server.removeprefix('ws')}/v1/capacity", timeout=5) as found:
         return int(json.load(found)["worlds"]["toy"]["sessions"])
 
 

@@ -5,28 +5,25 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
+from tests.threaded import threaded
 from worldloom.client.blocking import connect_sync
 from worldloom.streamer import errors
 
 from .test_examples import EXAMPLES, example
-
-if TYPE_CHECKING:
-    from tests.serving import ServerMaker, ServerProcess
 
 pygame = pytest.importorskip("pygame", reason="pygame is not installed", exc_type=ImportError)
 pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(scope="module")
-def server(start_server: ServerMaker) -> ServerProcess:
-    started = start_server("--world", "toy")
-    started.wait_until_ready()
-    return started
+def url() -> Iterator[str]:
+    with threaded() as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +32,10 @@ def _no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SDL_AUDIODRIVER", "dummy")
 
 
-def test_it_draws_what_comes_and_times_what_was_pressed(server: ServerProcess) -> None:
+def test_it_draws_what_comes_and_times_what_was_pressed(url: str) -> None:
     client = example("pygame_client")
     pygame.init()
-    with connect_sync(server.url, world="toy", seed=1) as world:
+    with connect_sync(url, world="toy", seed=1) as world:
         while world.newest is None:
             time.sleep(0.01)
         for kind in (pygame.KEYDOWN, pygame.KEYUP):
@@ -57,19 +54,19 @@ def test_it_draws_what_comes_and_times_what_was_pressed(server: ServerProcess) -
     assert np.std(screen) > 10
 
 
-def test_a_server_that_ends_is_told(server: ServerProcess) -> None:
+def test_a_server_that_ends_is_told(url: str) -> None:
     client = example("pygame_client")
     pygame.init()
     with (
-        connect_sync(server.url, world="toy") as world,
-        connect_sync(server.url, resume=world.resume_token),
+        connect_sync(url, world="toy") as world,
+        connect_sync(url, resume=world.resume_token),
         pytest.raises(errors.TakenOver),
     ):
         client.play(world, time.monotonic() + 20)
     pygame.quit()
 
 
-def test_it_is_a_program(server: ServerProcess) -> None:
-    command = [sys.executable, str(EXAMPLES / "pygame_client.py"), server.url, "--world", "toy", "--seconds", "1"]
+def test_it_is_a_program(url: str) -> None:
+    command = [sys.executable, str(EXAMPLES / "pygame_client.py"), url, "--world", "toy", "--seconds", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
     assert done.returncode == 0, done.stderr
