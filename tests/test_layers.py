@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -74,8 +75,13 @@ STREAMER_LAYERS: dict[str, int] = {
 MODULES = [path for folder in ("models", "streamer", "client") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
+@cache
+def imports(path: Path) -> list[tuple[str, bool]]:
     """(absolute module name, whether it is imported at module level) of every import in a file."""
+    return list(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[str, bool]]:
     package = ("worldloom", *path.relative_to(ROOT).parent.parts)
     tree = ast.parse(path.read_text())
     top = {id(node) for node in tree.body}
@@ -97,6 +103,9 @@ def names(path: Path) -> set[str]:
 
 def of(folder: str) -> list[Path]:
     return [path for path in MODULES if path.relative_to(ROOT).parts[0] == folder]
+
+
+STREAMERS = STREAMER_LAYERS.keys() | {path.stem for path in of("streamer")}
 
 
 @pytest.mark.parametrize("path", of("models"), ids=str)
@@ -147,7 +156,7 @@ def test_a_layer_imports_only_layers_below(path: Path) -> None:
         if not name.startswith("worldloom.streamer."):
             continue
         other = name.split(".")[2]
-        if other != mine and other in STREAMER_LAYERS | {p.stem: 5 for p in of("streamer")}:
+        if other != mine and other in STREAMERS:
             assert STREAMER_LAYERS.get(other, 5) <= layer, f"{path.name} (layer {layer}) imports {other}"
 
 

@@ -17,10 +17,10 @@ def test_the_page_is_up_to_date() -> None:
 
 
 def test_the_page_names_every_error_code_and_the_size_limit() -> None:
-    text = PAGE.read_text(encoding="utf-8")
+    text, tables = PAGE.read_text(encoding="utf-8"), docs.tables()
     for value in vars(errors).values():
         if isinstance(value, type) and issubclass(value, errors.WorldloomError):
-            assert f"`{value.code}`" in docs.tables()
+            assert f"`{value.code}`" in tables
     assert str(protocol.MAX_MESSAGE_BYTES) in text
 
 

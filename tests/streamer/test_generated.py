@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,14 @@ def test_every_reference_leads_somewhere() -> None:
     follow(document)
 
 
+@cache
+def document() -> dict[str, Any]:
+    return asyncapi.document()
+
+
 def accepts(kind: str) -> Callable[[Any], bool]:
     """Whether the document takes a value for a message of that type."""
-    tree = asyncapi.document()["components"]
+    tree = document()["components"]
     root = {"$ref": tree["messages"][kind]["payload"]["$ref"], "components": tree}
     return jsonschema_rs.Draft7Validator(root).is_valid
 
