@@ -4,6 +4,9 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORLD ?=
 
+# Tests start interpreters by the dozen; each would compile everything anew where none of them may write it down.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup serve test test-fast test-slow test-browser test-network test-interop test-soak test-use train-smoke check generate format bench clean
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+import os
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,22 @@ from worldloom.models.toy import ToyWorld
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+# Nothing has imported torch yet, here or in any process that a test starts: threads of many processes on few cores wait
+# for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported here stays until the end: the garbage collector need not go through it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 settings.register_profile("busy", deadline=None)  # speed is for benchmarks: a busy machine fails no test
