@@ -42,16 +42,21 @@ def test_small_shapes_are_measured_beside_what_others_wrote(
     assert 0.0 < one["largest_difference"]["full"] < 1e-5, "the same network on the same noise"
 
 
+@pytest.mark.slow  # the shapes of 1.3 billion weights take seconds
 def test_work_is_counted_as_on_paper(bench: ModuleType) -> None:
     """202 TFLOP a chunk at 21 frames: five passes of 11.70 for products, 28.26 and 0.44 for attention."""
     assert bench.WAN.weights == 1_418_996_800
     assert bench.work(bench.WAN) / 1e12 == pytest.approx(202.0, rel=0.01)
 
 
-def test_what_it_cannot_measure_it_refuses(bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_gpu_it_measures_none(bench: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit, match="expected a CUDA device"):
         bench.main(["--gpu"])
+
+
+@pytest.mark.slow  # importing diffusers takes seconds
+def test_a_folder_that_is_no_checkout_is_refused(bench: ModuleType, tmp_path: Path) -> None:
     pytest.importorskip("diffusers", reason="weights are drawn in its shapes")
     with pytest.raises(FileNotFoundError, match="expected a checkout"):
         bench.main(["--self-forcing", str(tmp_path), "--no-full", "--cases", "tiny", "--dtypes", "float32"])

@@ -49,6 +49,7 @@ class DreamedSim:
         return picture, reward, terminated, truncated, {"pose": np.full(7, 0.74)}
 
 
+@pytest.mark.slow
 @needs_arm
 def test_planning_compares_three_ways_to_act() -> None:
     plan_arm = example("plan_arm")

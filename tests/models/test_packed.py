@@ -23,7 +23,7 @@ def dreamed(world: DiTWorld, state: DiTState, plan: range) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("chunk", "sink", "moves"), SHAPES)
-@pytest.mark.parametrize("age", [0, 1, 7])
+@pytest.mark.parametrize("age", [*(pytest.param(age, marks=pytest.mark.slow) for age in (0, 1)), 7])
 def test_who_was_parked_goes_on_nearly_the_same(chunk: int, sink: int, moves: bool, age: int) -> None:
     world = tiny_world(chunk, sink, "turn", moves=moves)
     state = world.start(seed=3)

@@ -118,7 +118,7 @@ def full_velocity(
     return velocity[:, at:]
 
 
-@pytest.mark.parametrize("fov", [0.0, 90.0])
+@pytest.mark.parametrize("fov", [pytest.param(0.0, marks=pytest.mark.slow), 90.0])
 @pytest.mark.parametrize("sink_chunks", [0, 1])
 @pytest.mark.parametrize("chunk", [1, 3])
 @pytest.mark.parametrize("patch", [1, 2])

@@ -23,7 +23,13 @@ def pool_of(world: DiTWorld) -> int:
 
 
 @pytest.mark.parametrize(
-    ("chunk", "moves", "kv"), [(1, False, "native"), (3, False, "native"), (1, True, "native"), (1, False, "int8")]
+    ("chunk", "moves", "kv"),
+    [
+        (1, False, "native"),
+        (3, False, "native"),
+        pytest.param(1, True, "native", marks=pytest.mark.slow),
+        (1, False, "int8"),
+    ],
 )
 def test_pooled_equals_apart(chunk: int, moves: bool, kv: KVFormat) -> None:
     """Streams of different ages, in batches that change, across evictions; rows in another order than the batch."""

@@ -33,7 +33,7 @@ def whole(state: DiTState) -> int:
 
 
 @pytest.mark.parametrize(("chunk", "sink", "moves"), SHAPES)
-@pytest.mark.parametrize("age", [0, 1, 2, 3, 7])
+@pytest.mark.parametrize("age", [*(pytest.param(age, marks=pytest.mark.slow) for age in range(4)), 7])
 def test_a_fork_and_its_origin_dream_what_two_copies_dream(chunk: int, sink: int, moves: bool, age: int) -> None:
     world = tiny_world(chunk, sink, "turn", moves=moves)
     origin = world.start(seed=3)

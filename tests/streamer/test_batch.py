@@ -75,7 +75,7 @@ def test_a_batch_makes_what_each_stream_makes_on_the_engine_of_browsers() -> Non
 
 
 @needs_arm
-@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize("deterministic", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_trained_world_gives_the_same_bytes_alone_and_in_a_batch(deterministic: bool) -> None:
     world = open_world("arm")
     if not deterministic and world.dtype != torch.bfloat16:  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from tests.plain_http import NO_CERTIFICATES
 from worldloom.streamer import __main__ as cli
 from worldloom.streamer.bench_stream import _figures
 from worldloom.streamer.engine import Engine
@@ -141,11 +142,12 @@ def wait_until_ready(url: str) -> None:
     answers = set()
     while 200 not in answers:
         assert time.monotonic() < deadline
-        answers.add(httpx.get(f"{url}/readyz", trust_env=False).status_code)
+        answers.add(httpx.get(f"{url}/readyz", trust_env=False, verify=NO_CERTIFICATES).status_code)
         time.sleep(0.05)
     assert answers <= {200, 503}
 
 
+@pytest.mark.slow  # what starts, answers and ends in the fast suite is in test_server_process.py
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_serve_says_where_it_is_and_ends_well(how: signal.Signals) -> None:
     process = subprocess.Popen(

@@ -174,6 +174,7 @@ async def test_an_orphan_comes_back_on_the_next_engine(serve: Serve) -> None:
         await server.freed()
 
 
+@pytest.mark.slow
 async def test_a_driver_who_leaves_meanwhile_can_come_back(serve: Serve) -> None:
     async with serve(**SETTINGS) as server:
         async with server.client() as client:
@@ -205,6 +206,7 @@ async def test_who_cannot_be_kept_is_told_and_the_server_goes_on(serve: Serve) -
         await server.freed()
 
 
+@pytest.mark.slow
 async def test_a_server_may_stop_while_its_engine_is_replaced(serve: Serve) -> None:
     async with serve(**SETTINGS) as server:
         async with server.client() as client:

@@ -26,6 +26,7 @@ def test_it_becomes_ready_and_tells_figures(server: ServerProcess) -> None:
         server.metric("worldloom_dragons")
 
 
+@pytest.mark.slow
 def test_one_that_has_ended_is_not_ready_and_answers_nobody(tmp_path: Path) -> None:
     server = ServerProcess.start("--world", "toy", log=tmp_path / "log")
     server.stop()

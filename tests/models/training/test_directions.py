@@ -73,7 +73,7 @@ def test_expansion_and_shift_of_exact_flow_fields() -> None:
 
 
 @pytest.mark.parametrize("pixels", [0.6, 3.0, 8.0])
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_flow_across(pixels: float, seed: int) -> None:
     reader = FlowReader()
     right, left = sliding(seed, pixels), sliding(seed, -pixels)

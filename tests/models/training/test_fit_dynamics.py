@@ -143,12 +143,12 @@ def test_loss_falls_on_one_clip(recipe: Recipe) -> None:
     config, batch = dit_config(recipe), some_batch(dit_config(recipe), 3)
     torch.manual_seed(0)
     losses = []
-    for _ in range(120):
+    for _ in range(40):
         loss = attempt(trainee.model, config, batch).loss
         trainee.step(loss, recipe)
         trainee.budget.done = 100  # past the warm-up, before the fall
         losses.append(loss.item())
-    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+    assert np.mean(losses[-10:]) < 0.2 * np.mean(losses[:10])
 
 
 def test_a_checkpoint_resumes_where_it_was(recipe: Recipe, tmp_path: Path) -> None:

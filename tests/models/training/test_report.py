@@ -42,6 +42,7 @@ def test_pairs_show_the_same_moment(replay: DiTWorld, recordings: Path) -> None:
     assert rows.shape == (CLIPS, 64, 6)
 
 
+@pytest.mark.slow
 def test_a_whole_report(toy_recipe: Recipe, replay: DiTWorld, recordings: Path, tmp_path: Path) -> None:
     write_report(toy_recipe, recordings, replay, tmp_path / "report")
     shown = sum(n <= 64 for n in SHOWN)
