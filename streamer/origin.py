@@ -6,7 +6,7 @@ Values only; knows no engine and no world.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from .client_messages import Prompt, Reset
 from .clock import ClockState
 from .fields import Mode
 from .since import MADE, Since
+
+if TYPE_CHECKING:
+    from .past import SavedPast
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,14 @@ class Snapshot:
     clock: ClockState
     state: bytes  # the world's memory, as the world saves it
     since: Since = MADE  # its last frame; a parked state counts as made anew, for that is how it goes on
+    moment: int = 0  # frames that led to where the world is
+    past: SavedPast | None = None  # what it can go back to, of a session that ended here
 
     @property
     def octets(self) -> int:
         """Bytes that it holds."""
-        return len(self.state) + (self.origin.image.nbytes if self.origin.image is not None else 0)
+        image, past = self.origin.image, self.past
+        return len(self.state) + (image.nbytes if image is not None else 0) + (past.octets if past else 0)
 
 
 Start: TypeAlias = Origin | Snapshot | Branch

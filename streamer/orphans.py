@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from .room import Room
 
@@ -33,7 +34,12 @@ class Orphans:
         self._timers[room] = asyncio.get_running_loop().call_later(seconds, self.expire, room)
 
     def keep(self, room: Room, seconds: float) -> bool:
-        """Keep one whose driver was lost; whether there is room for it, which older ones make."""
+        """Keep one whose driver was lost; whether there is room for it, which older ones make.
+
+        What it can go back to is kept only where nobody gives way for it.
+        """
+        if room.snapshot and not self.fits(room.snapshot.octets):
+            room.snapshot = replace(room.snapshot, past=None)
         size = room.snapshot.octets if room.snapshot else 0
         if size > self._octets:
             return False

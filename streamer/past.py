@@ -10,7 +10,7 @@ Knows no world: states are opaque, and those that nobody can come back to any mo
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import log
 from typing import Any
@@ -46,6 +46,21 @@ class Point:
     since: Since  # its last frame then
     state: Any  # the world's memory, never stepped; bytes where it is parked (parking.py)
     line: frozenset[int] = field(default=frozenset())  # of a snapshot: the moments of the points that led there
+
+
+@dataclass(frozen=True)
+class SavedPast:
+    """All of it in bytes, for a session that goes on later, or elsewhere."""
+
+    points: tuple[Point, ...]  # the oldest first
+    snapshots: tuple[tuple[str, Point], ...]
+    numbers: int  # snapshots that were ever taken
+    parked: bool  # the bytes are those of parked states
+
+    @property
+    def octets(self) -> int:
+        """Bytes that it holds."""
+        return sum(len(point.state) for point in (*self.points, *(point for _, point in self.snapshots)))
 
 
 class Past:
@@ -128,6 +143,21 @@ class Past:
         else:
             return False
         return True
+
+    def saved(self, save: Callable[[Point], Point], *, points: bool, parked: bool) -> SavedPast:
+        """In bytes, which `save` makes of each state; with the restore points or without."""
+        return SavedPast(
+            tuple(map(save, self._points)) if points else (),
+            tuple((name, save(point)) for name, point in self._snapshots.items()),
+            self._numbers,
+            parked,
+        )
+
+    def take_up(self, saved: SavedPast, load: Callable[[Point], Point]) -> None:
+        """What another one saved, in place of an empty one."""
+        points = [load(point) for point in saved.points]
+        self._snapshots = OrderedDict((name, load(point)) for name, point in saved.snapshots)
+        self._points, self._numbers = points, saved.numbers
 
     def clear(self) -> None:
         """Nobody will go back."""

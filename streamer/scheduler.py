@@ -11,6 +11,7 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,7 @@ class Scheduler:
         )
         if past is not None:
             session.go_on(past, self._clock_ns())
+            self.travel.take_up(session, past.past)
         with self._lock:
             self._seats[session] = sink
         self._opened += past is None
@@ -134,7 +136,8 @@ class Scheduler:
         if session not in self._seats or session.closing:
             raise SessionClosed("the session has ended")
         try:
-            return session.snapshot(session.parked or self._model.save(session.state))
+            snapshot = session.snapshot(session.parked or self._model.save(session.state))
+            return replace(snapshot, past=self.travel.saved(session)) if end else snapshot
         except Exception as error:
             raise ModelFault("the world cannot save this session") from error
         finally:

@@ -201,11 +201,13 @@ class Session(Post, Wishes):
             clock=self._clock.state,
             state=state,
             since=replace(self.since, rebuilt=self.since.rebuilt or self.parked is not None),
+            moment=self.moment,
         )
 
     def go_on(self, past: Snapshot, now_ns: int) -> None:
         """Take up where a snapshot ended; the time between is forgotten."""
         self.index, self.since, self._receipts.applied = past.index, past.since, past.applied
+        self.moment = past.moment
         self.phase = Phase.PAUSED if past.paused else Phase.LIVE
         self.paused_ns = now_ns if past.paused else None
         self._clock.go_on(past.clock)

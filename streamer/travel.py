@@ -17,7 +17,7 @@ from worldloom.models.spec import WorldModel
 from .client_messages import Restore, Rewind, TakeSnapshot
 from .errors import ModelFault, OutOfReach, SessionClosed, UnknownSnapshot, WorldloomError
 from .origin import Branch, Snapshot
-from .past import PastConfig, Point
+from .past import PastConfig, Point, SavedPast
 from .session import Session
 from .since import MADE
 
@@ -87,6 +87,42 @@ class Travel:
             since = point.since.left(point.index, parked=isinstance(kept.state, bytes))
         past = replace(now, ident=ident, origin=point.origin, applied=0, paused=paused, since=since)
         return past, point.state
+
+    def saved(self, session: Session) -> SavedPast | None:
+        """What the session can go back to, in bytes: few where the world can park; None where it cannot be saved.
+
+        A session that is not to be parked has too many bytes for its restore points: it keeps its snapshots.
+        """
+        parked = hasattr(self._model, "park") and not session.origin.deterministic
+        save = self._model.park if parked else self._model.save  # type: ignore[attr-defined]
+
+        def in_bytes(point: Point) -> Point:
+            return point if isinstance(point.state, bytes) else replace(point, state=save(point.state))
+
+        try:
+            return session.past.saved(in_bytes, points=parked, parked=parked)
+        except Exception:
+            log.exception("session %s: the world failed to save its past", session.ident)
+            return None
+
+    def take_up(self, session: Session, saved: SavedPast | None) -> None:
+        """The session goes on with what it could go back to; without it, where the world cannot load that."""
+        loaded: list[Any] = []
+
+        def as_it_was(point: Point) -> Point:  # a parked state stays in bytes: most are never gone back to
+            if saved and not saved.parked:
+                loaded.append(self._model.load(point.state))
+                return replace(point, state=loaded[-1])
+            return point
+
+        if saved is None:
+            return
+        try:
+            session.past.take_up(saved, as_it_was)
+            self.points += len(session.past)
+        except Exception:
+            log.exception("session %s: the world failed to load its past", session.ident)
+            self._release(*loaded)
 
     def free(self, session: Session) -> None:
         """The session has ended."""
