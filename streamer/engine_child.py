@@ -268,6 +268,7 @@ def main(pipe: Connection, job: Job) -> None:
         outgoing.put(None)
         writer.join()
         ring.close()
+        pipe.close()  # the engine has ended: nobody waits until Python has cleared up behind it
 
 
 def _serve(pipe: Connection, engine: Engine, desk: _Desk, send: Callable[[EngineStats], None]) -> None:
