@@ -142,13 +142,17 @@ class KVCache:
             values: (heads, chunk * tokens, d).
             ahead: chunks after the current one. What the chunks before it still want to see must have been read.
         """
-        n, slot, ring = self.config.tokens, self.slot(ahead), self.ring
-        here = slice(slot * n, (slot + self.config.chunk) * n)
-        ring.leave(slot // self.config.chunk)
-        for part, new in zip(ring.parts, (*self._encoded(rotated), *self._encoded(values)), strict=True):
-            part[layer, :, here] = new
+        parts = (*self._encoded(rotated), *self._encoded(values))
+        for place, new in zip(self.places(layer, ahead), parts, strict=True):
+            place.copy_(new)
         if self.frame < self.config.sink:
-            self.sinks[layer, :, here] = raw
+            self.sinks[layer, :, self._here(ahead)] = raw
+
+    def places(self, layer: int, ahead: int = 0) -> Parts:
+        """Where `write` puts keys, then values, each (heads, chunk * tokens, ...): to be written right away."""
+        ring, here = self.ring, self._here(ahead)
+        ring.leave(self.slot(ahead) // self.config.chunk)
+        return tuple(part[layer, :, here] for part in ring.parts)
 
     def read(self, layer: int, ahead: int = 0) -> tuple[Tensor, Tensor]:
         """Keys and values that this chunk may look at, each (heads, T, d); the next write changes them."""
@@ -202,6 +206,11 @@ class KVCache:
             self.buffer.release()
         self.sinks = self.sinks.new_empty(0)
         self.buffer = Past(None, (), {})
+
+    def _here(self, ahead: int) -> slice:
+        """Tokens of the current chunk, or of one ahead."""
+        first = self.slot(ahead) * self.config.tokens
+        return slice(first, first + self.config.chunk * self.config.tokens)
 
     def _encoded(self, x: Tensor) -> Parts:
         return encoded(x, self.config.format)

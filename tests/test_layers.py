@@ -160,11 +160,12 @@ def test_a_layer_imports_only_layers_below(path: Path) -> None:
             assert STREAMER_LAYERS.get(other, 5) <= layer, f"{path.name} (layer {layer}) imports {other}"
 
 
-def test_only_one_file_imports_flash_attn_one_uvloop_and_one_ray() -> None:
+def test_only_one_file_imports_flash_attn_one_triton_one_uvloop_and_one_ray() -> None:
     def importers(package: str) -> list[str]:
         return [p.name for p in MODULES if any(n.split(".")[0] == package for n in names(p))]
 
     assert importers("flash_attn") == ["attention.py"]
+    assert importers("triton") == ["kernels.py"]
     assert importers("uvloop") == ["__main__.py"]
     assert importers("ray") == ["actors.py"]
 

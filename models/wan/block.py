@@ -20,6 +20,7 @@ from ..feed_forward import FeedForward
 from .actions import ActionModule
 from .config import WanConfig
 from .controls import Controls
+from .fused import FusedMemory
 
 Changes: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 """Shift, scale and gate of the self-attention, then of the feed-forward: each (B, F, 1, D), scales with 1 added.
@@ -57,7 +58,12 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, layer: int, memory: Memory) -> Tensor:
         """(B, S, D) -> (B, S, D)."""
-        return self.o(memory.attend(layer, *self.project(x)).transpose(1, 2).flatten(2))
+        if isinstance(memory, FusedMemory):
+            gains = (self.norm_q.weight, self.norm_k.weight)
+            y = memory.attend_projected(layer, self.qkv(x), gains, self.eps)
+        else:
+            y = memory.attend(layer, *self.project(x))
+        return self.o(y.transpose(1, 2).flatten(2))
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens (B, S, D) -> normed queries and keys (2, B, heads, S, d) and values (B, heads, S, d)."""
@@ -103,6 +109,7 @@ class Block(nn.Module):
         super().__init__()
         d = config.width
         self.eps = config.eps
+        self.fused = False  # see `WanDiT.fuse`
         self.modulation = nn.Parameter(torch.empty(1, 6, d))
         nn.init.normal_(self.modulation, std=d**-0.5)
         self.self_attn = SelfAttention(config)
@@ -127,14 +134,17 @@ class Block(nn.Module):
     ) -> Tensor:
         """Tokens (B, F, N, D) under what `changes` says."""
         shift1, scale1, gate1, shift2, scale2, gate2 = time
-        y = self.self_attn(modulated(x, scale1, shift1, self.eps).flatten(1, 2), layer, memory).view_as(x)
+        y = self.self_attn(self._modulated(x, scale1, shift1).flatten(1, 2), layer, memory).view_as(x)
         x = gated(x, gate1, y)
         if controls.rays is not None:
             x = self._looked(x, controls.rays)
         x = x + self.cross_attn(self.norm3(x).flatten(1, 2), layer, texts).view_as(x)
         if self.action_model is not None:
             x = self.action_model(x, layer, controls)
-        return gated(x, gate2, self.ffn(modulated(x, scale2, shift2, self.eps)))
+        return gated(x, gate2, self.ffn(self._modulated(x, scale2, shift2)))
+
+    def _modulated(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        return modulated(x, scale, shift, self.eps, fused=self.fused)
 
     def _looked(self, x: Tensor, rays: Tensor) -> Tensor:
         """Tokens shifted and scaled by what their rays say, both (B, F, N, D): LingBot-World's injection."""
@@ -144,7 +154,7 @@ class Block(nn.Module):
     def leave_keys(self, x: Tensor, time: Changes, layer: int, memory: LastingMemory) -> None:
         """The same as `forward` as far as the keys and values, which go into the memory."""
         shift, scale, *_ = time
-        qk, v = self.self_attn.project(modulated(x, scale, shift, self.eps).flatten(1, 2))
+        qk, v = self.self_attn.project(self._modulated(x, scale, shift).flatten(1, 2))
         memory.write(layer, qk[1], v)
 
 
@@ -162,8 +172,15 @@ def normed(x: Tensor, gains: Tensor, eps: float) -> Tensor:
     return (x * length.square_().add_(n * eps).rsqrt_()).mul_(gains * n**0.5).to(x.dtype)
 
 
-def modulated(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
-    """LayerNorm, scaled and shifted; in one pass where all frames are alike and this device mixes number formats."""
+def modulated(x: Tensor, scale: Tensor, shift: Tensor, eps: float, *, fused: bool = False) -> Tensor:
+    """LayerNorm, scaled and shifted; in one pass where all frames are alike and this device mixes number formats.
+
+    By a kernel, if `fused` and nobody wants gradients.
+    """
+    if fused and not torch.is_grad_enabled():
+        from .kernels import modulate
+
+        return modulate(x, scale, shift, eps)
     if scale.numel() == x.shape[-1] and (x.device.type == "cpu" or x.dtype == torch.float32):
         return F.layer_norm(x, x.shape[-1:], scale.view(-1), shift.view(-1), eps)
     return torch.addcmul(shift, F.layer_norm(x.float(), x.shape[-1:], eps=eps), scale).to(x.dtype)

@@ -50,6 +50,7 @@ class Head(nn.Module):
     def __init__(self, config: WanConfig) -> None:
         super().__init__()
         self.eps = config.eps
+        self.fused = False  # see `WanDiT.fuse`
         self.modulation = nn.Parameter(torch.empty(1, 2, config.width))
         nn.init.normal_(self.modulation, std=config.width**-0.5)
         self.head = nn.Linear(config.width, config.out_channels * config.patch**2)
@@ -57,7 +58,7 @@ class Head(nn.Module):
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """(B, F, N, D) under (B, F, D) -> (B, F, N, patch * patch * C)."""
         shift, scale = (time.float().unsqueeze(2) + self.modulation.float()).unsqueeze(3).unbind(2)
-        return self.head(modulated(x, 1.0 + scale, shift, self.eps))
+        return self.head(modulated(x, 1.0 + scale, shift, self.eps, fused=self.fused))
 
 
 class WanDiT(nn.Module):
@@ -79,6 +80,18 @@ class WanDiT(nn.Module):
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(d, 6 * d))
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.head = Head(config)
+
+    @property
+    def fused(self) -> bool:
+        """Whether kernels of Triton do what several passes of torch would; memories must be of that kind too."""
+        return self.head.fused
+
+    def fuse(self, on: bool) -> WanDiT:
+        """Itself, and from now on so; `fused.fuses` says where that is possible."""
+        self.head.fused = on
+        for block in self._blocks():
+            block.fused = on
+        return self
 
     def text_keys(self, text: Tensor) -> TextKeys:
         """What cross-attention will need of an encoded prompt (text_tokens, text_width), zeros behind its end.
@@ -158,10 +171,10 @@ class WanDiT(nn.Module):
         return time, self.time_projection(time).unflatten(-1, (6, -1)).float()
 
     def _enter(self, x: Tensor) -> Tensor:
-        """Tokens (B, F, N, D)."""
+        """Tokens (B, F, N, D), each in one piece: else no sum or norm of any block would read them so."""
         weight = self.head.head.weight
         cells = self.patch_embedding(x.to(weight.dtype).flatten(0, 1).unsqueeze(2))  # (B * F, D, 1, rows, columns)
-        return cells.flatten(2).transpose(1, 2).unflatten(0, x.shape[:2])
+        return cells.flatten(2).transpose(1, 2).contiguous().unflatten(0, x.shape[:2])
 
     def _leave(self, tokens: Tensor, rows: int) -> Tensor:
         """(B, F, N, patch * patch * C) -> (B, F, C, h, w)."""

@@ -25,19 +25,22 @@ from ..memory import CachedMemory
 from ..prefill import PastMemory, past_memory
 from ..rope import RopeConfig, Rotary, rotary, rotate
 from .config import Positions
+from .fused import FusedMemory
 
 
-def memory_of(caches: Sequence[KVCache], rope: RopeConfig, positions: Positions) -> LastingMemory:
-    """The memory of streams, each about to make a chunk."""
-    chunk, device = caches[0].config.chunk, caches[0].device
+def memory_of(
+    caches: Sequence[KVCache], rope: RopeConfig, positions: Positions, *, fused: bool = False
+) -> LastingMemory:
+    """The memory of streams, each about to make a chunk; `fused` as their network is."""
+    chunk, device, kind = caches[0].config.chunk, caches[0].device, FusedMemory if fused else CachedMemory
     if positions == "beside":
-        return CachedMemory.of(caches, rope, torch.zeros(len(caches), chunk, dtype=torch.float64))
+        return kind.of(caches, rope, torch.zeros(len(caches), chunk, dtype=torch.float64))
     if positions == "relative":
         return RelativeMemory(caches, [_turns(cache, rope) for cache in caches])
     first = torch.tensor([cache.frame for cache in caches], dtype=torch.float64)
     frames = first[:, None] + torch.arange(chunk)
     cos, sin = rotary(rope, frames, torch.zeros_like(frames))
-    return CachedMemory(caches, (cos[:, None].to(device), sin[:, None].to(device)))
+    return kind(caches, (cos[:, None].to(device), sin[:, None].to(device)))
 
 
 def past_of(cache: KVCache, rope: RopeConfig, frames: int, positions: Positions) -> LastingMemory:

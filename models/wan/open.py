@@ -26,6 +26,7 @@ from ..precision import native_dtype
 from ..spec import WorldSpec
 from .camera_steering import CameraSteering
 from .config import PICTURES, ActionShape, CameraShape, Hands, Rollout, WanConfig
+from .fused import Kernels, fuses
 from .hands import HandSteering
 from .load import load_dit
 from .load_vae import load_taehv, load_vae
@@ -108,6 +109,7 @@ def open_wan(
     attention: int | None = None,
     small: bool = True,
     kv: KVFormat = "native",
+    kernels: Kernels = "auto",
 ) -> WanWorld:
     """The world in a folder, on the given device (CUDA where there is one) in the dtype that the hardware does well.
 
@@ -118,6 +120,7 @@ def open_wan(
         attention: latent frames that attention reaches, where the checkpoint's own number takes too much memory.
         small: decode with TAEHV where it is there; False: always with the autoencoder's own decoder.
         kv: how memories keep keys and values.
+        kernels: "eager" has torch's own passes where Triton's kernels would be taken.
 
     Raises:
         ValueError: a part is missing, damaged or of another shape, or memory does not suffice.
@@ -137,7 +140,7 @@ def open_wan(
     log.info("%s: %s; licence of the weights: %s", about.title, wanted, about.licence)
     prompts, sights, steering = _prompts(folder, about), _sights(folder, about), _steering(about, roll, kv)
     vae = load_vae(folder / about.decoder, about.vae, dtype=dtype, device=place)
-    dit = load_dit(folder / about.network, about.shape, dtype=dtype, device=place)
+    dit = load_dit(folder / about.network, about.shape, dtype=dtype, device=place).fuse(fuses(place, kernels))
     return WanWorld(
         _spec(folder, about, prompts, sights, steering),
         dit,

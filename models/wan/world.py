@@ -204,7 +204,7 @@ class WanWorld:
 
     def _denoise(self, states: Sequence[WanState], told: Tensor, steps: Sequence[Level]) -> Tensor:
         """(B, F, C, h, w) float32 finished latents of the next chunk of each stream."""
-        memory = memory_of([s.cache for s in states], self._rope, self.roll.positions)
+        memory = memory_of([s.cache for s in states], self._rope, self.roll.positions, fused=self.dit.fused)
         texts, controls = [s.said.keys for s in states], self._controls(states, told)
         shown = self._beside(states)
 
@@ -215,7 +215,7 @@ class WanWorld:
 
     def _remember(self, states: Sequence[WanState], told: Tensor, latents: Tensor) -> None:
         """Finished chunks enter the memories, and the streams move on behind them."""
-        memory = memory_of([s.cache for s in states], self._rope, self.roll.positions)
+        memory = memory_of([s.cache for s in states], self._rope, self.roll.positions, fused=self.dit.fused)
         x, texts = torch.cat([self._entering(states, latents), *self._beside(states)], 2), [s.said.keys for s in states]
         self.dit.commit(x, self._moment(self.roll.context), texts, memory, self._controls(states, told))
         for state, heard, chunk in zip(states, told, latents, strict=True):
