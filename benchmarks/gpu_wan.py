@@ -3,6 +3,7 @@
     python benchmarks/gpu_wan.py                                     # small shapes on this CPU, one thread
     python benchmarks/gpu_wan.py --self-forcing ../Self-Forcing      # beside the public path, from a checkout of it
     python benchmarks/gpu_wan.py --gpu --json wan.json               # the 1.3B network at 480x832 on the GPU
+    python benchmarks/gpu_wan.py --gpu --kernels eager --linears fp8 # without Triton's kernels, and in eight bits
 
 A checkout of github.com/guandeh17/Self-Forcing and `einops` are all that the public path needs; see `wan_others.py` for
 what is done to it. All ways get the same weights and the same noise, make a chunk in turns, and their latents are
@@ -31,6 +32,7 @@ from wan_others import full, random_weights, self_forcing
 from wan_paths import Case, Products, Rolling, ours
 
 from worldloom.models.wan.config import T2V_1_3B, WanConfig
+from worldloom.models.wan.fused import fuses
 from worldloom.streamer.freed_memory import keep_freed_memory
 
 SMALL = WanConfig(width=256, ffn=1536, heads=2, layers=8, text_width=512)
@@ -44,15 +46,13 @@ WARM = 1  # chunks behind the first full window that are not counted
 MATRIX = 8192  # of the product that says what the device reaches
 
 
-def measured(
-    case: Case, dtype: torch.dtype, device: torch.device, *, chunks: int, checkout: Path | None, anew: bool
-) -> dict[str, Any]:
+def measured(case: Case, dtype: torch.dtype, device: torch.device, args: argparse.Namespace) -> dict[str, Any]:
     """One case in one number format."""
-    weights = random_weights(case)
-    ways: dict[str, Rolling] = {"ours": ours(case, weights, dtype, device)}
-    if checkout is not None:
-        ways["self_forcing"] = self_forcing(case, weights, dtype, device, checkout)
-    if anew:
+    weights, chunks = random_weights(case), args.chunks
+    ways: dict[str, Rolling] = {"ours": ours(case, weights, dtype, device, args.kernels, args.linears)}
+    if args.self_forcing is not None:
+        ways["self_forcing"] = self_forcing(case, weights, dtype, device, args.self_forcing)
+    if args.full:
         ways["full"] = full(case, weights, dtype, device)
     ways["products"] = Products(case, dtype, device)
     full_window = case.attention // case.chunk
@@ -99,12 +99,15 @@ def on_gpu(args: argparse.Namespace) -> list[dict[str, Any]]:
     if not torch.cuda.is_available():
         raise SystemExit("expected a CUDA device for --gpu, there is none; without it small shapes run on the CPU")
     device, dtype = torch.device("cuda"), torch.bfloat16
+    if args.kernels == "triton" and not fuses(device):
+        raise SystemExit("expected Triton for --kernels triton, it cannot be imported: pip install triton")
+    args.kernels = "eager" if args.kernels == "eager" else "auto"
     reached = _product_tflops(device, dtype)
     results = []
     for attention in args.windows:
         case = replace(WAN, attention=attention)
         torch.cuda.reset_peak_memory_stats()
-        one = measured(case, dtype, device, chunks=args.chunks, checkout=args.self_forcing, anew=args.full)
+        one = measured(case, dtype, device, args)
         rate = one["tflop_a_chunk"] / one["chunk_ms"]["ours"] * 1e3
         one |= {
             "fps": round(4e3 * case.chunk / one["chunk_ms"]["ours"], 2),
@@ -112,6 +115,8 @@ def on_gpu(args: argparse.Namespace) -> list[dict[str, Any]]:
             "product_tflops": round(reached, 1),
             "share_of_product": round(rate / reached, 3),
             "peak_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2),
+            "kernels": "triton" if fuses(device, args.kernels) else "eager",
+            "linears": args.linears,
             "graphs": False,
         }
         results.append(one)
@@ -119,18 +124,13 @@ def on_gpu(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def on_cpu(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Small shapes."""
+    """Small shapes. Raises `SystemExit` for what only a GPU does faster."""
+    if args.linears == "fp8" or args.kernels == "triton":
+        raise SystemExit("expected --gpu: on a CPU eight bits and Triton are emulated, and their time says nothing")
     torch.set_num_threads(args.threads)
     keep_freed_memory()  # as the server does
     return [
-        measured(
-            CASES[name],
-            getattr(torch, dtype),
-            torch.device("cpu"),
-            chunks=args.chunks,
-            checkout=args.self_forcing,
-            anew=args.full,
-        )
+        measured(CASES[name], getattr(torch, dtype), torch.device("cpu"), args)
         for name in args.cases
         for dtype in args.dtypes
     ]
@@ -182,6 +182,8 @@ def _arguments(line: list[str] | None) -> argparse.Namespace:
     said.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="shapes on the CPU")
     said.add_argument("--dtypes", nargs="+", choices=["float32", "bfloat16"], default=["float32", "bfloat16"])
     said.add_argument("--windows", nargs="+", type=int, default=[12, 21], help="latent frames seen, on the GPU")
+    said.add_argument("--kernels", choices=["auto", "triton", "eager"], default="auto", help="of norms; on the GPU")
+    said.add_argument("--linears", choices=["native", "fp8"], default="native", help="on the GPU")
     said.add_argument("--chunks", type=int, default=7, help="that are counted")
     said.add_argument("--threads", type=int, default=1, help="of the CPU")
     said.add_argument("--json", type=Path, help="write it here too")

@@ -21,6 +21,8 @@ from worldloom.models.attention import attention
 from worldloom.models.spec import ActionSpec, WorldSpec
 from worldloom.models.wan.config import Rollout, WanConfig
 from worldloom.models.wan.dit import WanDiT
+from worldloom.models.wan.fp8 import LinearFormat, in_eight_bits, refuse_fp8
+from worldloom.models.wan.fused import Kernels, fuses
 from worldloom.models.wan.keys import fused
 from worldloom.models.wan.sampler import levels
 from worldloom.models.wan.state import WanState
@@ -146,8 +148,23 @@ class Weights:
     text: Tensor  # (1, text_tokens, text_width) an encoded prompt, without zeros at its end
 
 
-def ours(case: Case, weights: Weights, dtype: torch.dtype, device: torch.device) -> Ours:
-    """As it is served."""
+def ours(
+    case: Case,
+    weights: Weights,
+    dtype: torch.dtype,
+    device: torch.device,
+    kernels: Kernels = "auto",
+    linears: LinearFormat = "native",
+) -> Ours:
+    """As it is served.
+
+    Raises:
+        ValueError: the device cannot multiply in eight bits.
+    """
     dit = WanDiT(case.shape).eval().requires_grad_(False).to(dtype)
     dit.load_state_dict(fused(weights.original, case.shape, dtype))
-    return Ours(case, dit.to(device), weights.text[0].to(dtype), device)
+    if linears == "fp8":
+        refuse_fp8(device, dtype, case.shape)
+        in_eight_bits(dit)
+    dit = dit.to(device).fuse(fuses(device, kernels))
+    return Ours(case, dit, weights.text[0].to(dtype), device)

@@ -13,6 +13,8 @@ from .spec import WorldModel
 
 if TYPE_CHECKING:
     from .kv_format import KVFormat
+    from .wan.fp8 import LinearFormat
+    from .wan.fused import Kernels
 
 DATA = Path(__file__).parent / "data"
 
@@ -33,16 +35,31 @@ def weights_file(name: str) -> Path | None:
     return Path(name) if name.endswith(".safetensors") else DATA / f"{name}.safetensors"
 
 
-def open_world(name: str, *, kv: KVFormat = "native", streams: int = 0, **options: Any) -> WorldModel[Any]:
+def open_world(
+    name: str,
+    *,
+    kv: KVFormat = "native",
+    linears: LinearFormat = "native",
+    kernels: Kernels = "auto",
+    streams: int = 0,
+    **options: Any,
+) -> WorldModel[Any]:
     """The world of that name, weights loaded.
 
     `name` is a shipped world ("arm"), "toy", a path to a `.safetensors` file with its `.json` beside it, a folder with
     a `wan.json`, or "package.module:Class" whose class is called with `options`. `kv` says how worlds that remember
-    keys and values keep them, and `streams` for how many a GPU makes room beforehand; 0: the usual number.
+    keys and values keep them, and `streams` for how many a GPU makes room beforehand; 0: the usual number. How
+    open checkpoints multiply say `linears`, and what does their norms `kernels` (see `wan/open.py`).
 
     Raises:
-        ValueError: no such world; the message lists those there are.
+        ValueError: no such world; the message lists those there are. Or eight bits for one that has none.
     """
+    if _is_wan(Path(name)):
+        from .wan.open import open_wan
+
+        return open_wan(Path(name), kv=kv, linears=linears, kernels=kernels, **options)
+    if linears != "native":
+        raise ValueError(f"expected linears=native for the world {name!r}, got {linears}: it is for open checkpoints")
     if name == "toy":
         from .toy import ToyWorld
 
@@ -51,10 +68,6 @@ def open_world(name: str, *, kv: KVFormat = "native", streams: int = 0, **option
         module, _, attribute = name.partition(":")
         world: WorldModel[Any] = getattr(import_module(module), attribute)(**options)
         return world
-    if _is_wan(Path(name)):
-        from .wan.open import open_wan
-
-        return open_wan(Path(name), kv=kv, **options)
     path = weights_file(name)
     if path is None or not path.exists():
         known = ", ".join(("toy", *shipped_worlds()))

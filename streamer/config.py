@@ -35,6 +35,8 @@ class ServerSettings(BaseSettings):
     kv: Literal["native", "int8"] = (
         "native"  # how trained worlds keep keys and values: as they are, or in half the bytes
     )
+    linears: Literal["native", "fp8"] = "native"  # how open checkpoints multiply; fp8 wants NVIDIA devices since 8.9
+    kernels: Literal["auto", "eager"] = "auto"  # what does their norms on CUDA: Triton where it is, or torch alone
     memory_budget: int = Field(default=0, ge=0)  # bytes that sessions of one world may hold; 0: what the device has
     max_connections: int = Field(default=64, ge=1, le=4096)  # open WebSockets, with or without a session
 

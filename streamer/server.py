@@ -71,7 +71,9 @@ def create_app(
     app = FastAPI(title="Worldloom", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan)
     config = limits(chosen)
     pool = ThreadPoolExecutor(chosen.encode_threads, thread_name_prefix="worldloom-encode")
-    load = partial(open_world, kv=chosen.kv, streams=chosen.max_sessions) if load is open_world else load
+    if load is open_world:
+        load = partial(open_world, kv=chosen.kv, linears=chosen.linears, kernels=chosen.kernels)
+        load = partial(load, streams=chosen.max_sessions)
     worlds, metrics = HostedWorlds(chosen.worlds, engines(chosen.engine, config, load=load)), Metrics()
     images = Images(chosen.images, metrics)
     rooms = Rooms(chosen, worlds, metrics, pool, images)

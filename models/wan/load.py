@@ -21,6 +21,7 @@ from .config import PICTURES, ActionShape, WanConfig
 from .difference import Shapes, difference
 from .dit import WanDiT
 from .files import Weights, read
+from .fp8 import LinearFormat, in_eight_bits, quantised
 from .keys import fused, original_names
 from .lora import merged
 
@@ -55,6 +56,7 @@ def load_dit(
     alpha: float | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
+    linears: LinearFormat = "native",
 ) -> WanDiT:
     """The network in a file or folder.
 
@@ -66,6 +68,7 @@ def load_dit(
         alpha: strength of these; None: their rank.
         dtype: of the weights in memory.
         device: where they go.
+        linears: how the large matrices are kept there.
 
     Raises:
         ValueError: no such weights, or others than expected: what differs is listed.
@@ -79,7 +82,11 @@ def load_dit(
         tensors = merged(tensors, read(lora).tensors, alpha)
     with without_numbers():
         dit = WanDiT(shape)
-    dit.load_state_dict({name: t.to(device) for name, t in fused(tensors, shape, dtype).items()}, assign=True)
+        if linears == "fp8":
+            in_eight_bits(dit)
+    ready = fused(tensors, shape, dtype)
+    ready = quantised(ready) if linears == "fp8" else ready
+    dit.load_state_dict({name: t.to(device) for name, t in ready.items()}, assign=True)
     return dit.eval().requires_grad_(False)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from math import prod
 
 import torch
 
@@ -16,6 +15,7 @@ from ..kv_cache import CacheConfig, KVCache
 from ..kv_format import KVFormat
 from .bare import without_numbers
 from .config import Rollout, WanConfig
+from .fp8 import LinearFormat, nbytes
 from .hands import hand_caches
 from .load import public_shapes
 from .shown import MASK, settled
@@ -63,6 +63,7 @@ class Plan:
     dtype: torch.dtype = torch.bfloat16  # of weights, memory and what the decoder saw
     small: TaehvConfig | None = None  # pictures are decoded by this
     kv: KVFormat = "native"  # how memories keep keys and values
+    linears: LinearFormat = "native"  # how the network keeps its large matrices
 
 
 def need(plan: Plan) -> Need:
@@ -70,7 +71,7 @@ def need(plan: Plan) -> Need:
     size, shape = plan.dtype.itemsize, plan.shape
     rows, columns = plan.height // plan.vae.stride, plan.width // plan.vae.stride
     return Need(
-        network=size * sum(prod(s) for s in public_shapes(shape).values()),
+        network=nbytes(public_shapes(shape), plan.dtype, plan.linears),
         decoder=size * (_weights(plan.vae) + (_weights(plan.small) if plan.small else 0)),
         memory=_memory(plan, (rows // shape.patch) * (columns // shape.patch)),
         history=size * _decoder(plan.small or plan.vae).history(rows * columns),

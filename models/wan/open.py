@@ -26,6 +26,7 @@ from ..precision import native_dtype
 from ..spec import WorldSpec
 from .camera_steering import CameraSteering
 from .config import PICTURES, ActionShape, CameraShape, Hands, Rollout, WanConfig
+from .fp8 import LinearFormat, refuse_fp8
 from .fused import Kernels, fuses
 from .hands import HandSteering
 from .load import load_dit
@@ -109,6 +110,7 @@ def open_wan(
     attention: int | None = None,
     small: bool = True,
     kv: KVFormat = "native",
+    linears: LinearFormat = "native",
     kernels: Kernels = "auto",
 ) -> WanWorld:
     """The world in a folder, on the given device (CUDA where there is one) in the dtype that the hardware does well.
@@ -120,10 +122,12 @@ def open_wan(
         attention: latent frames that attention reaches, where the checkpoint's own number takes too much memory.
         small: decode with TAEHV where it is there; False: always with the autoencoder's own decoder.
         kv: how memories keep keys and values.
+        linears: how the network keeps and multiplies its large matrices: "fp8" (see fp8.py) or in `dtype`.
         kernels: "eager" has torch's own passes where Triton's kernels would be taken.
 
     Raises:
-        ValueError: a part is missing, damaged or of another shape, or memory does not suffice.
+        ValueError: a part is missing, damaged or of another shape, memory does not suffice, or the device cannot
+            multiply in eight bits.
     """
     about = WanFolder.read(folder)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -135,15 +139,17 @@ def open_wan(
             f"{folder / about.small}: expected as many pixels and numbers of a cell as the autoencoder has"
         )
     config = taehv.config if taehv else None
-    plan = Plan(about.shape, roll, about.vae, about.height, about.width, dtype, config, kv)
+    if linears == "fp8":
+        refuse_fp8(place, dtype, about.shape)
+    plan = Plan(about.shape, roll, about.vae, about.height, about.width, dtype, config, kv, linears)
     wanted = refuse_too_little(available_memory(str(place)), plan)
     log.info("%s: %s; licence of the weights: %s", about.title, wanted, about.licence)
     prompts, sights, steering = _prompts(folder, about), _sights(folder, about), _steering(about, roll, kv)
     vae = load_vae(folder / about.decoder, about.vae, dtype=dtype, device=place)
-    dit = load_dit(folder / about.network, about.shape, dtype=dtype, device=place).fuse(fuses(place, kernels))
+    dit = load_dit(folder / about.network, about.shape, dtype=dtype, device=place, linears=linears)
     return WanWorld(
         _spec(folder, about, prompts, sights, steering),
-        dit,
+        dit.fuse(fuses(place, kernels)),
         taehv or vae,
         prompts,
         roll,

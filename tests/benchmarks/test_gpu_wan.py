@@ -52,7 +52,10 @@ def test_work_is_counted_as_on_paper(bench: ModuleType) -> None:
 def test_without_a_gpu_it_measures_none(bench: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit, match="expected a CUDA device"):
-        bench.main(["--gpu"])
+        bench.main(["--gpu", "--linears", "fp8"])
+    for only in (["--linears", "fp8"], ["--kernels", "triton"]):
+        with pytest.raises(SystemExit, match="expected --gpu"):
+            bench.main(only)
 
 
 @pytest.mark.slow  # importing diffusers takes seconds
