@@ -4,6 +4,7 @@
     python benchmarks/gpu_wan.py --self-forcing ../Self-Forcing      # beside the public path, from a checkout of it
     python benchmarks/gpu_wan.py --gpu --json wan.json               # the 1.3B network at 480x832 on the GPU
     python benchmarks/gpu_wan.py --gpu --kernels eager --linears fp8 # without Triton's kernels, and in eight bits
+    python benchmarks/gpu_wan.py --gpu --graphs                      # a graph for each pass
 
 A checkout of github.com/guandeh17/Self-Forcing and `einops` are all that the public path needs; see `wan_others.py` for
 what is done to it. All ways get the same weights and the same noise, make a chunk in turns, and their latents are
@@ -49,7 +50,7 @@ MATRIX = 8192  # of the product that says what the device reaches
 def measured(case: Case, dtype: torch.dtype, device: torch.device, args: argparse.Namespace) -> dict[str, Any]:
     """One case in one number format."""
     weights, chunks = random_weights(case), args.chunks
-    ways: dict[str, Rolling] = {"ours": ours(case, weights, dtype, device, args.kernels, args.linears)}
+    ways: dict[str, Rolling] = {"ours": ours(case, weights, dtype, device, args.kernels, args.linears, args.graphs)}
     if args.self_forcing is not None:
         ways["self_forcing"] = self_forcing(case, weights, dtype, device, args.self_forcing)
     if args.full:
@@ -117,7 +118,7 @@ def on_gpu(args: argparse.Namespace) -> list[dict[str, Any]]:
             "peak_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2),
             "kernels": "triton" if fuses(device, args.kernels) else "eager",
             "linears": args.linears,
-            "graphs": False,
+            "graphs": args.graphs,
         }
         results.append(one)
     return results
@@ -125,8 +126,8 @@ def on_gpu(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 def on_cpu(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Small shapes. Raises `SystemExit` for what only a GPU does faster."""
-    if args.linears == "fp8" or args.kernels == "triton":
-        raise SystemExit("expected --gpu: on a CPU eight bits and Triton are emulated, and their time says nothing")
+    if args.linears == "fp8" or args.kernels == "triton" or args.graphs:
+        raise SystemExit("expected --gpu: on a CPU eight bits and Triton are emulated, and graphs not captured")
     torch.set_num_threads(args.threads)
     keep_freed_memory()  # as the server does
     return [
@@ -184,6 +185,7 @@ def _arguments(line: list[str] | None) -> argparse.Namespace:
     said.add_argument("--windows", nargs="+", type=int, default=[12, 21], help="latent frames seen, on the GPU")
     said.add_argument("--kernels", choices=["auto", "triton", "eager"], default="auto", help="of norms; on the GPU")
     said.add_argument("--linears", choices=["native", "fp8"], default="native", help="on the GPU")
+    said.add_argument("--graphs", action="store_true", help="passes as CUDA graphs, on the GPU")
     said.add_argument("--chunks", type=int, default=7, help="that are counted")
     said.add_argument("--threads", type=int, default=1, help="of the CPU")
     said.add_argument("--json", type=Path, help="write it here too")

@@ -86,10 +86,10 @@ class _OnePrompt:
 class Ours:
     """The world, without its decoder."""
 
-    def __init__(self, case: Case, dit: WanDiT, text: Tensor, device: torch.device) -> None:
+    def __init__(self, case: Case, dit: WanDiT, text: Tensor, device: torch.device, graphs: int = 0) -> None:
         fps, size = Fraction(16), (8 * case.rows, 8 * case.columns)
         spec = WorldSpec("bench", *size, fps, 4 * case.chunk, ActionSpec(), prompts=True)
-        self.world = WanWorld(spec, dit, _NoDecoder(), _OnePrompt(text), case.roll, device=device)
+        self.world = WanWorld(spec, dit, _NoDecoder(), _OnePrompt(text), case.roll, graphs=graphs, device=device)
         self.state: WanState = self.world.start(seed=0)
         self._levels = levels(case.roll)
         self._told, _ = self.world.steering.hear(self.state.carried, torch.zeros(spec.chunk, 0), False)
@@ -155,6 +155,7 @@ def ours(
     device: torch.device,
     kernels: Kernels = "auto",
     linears: LinearFormat = "native",
+    graphs: bool = False,
 ) -> Ours:
     """As it is served.
 
@@ -167,4 +168,4 @@ def ours(
         refuse_fp8(device, dtype, case.shape)
         in_eight_bits(dit)
     dit = dit.to(device).fuse(fuses(device, kernels))
-    return Ours(case, dit, weights.text[0].to(dtype), device)
+    return Ours(case, dit, weights.text[0].to(dtype), device, int(graphs))

@@ -31,7 +31,12 @@ class Buckets:
     """See the module. Not for several threads, as a device is not."""
 
     def __init__(
-        self, function: Callable[..., Tensor], padding: Sequence[float], *, sizes: Sequence[int] = SIZES
+        self,
+        function: Callable[..., Tensor],
+        padding: Sequence[float],
+        *,
+        shared: int = 0,
+        sizes: Sequence[int] = SIZES,
     ) -> None:
         """The function takes `padding` many tensors (B, ...) and gives one (B, ...), each row from those rows alone.
 
@@ -39,29 +44,36 @@ class Buckets:
             function: run in inference mode, always with the same shapes but for B, or few of them. Whatever else it
                 writes, it writes the same when it is run twice.
             padding: what each input is filled with where a batch ends before its bucket.
+            shared: tensors that come before these, the same for all rows.
             sizes: rising; a larger batch is run in parts.
         """
         self._function, self._padding, self._sizes = function, tuple(padding), tuple(sizes)
+        self._shared = shared
         self._recordings: dict[tuple[object, ...], Recording] = {}
         self._memory: Any = None  # that all graphs share
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """The function of a batch."""
-        count, most = len(inputs[0]), self._sizes[-1]
+        """The function of a batch, behind what is shared."""
+        shared, batch = inputs[: self._shared], inputs[self._shared :]
+        count, most = len(batch[0]), self._sizes[-1]
         if count > most:
-            parts = [self(*(x[at : at + most] for x in inputs)) for at in range(0, count, most)]
+            parts = [self(*shared, *(x[at : at + most] for x in batch)) for at in range(0, count, most)]
             return torch.cat(parts)
         size = next(size for size in self._sizes if size >= count)
-        recording = self._recording(size, inputs)
-        for place, new, filling in zip(recording.inputs, inputs, self._padding, strict=True):
+        recording = self._recording(size, shared, batch)
+        for place, new in zip(recording.inputs, shared, strict=False):
+            place.copy_(new)
+        for place, new, filling in zip(recording.inputs[self._shared :], batch, self._padding, strict=True):
             place[:count].copy_(new)
             place[count:].fill_(filling)
         return self._run(recording)[:count].clone()
 
-    def _recording(self, size: int, inputs: Sequence[Tensor]) -> Recording:
-        key = (size, *((x.shape[1:], x.dtype) for x in inputs))
+    def _recording(self, size: int, shared: Sequence[Tensor], batch: Sequence[Tensor]) -> Recording:
+        shapes = [*(x.shape for x in shared), *((size, *x.shape[1:]) for x in batch)]
+        like = (*shared, *batch)
+        key = tuple((tuple(shape), x.dtype) for shape, x in zip(shapes, like, strict=True))
         if key not in self._recordings:
-            self._recordings[key] = Recording([x.new_empty((size, *x.shape[1:])) for x in inputs])
+            self._recordings[key] = Recording([x.new_empty(shape) for shape, x in zip(shapes, like, strict=True)])
         return self._recordings[key]
 
     def _run(self, recording: Recording) -> Tensor:

@@ -41,6 +41,7 @@ def open_world(
     kv: KVFormat = "native",
     linears: LinearFormat = "native",
     kernels: Kernels = "auto",
+    graphs: int = 0,
     streams: int = 0,
     **options: Any,
 ) -> WorldModel[Any]:
@@ -49,7 +50,8 @@ def open_world(
     `name` is a shipped world ("arm"), "toy", a path to a `.safetensors` file with its `.json` beside it, a folder with
     a `wan.json`, or "package.module:Class" whose class is called with `options`. `kv` says how worlds that remember
     keys and values keep them, and `streams` for how many a GPU makes room beforehand; 0: the usual number. How
-    open checkpoints multiply say `linears`, and what does their norms `kernels` (see `wan/open.py`).
+    open checkpoints multiply say `linears`, what does their norms `kernels`, and for how many streams their steps are
+    graphs `graphs` (see `wan/open.py`).
 
     Raises:
         ValueError: no such world; the message lists those there are. Or eight bits for one that has none.
@@ -57,7 +59,7 @@ def open_world(
     if _is_wan(Path(name)):
         from .wan.open import open_wan
 
-        return open_wan(Path(name), kv=kv, linears=linears, kernels=kernels, **options)
+        return open_wan(Path(name), kv=kv, linears=linears, kernels=kernels, graphs=graphs, **options)
     if linears != "native":
         raise ValueError(f"expected linears=native for the world {name!r}, got {linears}: it is for open checkpoints")
     if name == "toy":

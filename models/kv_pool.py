@@ -14,8 +14,12 @@ from weakref import finalize
 import torch
 from torch import Tensor
 
+from .free_memory import available_memory
 from .kv_format import KVFormat, Parts, decoded, empty, encoded
 from .ring import Ring
+
+POOL_SHARE = 0.5
+"""Most of a device's free memory that a pool takes."""
 
 
 @dataclass(eq=False)
@@ -36,6 +40,14 @@ class KVPool:
         """Empty rows (L, heads, slots * tokens, d), on the device and in the dtype of `like`."""
         keys, values = (empty((rows + 1, *row), like, format) for _ in range(2))
         return cls(keys, values, format, like.dtype)
+
+    @classmethod
+    def fitting(cls, rows: int, row: tuple[int, int, int, int], like: Tensor, format: KVFormat) -> KVPool | None:
+        """As many of such rows as the device has room for; None where there is none."""
+        free = available_memory(str(like.device))
+        if free is not None:
+            rows = min(rows, int(POOL_SHARE * free) // cls.allocate(0, row, like.to("meta"), format).nbytes - 1)
+        return cls.allocate(rows, row, like, format) if rows > 0 else None
 
     @property
     def scratch(self) -> int:

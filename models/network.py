@@ -14,15 +14,11 @@ from torch import Tensor
 
 from .buckets import Buckets
 from .dit import CausalDiT
-from .free_memory import available_memory
 from .kv_cache import CacheConfig, KVCache
 from .kv_pool import KVPool
 from .memory import CachedMemory
 from .pooled_memory import PooledMemory
 from .state import Given
-
-POOL_SHARE = 0.5
-"""Most of a device's free memory that a pool takes."""
 
 STREAMS = 64
 """For which a pool has room where nobody says for how many."""
@@ -35,7 +31,7 @@ class Network:
         """Without a `pool`, streams have buffers of their own; else that many share one, if the device has room."""
         self.dit, self._config = dit, config
         self._like = torch.zeros(0, device=device, dtype=dtype)
-        self.pool = self._pool(pool) if pool else None
+        self.pool = KVPool.fitting(pool, config.row, self._like, config.format) if pool else None
         self._buckets: Buckets | None = None
         if self.pool:
             self._buckets = Buckets(self._pooled, (0.0, 0.0, 0.0, 0.0, *PooledMemory.padding(self.pool)))
@@ -78,10 +74,3 @@ class Network:
             x, shown, sigma, told, PooledMemory(self.pool, *memory), finished=x.shape[1] - self._config.chunk
         )
         return velocity
-
-    def _pool(self, rows: int) -> KVPool | None:
-        free = available_memory(str(self._like.device))
-        row = KVPool.allocate(0, self._config.row, self._like, self._config.format).nbytes
-        if free is not None:
-            rows = min(rows, int(POOL_SHARE * free) // row - 1)
-        return KVPool.allocate(rows, self._config.row, self._like, self._config.format) if rows > 0 else None

@@ -70,7 +70,14 @@ class PooledMemory:
         out = []
         for ahead in range(chunks):  # in order: a later chunk takes the place of what an earlier one still sees
             here = slice(ahead * n, (ahead + 1) * n)
-            tokens = self.first[:, ahead, None] + torch.arange(n, device=v.device)
-            self.pool.write(layer, self.rows, tokens, rotated[1, :, :, here], v[:, :, here])
+            self._keep(layer, ahead, rotated[1, :, :, here], v[:, :, here])
             out.append(attention_in_rows(rotated[0, :, :, here], self.pool, layer, self.rows, self.seen[:, ahead]))
         return torch.cat(out, 2)
+
+    def write(self, layer: int, k: Tensor, v: Tensor) -> None:
+        """See `dit.LastingMemory`; of one chunk."""
+        self._keep(layer, 0, rotate(k, (self.cos, self.sin)), v)
+
+    def _keep(self, layer: int, ahead: int, rotated: Tensor, v: Tensor) -> None:
+        tokens = self.first[:, ahead, None] + torch.arange(v.shape[2], device=v.device)
+        self.pool.write(layer, self.rows, tokens, rotated, v)

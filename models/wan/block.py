@@ -36,6 +36,18 @@ class Moment:
     time: Tensor  # (B, F, D)
     blocks: list[Changes]
 
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The same as three: time, shifts and scales (4, L, B, F, 1, D), gates (2, L, B, F, 1, D)."""
+        parts = [torch.stack([changes[k] for changes in self.blocks]) for k in range(6)]
+        return self.time, torch.stack([parts[k] for k in (0, 1, 3, 4)]), torch.stack([parts[2], parts[5]])
+
+    @classmethod
+    def of(cls, time: Tensor, wide: Tensor, gates: Tensor) -> Moment:
+        """What `tensors` gave."""
+        rows = zip(*wide, *gates, strict=True)
+        return cls(time, [(a, b, gate1, c, d, gate2) for a, b, c, d, gate1, gate2 in rows])
+
 
 @dataclass(frozen=True)
 class TextKeys:
@@ -43,6 +55,11 @@ class TextKeys:
 
     keys: Tensor  # (L, 1, heads, T, d)
     values: Tensor  # (L, 1, heads, T, d)
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Both."""
+        return self.keys, self.values
 
 
 class SelfAttention(nn.Module):

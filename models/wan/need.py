@@ -34,19 +34,21 @@ class Need:
     memory: int  # of a stream: keys and values
     history: int  # of a stream: what its decoder saw
     prompt: int  # keys and values of one, whatever the number of streams; and of a first picture what is shown of it
+    spare: int = 0  # keys and values of nobody, where steps are graphs
 
     @property
     def one_stream(self) -> int:
         """Everything, for a single stream."""
-        return self.network + self.decoder + self.memory + self.history + self.prompt
+        return self.network + self.decoder + self.memory + self.history + self.prompt + self.spare
 
     def __str__(self) -> str:
         """One line, in gigabytes (10^9 bytes)."""
         weights, stream = self.network + self.decoder, self.memory + self.history
+        spare = f" {self.spare / GB:.2f} GB of nobody's for graphs," if self.spare else ""
         return (
             f"weights {weights / GB:.2f} GB, each stream {stream / GB:.2f} GB ({self.memory / GB:.2f} of it memory,"
             f" {self.history / GB:.2f} its decoder), each prompt or first picture"
-            f" {self.prompt / GB:.2f} GB;"
+            f" {self.prompt / GB:.2f} GB;{spare}"
             f" {self.one_stream / GB:.2f} GB for one stream, besides what a step needs while it runs"
         )
 
@@ -64,16 +66,19 @@ class Plan:
     small: TaehvConfig | None = None  # pictures are decoded by this
     kv: KVFormat = "native"  # how memories keep keys and values
     linears: LinearFormat = "native"  # how the network keeps its large matrices
+    graphs: bool = False  # memories are rows of one block, with one more that is nobody's
 
 
 def need(plan: Plan) -> Need:
     """What such a world takes."""
     size, shape = plan.dtype.itemsize, plan.shape
     rows, columns = plan.height // plan.vae.stride, plan.width // plan.vae.stride
+    memory = _memory(plan, (rows // shape.patch) * (columns // shape.patch))
     return Need(
         network=nbytes(public_shapes(shape), plan.dtype, plan.linears),
         decoder=size * (_weights(plan.vae) + (_weights(plan.small) if plan.small else 0)),
-        memory=_memory(plan, (rows // shape.patch) * (columns // shape.patch)),
+        memory=memory,
+        spare=memory if plan.graphs else 0,
         history=size * _decoder(plan.small or plan.vae).history(rows * columns),
         prompt=size * 2 * shape.layers * shape.text_tokens * shape.width + _shown(plan, rows * columns),
     )
@@ -92,6 +97,7 @@ def refuse_too_little(free: int | None, plan: Plan) -> Need:
     least = roll.sink + 2 * roll.chunk
     fewer = replace(plan, roll=replace(roll, attention=least))
     plans = {"dtype=bfloat16": replace(plan, dtype=half)} if plan.dtype.itemsize > half.itemsize else {}
+    plans |= {"graphs=0": replace(plan, graphs=False)} if plan.graphs else {}
     plans |= {"kv=int8": replace(plan, kv="int8"), f"attention={least}": fewer}
     plans |= {f"attention={least}, dtype=bfloat16 and kv=int8": replace(fewer, dtype=half, kv="int8")}
     fitting = [name for name, other in plans.items() if need(other).one_stream <= free]

@@ -112,6 +112,7 @@ def open_wan(
     kv: KVFormat = "native",
     linears: LinearFormat = "native",
     kernels: Kernels = "auto",
+    graphs: int = 0,
 ) -> WanWorld:
     """The world in a folder, on the given device (CUDA where there is one) in the dtype that the hardware does well.
 
@@ -124,6 +125,7 @@ def open_wan(
         kv: how memories keep keys and values.
         linears: how the network keeps and multiplies its large matrices: "fp8" (see fp8.py) or in `dtype`.
         kernels: "eager" has torch's own passes where Triton's kernels would be taken.
+        graphs: for how many streams the device makes room beforehand to step them in CUDA graphs; 0: without.
 
     Raises:
         ValueError: a part is missing, damaged or of another shape, memory does not suffice, or the device cannot
@@ -141,7 +143,7 @@ def open_wan(
     config = taehv.config if taehv else None
     if linears == "fp8":
         refuse_fp8(place, dtype, about.shape)
-    plan = Plan(about.shape, roll, about.vae, about.height, about.width, dtype, config, kv, linears)
+    plan = Plan(about.shape, roll, about.vae, about.height, about.width, dtype, config, kv, linears, graphs > 0)
     wanted = refuse_too_little(available_memory(str(place)), plan)
     log.info("%s: %s; licence of the weights: %s", about.title, wanted, about.licence)
     prompts, sights, steering = _prompts(folder, about), _sights(folder, about), _steering(about, roll, kv)
@@ -158,6 +160,7 @@ def open_wan(
         sights=sights,
         stride=about.vae.stride,
         kv=kv,
+        graphs=graphs,
         device=place,
     )
 

@@ -23,11 +23,11 @@ from ..ring import footprint_of
 from ..spec import Actions, Frames, Image, Switch, WorldSpec
 from ..state import checked
 from .beginning import Beginning
-from .block import Moment
 from .config import PICTURES, Rollout
 from .controls import Controls
 from .dit import WanDiT, rope_of
-from .memory import memory_of, past_of
+from .memory import past_of
+from .passes import Passes
 from .sampler import Level, denoise, levels, sigma_at
 from .shown import at as shown_at
 from .sights import Sights
@@ -64,6 +64,7 @@ class WanWorld:
         sights: Sights | None = None,
         stride: int = 8,
         kv: KVFormat = "native",
+        graphs: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
         """Put a world together.
@@ -79,6 +80,7 @@ class WanWorld:
             sights: pictures to begin with, where the network wants one.
             stride: pixels of a latent cell, each way.
             kv: how memories keep keys and values.
+            graphs: for how many streams a device makes room to step them in CUDA graphs (passes.py); 0: without.
             device: where all of it is.
 
         Raises:
@@ -101,7 +103,8 @@ class WanWorld:
         self._latent = (roll.chunk, c.out_channels, rows, columns)
         tokens = self._rope.rows * self._rope.columns
         self._cache = CacheConfig(c.layers, c.heads, c.head_dim, tokens, roll.chunk, roll.window, roll.sink, kv)
-        self._moments: dict[float, Moment] = {}
+        self._passes = Passes(dit, self._cache, self._rope, roll.positions, self.device, graphs)
+        self.pool = self._passes.pool
 
     @torch.inference_mode()
     def start(self, *, seed: int, prompt: str | None = None, image: Image | None = None) -> WanState:
@@ -112,7 +115,7 @@ class WanWorld:
         """
         said, shown = self._begin.of(seed, prompt, image)
         hands, carried = self._hands(), self.steering.rest()
-        state = WanState(self._empty(), seed, said, hands=hands, carried=carried, shown=shown)
+        state = WanState(self._passes.cache(), seed, said, hands=hands, carried=carried, shown=shown)
         if image is not None and shown is None:
             self._rest_on(state, image)
         return state
@@ -149,7 +152,8 @@ class WanWorld:
 
     def footprint(self, states: Iterable[WanState]) -> int:
         """Bytes that streams hold together; what they share counts once."""
-        return footprint_of(tensor for state in states for tensor in state.tensors())
+        pooled = self.pool.storages() if self.pool else frozenset()
+        return footprint_of((tensor for state in states for tensor in state.tensors()), pooled)
 
     def save(self, state: WanState) -> bytes:
         """The stream as safetensors bytes."""
@@ -163,7 +167,7 @@ class WanWorld:
     def load(self, blob: bytes) -> WanState:
         """The stream that `save` or `park` wrote, for this world."""
         try:
-            empty = WanState(self._empty(), 0, NOBODY, hands=self._hands())
+            empty = WanState(self._passes.cache(), 0, NOBODY, hands=self._hands())
             empty.shown = torch.zeros(0) if self.dit.config.shown else None
             state, whole = unpacked(blob, empty, self._begin.keys_of)
             if not whole and state.history:
@@ -204,20 +208,20 @@ class WanWorld:
 
     def _denoise(self, states: Sequence[WanState], told: Tensor, steps: Sequence[Level]) -> Tensor:
         """(B, F, C, h, w) float32 finished latents of the next chunk of each stream."""
-        memory = memory_of([s.cache for s in states], self._rope, self.roll.positions, fused=self.dit.fused)
+        memory = self._passes.memory([s.cache for s in states])
         texts, controls = [s.said.keys for s in states], self._controls(states, told)
         shown = self._beside(states)
 
         def velocity(x: Tensor, t: float) -> Tensor:
-            return self.dit(torch.cat([x, *shown], 2), self._moment(t), texts, memory, controls)
+            return self._passes.velocity(torch.cat([x, *shown], 2), t, texts, memory, controls)
 
         return denoise(velocity, lambda k: self._noise(states, k), steps)
 
     def _remember(self, states: Sequence[WanState], told: Tensor, latents: Tensor) -> None:
         """Finished chunks enter the memories, and the streams move on behind them."""
-        memory = memory_of([s.cache for s in states], self._rope, self.roll.positions, fused=self.dit.fused)
+        memory = self._passes.memory([s.cache for s in states])
         x, texts = torch.cat([self._entering(states, latents), *self._beside(states)], 2), [s.said.keys for s in states]
-        self.dit.commit(x, self._moment(self.roll.context), texts, memory, self._controls(states, told))
+        self._passes.commit(x, self.roll.context, texts, memory, self._controls(states, told))
         for state, heard, chunk in zip(states, told, latents, strict=True):
             for cache in (state.cache, *state.hands):
                 cache.advance([0.0] * self.roll.chunk)
@@ -248,7 +252,7 @@ class WanWorld:
         """
         if not state.history:
             return
-        old, new = (state.cache, *state.hands), (self._empty(), *self._hands())
+        old, new = (state.cache, *state.hands), (self._passes.cache(), *self._hands())
         frame = state.cache.frame if frame is None else frame
         for cache, before in zip(new, old, strict=True):
             cache.frame, cache.sink_yaw = frame, list(before.sink_yaw)
@@ -260,7 +264,7 @@ class WanWorld:
         memory = past_of(new[0], self._rope, len(latents), self.roll.positions)
         told = torch.cat(state.told)[None].to(self.device)
         controls = self.steering.past(told, new[1:], [place.frame // self.roll.chunk for place in where])
-        self.dit.commit(latents[None], self._moment(self.roll.context), [state.said.keys], memory, controls)
+        self._passes.commit(latents[None], self.roll.context, [state.said.keys], memory, controls)
         for cache, before in zip(new, old, strict=True):
             cache.frame = frame
             before.release()
@@ -282,17 +286,8 @@ class WanWorld:
         self._remember([state], told[None], latents[None])
         _, state.seen = self.decoder.decode(latents, state.seen)
 
-    def _empty(self, config: CacheConfig | None = None) -> KVCache:
-        return KVCache.allocate(config or self._cache, self.device, self.dit.head.head.weight.dtype)
-
     def _hands(self) -> tuple[KVCache, ...]:
-        return tuple(self._empty(config) for config in self.steering.caches)
-
-    def _moment(self, t: float) -> Moment:
-        """What a timestep makes of the network; there are as many as denoising steps, and one of the memory."""
-        if t not in self._moments:
-            self._moments[t] = self.dit.moment(t)
-        return self._moments[t]
+        return tuple(self._passes.cache(config) for config in self.steering.caches)
 
     def _noise(self, states: Sequence[Seeded], purpose: int) -> Tensor:
         """(B, F, C, h, w), see noise.py."""

@@ -53,7 +53,7 @@ def test_without_a_gpu_it_measures_none(bench: ModuleType, monkeypatch: pytest.M
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit, match="expected a CUDA device"):
         bench.main(["--gpu", "--linears", "fp8"])
-    for only in (["--linears", "fp8"], ["--kernels", "triton"]):
+    for only in (["--linears", "fp8"], ["--kernels", "triton"], ["--graphs"]):
         with pytest.raises(SystemExit, match="expected --gpu"):
             bench.main(only)
 

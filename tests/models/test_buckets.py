@@ -34,6 +34,15 @@ def test_another_shape_is_another_recording(device: str) -> None:
         assert torch.equal(buckets(x, torch.full((2,), 2.0, device=device)), x / 2.0)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@torch.inference_mode()
+def test_what_is_shared_is_neither_padded_nor_split(device: str) -> None:
+    buckets = Buckets(lambda table, x: x + table.sum(), (0.0,), shared=1, sizes=(1, 4))
+    for count, width in ((3, 2), (9, 2), (1, 5), (3, 2)):
+        x, table = torch.arange(float(count), device=device), torch.full((width,), float(count), device=device)
+        assert torch.equal(buckets(table, x), x + width * count)
+
+
 @torch.inference_mode()
 def test_what_pads_is_what_it_was_told() -> None:
     seen: list[Tensor] = []

@@ -63,6 +63,8 @@ def test_too_little_is_refused_with_what_would_fit() -> None:
     assert "; attention=6, dtype=bfloat16 and kv=int8 would fit" in refused(6.2, torch.float32)
     assert "no option here would fit" in refused(1, torch.bfloat16)
     assert refuse_too_little(None, SELF) == need(SELF)
+    with pytest.raises(ValueError, match=r"6.04 GB of nobody's for graphs.*; graphs=0 would fit"):
+        refuse_too_little(int(12e9), replace(SELF, graphs=True))
 
 
 def test_nothing_is_loaded_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
