@@ -20,7 +20,7 @@ from ..feed_forward import FeedForward
 from .actions import ActionModule
 from .config import WanConfig
 from .controls import Controls
-from .fused import FusedMemory
+from .fused import FusedMemory, FusedPool
 
 Changes: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 """Shift, scale and gate of the self-attention, then of the feed-forward: each (B, F, 1, D), scales with 1 added.
@@ -75,7 +75,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor, layer: int, memory: Memory) -> Tensor:
         """(B, S, D) -> (B, S, D)."""
-        if isinstance(memory, FusedMemory):
+        if isinstance(memory, FusedMemory | FusedPool):
             gains = (self.norm_q.weight, self.norm_k.weight)
             y = memory.attend_projected(layer, self.qkv(x), gains, self.eps)
         else:

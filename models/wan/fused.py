@@ -12,8 +12,9 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from ..attention import attention
+from ..attention import attention, attention_in_rows
 from ..memory import CachedMemory
+from ..pooled_memory import PooledMemory
 
 Kernels: TypeAlias = Literal["auto", "eager"]
 """Triton's where they run, or torch's own passes everywhere."""
@@ -58,3 +59,18 @@ class FusedMemory(CachedMemory):
             keys, values = cache.read(layer)
             out.append(attention(q[None], keys[None], values[None]))
         return torch.cat(out) if len(out) > 1 else out[0]
+
+
+class FusedPool(PooledMemory):
+    """The same where memories are rows of a pool: the kernel leaves keys and values for the pool to put away."""
+
+    def attend_projected(self, layer: int, qkv: Tensor, gains: tuple[Tensor, Tensor], eps: float) -> Tensor:
+        """See `FusedMemory`."""
+        from .kernels import turn
+
+        heads, head = self.pool.keys[0].shape[2], self.pool.keys[0].shape[-1]
+        k, v = qkv.new_empty(2, len(qkv), heads, qkv.shape[1], head)
+        phases = zip(self.cos[:, 0], self.sin[:, 0], strict=True)
+        q = torch.stack([turn(qkv[b], gains, eps, at, k[b], v[b], None) for b, at in enumerate(phases)])
+        self._keep(layer, 0, k, v)
+        return attention_in_rows(q, self.pool, layer, self.rows, self.seen[:, 0])

@@ -26,6 +26,7 @@ from .block import Moment, TextKeys
 from .config import Positions
 from .controls import STILL, Controls
 from .dit import WanDiT
+from .fused import FusedPool
 from .memory import memory_of
 
 SHARED = 5
@@ -73,7 +74,7 @@ class Passes:
         """The memory of streams, each about to make a chunk."""
         if self.pool:
             still = torch.zeros(len(caches), self._config.chunk, dtype=torch.float64)
-            if pooled := PooledMemory.of(caches, self._rope, still):
+            if pooled := self._kind.of(caches, self._rope, still):
                 return pooled
         return memory_of(caches, self._rope, self._positions, fused=self.dit.fused)
 
@@ -103,11 +104,15 @@ class Passes:
         self.dit.commit(*self._told(inputs))
         return inputs[SHARED].new_empty(len(inputs[SHARED]), 0)
 
+    @property
+    def _kind(self) -> type[PooledMemory]:
+        return FusedPool if self.dit.fused else PooledMemory
+
     def _told(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Moment, list[TextKeys], PooledMemory]:
         assert self.pool is not None, "no pool"
         moment, text = Moment.of(*inputs[:3]), TextKeys(*inputs[3:SHARED])
         x, *where = inputs[SHARED:]
-        return x, moment, [text] * len(x), PooledMemory(self.pool, *where)
+        return x, moment, [text] * len(x), self._kind(self.pool, *where)
 
 
 def _alike(texts: Sequence[TextKeys], controls: Controls) -> bool:

@@ -104,16 +104,21 @@ def test_a_rollout_with_keys_in_eight_bits(tmp_path: Path) -> None:
     compare(tmp_path, ROLL, "int8", chunks=2)
 
 
-def compare(tmp_path: Path, roll: Rollout, kv: KVFormat, chunks: int = 4) -> None:
+@pytest.mark.parametrize("kv", ["native", "int8"])
+def test_a_rollout_in_a_pool(tmp_path: Path, kv: KVFormat) -> None:
+    compare(tmp_path, ROLL, kv, chunks=2, graphs=2)
+
+
+def compare(tmp_path: Path, roll: Rollout, kv: KVFormat, chunks: int = 4, graphs: int = 0) -> None:
     path, shown = folder(tmp_path / "tiny", replace(roll, steps=(1000,)), replace(SHAPE, layers=2)), []
     for fused in (False, True):
-        world = open_wan(path, dtype=torch.float32, kv=kv)
+        world = open_wan(path, dtype=torch.float32, kv=kv, graphs=graphs)
         assert not world.dit.fused, "the interpreter is never chosen by itself"
         world.dit.fuse(fused)
-        streams, pictures = [world.start(seed=1)], []
+        streams, pictures = [world.start(seed=2)], []
         for k in range(chunks):
             if k == 1:
-                streams.append(world.start(seed=2))
+                streams.append(world.start(seed=2))  # of the same prompt
             pictures.append(world.step(streams, np.zeros((len(streams), 8, 0), np.float32)).astype(int))
         shown.append(np.concatenate(pictures))
     assert np.abs(shown[0] - shown[1]).max() <= 1
