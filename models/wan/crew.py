@@ -163,7 +163,8 @@ class Crew:
         except WorldLost as lost:
             raise lost from error
         if any(answer.made != self.exchange.made for answer in answers):
-            raise self._gone(f"rank 0 failed alone: {error!r}") from error
+            others = [f"rank {rank} failed: {answer.error}" for rank, answer in enumerate(answers, 1) if answer.error]
+            raise self._gone("; ".join(others) or f"rank 0 failed alone: {error!r}") from error
         self._say(Call("on"))
 
     def _answers(self, wait_s: float) -> list[Answer]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing
 from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 
 from tests.models.wan.ranks import each, seats
 from worldloom.models.exchange import Exchange, join, leave, refuse_second
@@ -62,4 +62,4 @@ def process(rank: int, place: Path) -> None:
 
 @pytest.mark.slow  # three processes
 def test_between_processes(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(process, (tmp_path / "meeting",), nprocs=3)  # type: ignore[no-untyped-call]
+    spawn(process, (tmp_path / "meeting",), nprocs=3)  # type: ignore[no-untyped-call]

@@ -82,12 +82,12 @@ class Both:
 
 
 CASES = [
-    pytest.param(walked, ROLL, id="plain"),
+    pytest.param(walked, ROLL, id="plain", marks=pytest.mark.slow),
     pytest.param(walked, replace(SINKS, positions="beside", context=100.0), id="beside"),
     pytest.param(walked, SINKS, id="absolute", marks=pytest.mark.slow),
     pytest.param(walked, replace(SINKS, positions="relative"), id="relative", marks=pytest.mark.slow),
     pytest.param(hands, ROLL, id="hands"),
-    pytest.param(camera, replace(SINKS, positions="beside"), id="camera"),
+    pytest.param(camera, replace(SINKS, positions="beside"), id="camera", marks=pytest.mark.slow),
 ]
 
 
@@ -113,7 +113,10 @@ def test_two_ranks_dream_what_one_does(tmp_path: Path, make: Make, roll: Rollout
     both.step([crossed], both.rows(7))
     parked = both.all(lambda world, k: world.load(world.park(fork[k])))
     both.step([parked], both.rows(8))
-    both.all(lambda world, k: [world.release(state[k]) for state in (one, other, fork, crossed, parked)])
+    for state in (one, other, fork, crossed, parked):
+        for world, own in zip(both.worlds, state, strict=True):
+            world.release(own)
+            assert own.cache.nbytes == 0
 
 
 @pytest.mark.slow
@@ -139,7 +142,7 @@ def test_eight_bits_are_saved_and_loaded_across(tmp_path: Path, make: Make) -> N
     assert whole[1] == whole[0]
 
 
-@pytest.mark.parametrize("kv", ["native", "int8"])
+@pytest.mark.parametrize("kv", ["native", pytest.param("int8", marks=pytest.mark.slow)])
 def test_memory_of_a_rank_is_foretold(tmp_path: Path, kv: KVFormat) -> None:
     path = hands(tmp_path / "tiny", ROLL)
     about, both = opening.WanFolder.read(path), Both(path, kv=kv)

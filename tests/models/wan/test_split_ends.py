@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -15,10 +16,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.serving import ServerMaker
+from tests.serving import ServerMaker, ServerProcess
 from worldloom.models.exchange import refuse_second
 from worldloom.models.spec import WorldLost
-from worldloom.models.wan import leader
 from worldloom.models.wan.crew import Crew, CrewConfig
 from worldloom.models.wan.leader import SplitState, SplitWorld, open_split, opened
 from worldloom.streamer.client_messages import Step
@@ -33,6 +33,7 @@ pytestmark = pytest.mark.slow  # each pair of processes loads torch once more
 
 CONFIG = CrewConfig(exchange_s=4.0, grace_s=0.5)
 WITHIN_S = 15.0
+MIXED = 8  # grey levels, in bfloat16, where the server takes that
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def in_its_midst(world: SplitWorld, do: Callable[[], None]) -> None:
         do()
         return step(*args)
 
-    world._own.step_tensors = late  # type: ignore[method-assign]
+    world._own.step_tensors = late  # type: ignore[method-assign, assignment]
 
 
 def lost(world: SplitWorld, state: SplitState, why: str) -> None:
@@ -77,12 +78,6 @@ def lost(world: SplitWorld, state: SplitState, why: str) -> None:
     world.release(state)
     assert state.own.released
     refuse_second()
-
-
-def test_a_follower_dies_between_two_steps(world: SplitWorld) -> None:
-    state = world.start(seed=1)
-    follower(world).kill()
-    lost(world, state, "ended")
 
 
 def test_a_follower_dies_in_the_midst_of_a_step(world: SplitWorld) -> None:
@@ -111,18 +106,11 @@ def test_a_follower_that_fails_alone_ends_itself(world: SplitWorld) -> None:
     """It cannot call back the exchange in which the first one waits: that ends with it."""
     state = world.start(seed=1)
     state.number += 1  # which the follower does not know
-    lost(world, state, "rank 1|ended")
+    lost(world, state, "rank 1 failed: KeyError")
 
 
-def test_both_fail_alike_and_go_on(world: SplitWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before any exchange, as where there is no room for another memory."""
-    bad: Any = {"seed": 1, "prompt": None, "image": None, "colour": "red"}
-    with pytest.raises(TypeError, match="colour"):
-        world._crew.together(leader.Call("start", new=99, rest=bad), lambda: world._own.start(**bad))
-    assert world.step([world.start(seed=1)], REST).std() > 1
-
-
-def test_the_engine_says_that_it_is_lost(world: SplitWorld) -> None:
+def test_a_follower_dies_between_two_steps_and_the_engine_says_so(world: SplitWorld) -> None:
+    state = world.start(seed=1)
     engine = Engine(world)
     engine.start()
     sink = Collector()
@@ -132,27 +120,7 @@ def test_the_engine_says_that_it_is_lost(world: SplitWorld) -> None:
     engine.over.result(WITHIN_S)
     assert isinstance(sink.error, EngineLost)
     assert not engine.alive
-
-
-@pytest.mark.parametrize("when", ["measure", "work", "open", "snapshot"])
-def test_whoever_waits_for_an_engine_that_is_lost_is_told(world: SplitWorld, when: str) -> None:
-    engine = Engine(world)
-    sink = Collector()
-    answer = engine.submit(sink, Origin(1), "lockstep")
-    engine.turn()
-    session = answer.result(0)
-    follower(world).kill()
-    asked = {
-        "measure": engine.measure,
-        "work": lambda: engine.work(lambda model: model.start(seed=1)),
-        "open": lambda: engine.submit(Collector(), Origin(2), "lockstep"),
-        "snapshot": lambda: engine.snapshot(session),
-    }[when]()
-    with pytest.raises(WorldLost):
-        engine.turn()
-    with pytest.raises(EngineLost):
-        asked.result(0)
-    engine.stop()
+    lost(world, state, "ended")
 
 
 LEADER = """
@@ -192,6 +160,14 @@ def test_a_world_that_cannot_be_opened_leaves_no_process(path: Path, monkeypatch
     refuse_second()
 
 
+def ready_again(server: ServerProcess, before: int) -> None:
+    until = time.monotonic() + 60.0
+    while server.children("wan.follower") in ([], [before]):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    server.wait_until_ready()
+
+
 async def test_a_server_with_the_flag(path: Path, start_server: ServerMaker) -> None:
     """The pictures of one device; and when a follower dies, the session goes on on the next engine."""
     from worldloom.client.connection import connect
@@ -202,11 +178,16 @@ async def test_a_server_with_the_flag(path: Path, start_server: ServerMaker) -> 
     alone = open_wan(path, device="cpu")
     state = alone.start(seed=4)
     async with connect(server.url, mode="lockstep", format="raw", seed=4) as world:
-        for _ in range(2):
+        for _ in range(3):
             shown = np.stack([picture.pixels for picture in await world.step()])
-            assert np.abs(shown.astype(int) - alone.step([state], REST)[0]).max() <= 8  # bfloat16, where there is some
-    (process,) = server.children("wan.follower")
-    os.kill(process, signal.SIGKILL)
-    async with connect(server.url, mode="lockstep", format="raw", seed=4) as world:
+            want = alone.step([state], REST)[0]
+            assert np.abs(shown.astype(int) - want).max() <= MIXED
+        await asyncio.sleep(1.0)  # until it is kept
+        (process,) = server.children("wan.follower")
+        os.kill(process, signal.SIGKILL)
         with pytest.raises(EngineLost):
-            await world.step()
+            async with connect(server.url, mode="lockstep", seed=4):
+                pass
+        await asyncio.to_thread(ready_again, server, process)
+        shown = np.stack([picture.pixels for picture in await world.step()])
+        assert np.abs(shown.astype(int) - alone.step([state], REST)[0]).max() <= MIXED

@@ -161,6 +161,15 @@ def test_what_is_forgotten_is_freed_everywhere(world: SplitWorld) -> None:
 
 
 @slow
+def test_both_fail_alike_and_go_on(world: SplitWorld) -> None:
+    """Before any exchange, as where there is no room for another memory."""
+    bad: dict[str, Any] = {"seed": 1, "colour": "red"}
+    with pytest.raises(TypeError, match="colour"):
+        world._crew.together(Call("start", new=99, rest=bad), lambda: world._own.start(**bad))
+    assert world.step([world.start(seed=1)], REST).std() > 1
+
+
+@slow
 def test_one_group_a_process(crew: Crew, path: Path) -> None:
     with pytest.raises(ValueError, match="one world on several devices in a process"):
         open_split(path, 2, device="cpu")
