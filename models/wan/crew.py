@@ -39,6 +39,7 @@ class CrewConfig:
     """How long processes wait for one another."""
 
     ready_s: float = 120.0  # until a follower has started its interpreter
+    open_s: float = 1800.0  # until it has loaded the world, after the first process has
     exchange_s: float = 120.0  # in an exchange, and for an answer after the first process is done
     grace_s: float = 5.0  # for the others' answers when one failed, before all are given up
 
@@ -92,7 +93,7 @@ class Crew:
             raise ValueError("expected split = 1 on this system: processes are given pipes as POSIX does")
         refuse_second()
         self.lost = ""  # why they are gone; empty while they are there
-        self.device, self._config = device, (config := config or CrewConfig())
+        self.device, self.config = device, (config := config or CrewConfig())
         self._folder = tempfile.TemporaryDirectory(prefix="worldloom-")
         place = str(Path(self._folder.name) / "meeting")
         self._ends = [_started() for _ in range(1, ranks)]
@@ -112,8 +113,8 @@ class Crew:
             raise
         self.exchange = joined[0]
 
-    def together(self, call: Call, do: Callable[[], T]) -> T:
-        """Have all make a call, this process by `do`.
+    def together(self, call: Call, do: Callable[[], T], wait_s: float | None = None) -> T:
+        """Have all make a call, this process by `do`; the others have so long behind it, or as an exchange may take.
 
         Raises:
             WorldLost: somebody is gone, or failed alone.
@@ -128,7 +129,7 @@ class Crew:
         except BaseException:
             self.end("interrupted in the midst of a call")
             raise
-        for rank, answer in enumerate(self._answers(self._config.exchange_s), 1):
+        for rank, answer in enumerate(self._answers(wait_s or self.config.exchange_s), 1):
             if answer.error:
                 raise self._gone(f"rank {rank} failed: {answer.error}")
         return made
@@ -159,7 +160,7 @@ class Crew:
     def _forgive(self, error: Exception) -> None:
         """This process failed: if the others are where it is, all go on."""
         try:
-            answers = self._answers(self._config.grace_s)
+            answers = self._answers(self.config.grace_s)
         except WorldLost as lost:
             raise lost from error
         if any(answer.made != self.exchange.made for answer in answers):

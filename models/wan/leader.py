@@ -13,6 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -51,6 +52,7 @@ class SplitWorld:
         self._numbers = itertools.count(1)
         self._dropped: deque[int] = deque()  # states that were forgotten without a release; bounded by the states
 
+    @torch.inference_mode()
     def start(self, *, seed: int, prompt: str | None = None, image: Image | None = None) -> SplitState:
         """See `WanWorld.start`."""
         own = self._own
@@ -154,8 +156,8 @@ def open_split(folder: Path, split: int, *, device: str | torch.device = "", **o
 def opened(crew: Crew, folder: Path, **options: Any) -> SplitWorld:
     """The same with processes that are there; the world that they had is gone then."""
     place, call = device_of(crew.device, 0), Call("open", rest={"folder": str(folder.resolve()), **options})
-    own = crew.together(call, lambda: open_wan(folder, device=place, exchange=crew.exchange, **options))
-    return SplitWorld(own, crew)
+    load = partial(open_wan, folder, device=place, exchange=crew.exchange, **options)
+    return SplitWorld(crew.together(call, load, crew.config.open_s), crew)
 
 
 def _kind(device: torch.device, split: int) -> Literal["cpu", "cuda"]:

@@ -164,7 +164,7 @@ def open_wan(
         raise ValueError(f"expected graphs = 0 on several devices, got {graphs}: exchanges are no part of a graph")
     ranks, size = exchange.ranks if exchange else 1, (about.height, about.width)
     plan = Plan(about.shape, roll, about.vae, *size, dtype, config, kv, linears, graphs > 0, ranks)
-    if not told:
+    if not told or place.type == "cuda":  # on a CPU the first rank has counted for all
         wanted = refuse_too_little(_share(place, ranks), plan)
         log.info("%s: %s; licence of the weights: %s", about.title, wanted, about.licence)
     prompts, sights = _prompts(folder, about, told), _sights(folder, about, told)

@@ -20,6 +20,7 @@ from worldloom.models.wan.need import Plan, need
 from worldloom.models.wan.open import open_wan
 from worldloom.models.wan.split import refuse_indivisible
 from worldloom.models.wan.state import WanState
+from worldloom.models.wan.told import Blind, Told
 from worldloom.models.wan.world import WanWorld
 
 from .folders import PROMPTS, filmed, folder, played
@@ -150,6 +151,18 @@ def test_memory_of_a_rank_is_foretold(tmp_path: Path, kv: KVFormat) -> None:
     state = both.start(seed=1)
     held = [s.cache.nbytes + sum(cache.nbytes for cache in s.hands) for s in state]
     assert held == [need(plan).memory, *[need(replace(plan, split=2)).memory] * 2]
+
+
+def test_other_ranks_need_no_encoder_and_show_nothing(tmp_path: Path) -> None:
+    path = walked(tmp_path / "tiny", ROLL)
+    replace(opening.WanFolder.read(path), encoder="nowhere", small="nowhere").write(path)
+    with pytest.raises(ValueError, match="nowhere"):
+        open_wan(path, dtype=torch.float32, exchange=seats(2)[0])
+    told = Told()
+    world = open_wan(path, dtype=torch.float32, exchange=seats(2)[1], told=told)
+    told.given = torch.randn(4, FOUR.text_width)
+    assert world.start(seed=1, prompt="anything").said.encoded is told.given
+    assert isinstance(world.decoder, Blind)
 
 
 def test_figures_of_self_forcing_on_two_devices() -> None:
