@@ -156,6 +156,8 @@ def test_memory_of_a_rank_is_foretold(tmp_path: Path, kv: KVFormat) -> None:
 def test_other_ranks_need_no_encoder_and_show_nothing(tmp_path: Path) -> None:
     path = walked(tmp_path / "tiny", ROLL)
     replace(opening.WanFolder.read(path), encoder="nowhere", small="nowhere").write(path)
+    with pytest.raises(ValueError, match="graphs = 0 on several devices, got 2"):
+        open_wan(path, dtype=torch.float32, exchange=seats(2)[1], graphs=2, told=Told())
     with pytest.raises(ValueError, match="nowhere"):
         open_wan(path, dtype=torch.float32, exchange=seats(2)[0])
     told = Told()
