@@ -43,6 +43,7 @@ def open_world(
     kernels: Kernels = "auto",
     graphs: int = 0,
     streams: int = 0,
+    split: int = 1,
     **options: Any,
 ) -> WorldModel[Any]:
     """The world of that name, weights loaded.
@@ -50,16 +51,21 @@ def open_world(
     `name` is a shipped world ("arm"), "toy", a path to a `.safetensors` file with its `.json` beside it, a folder with
     a `wan.json`, or "package.module:Class" whose class is called with `options`. `kv` says how worlds that remember
     keys and values keep them, and `streams` for how many a GPU makes room beforehand; 0: the usual number. How
-    open checkpoints multiply say `linears`, what does their norms `kernels`, and for how many streams their steps are
-    graphs `graphs` (see `wan/open.py`).
+    open checkpoints multiply say `linears`, what does their norms `kernels`, for how many streams their steps are
+    graphs `graphs` (see `wan/open.py`), and over how many devices of this machine they are spread `split`.
 
     Raises:
-        ValueError: no such world; the message lists those there are. Or eight bits for one that has none.
+        ValueError: no such world; the message lists those there are. Or eight bits, or a split, for one that has none.
     """
-    if _is_wan(Path(name)):
+    wan = _is_wan(Path(name))
+    if split != 1 and not (split > 1 and wan):
+        raise ValueError(f"expected split = 1 for the world {name!r}, got {split}: it is for open checkpoints")
+    if wan:
+        from .wan.leader import open_split
         from .wan.open import open_wan
 
-        return open_wan(Path(name), kv=kv, linears=linears, kernels=kernels, graphs=graphs, **options)
+        options |= {"kv": kv, "linears": linears, "kernels": kernels, "graphs": graphs}
+        return open_split(Path(name), split, **options) if split > 1 else open_wan(Path(name), **options)
     if linears != "native":
         raise ValueError(f"expected linears=native for the world {name!r}, got {linears}: it is for open checkpoints")
     if name == "toy":

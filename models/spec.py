@@ -120,6 +120,13 @@ class WorldSpec:
 StateT = TypeVar("StateT")
 
 
+class WorldLost(BaseException):
+    """A world can do nothing any more, for good: a device or process that it needs has gone. It must be opened anew.
+
+    Not an `Exception`: who forgives a world one call that failed must not take this for one. It ends the engine.
+    """
+
+
 class WorldModel(Protocol[StateT]):
     """Weights are shared, memory is a value: every stream is a state that its owner holds.
 

@@ -59,6 +59,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="address to listen on; 127.0.0.1 by default")] = None,
     port: Annotated[int | None, typer.Option(help="0: any free one; 8000 by default")] = None,
     max_sessions: Annotated[int | None, typer.Option(help="at most on each world; 0: as many as fit")] = None,
+    split: Annotated[int | None, typer.Option(help="devices that an open checkpoint is spread over; 1")] = None,
     config: Annotated[Path | None, typer.Option(help="settings, a TOML file like configs/server.toml")] = None,
     log: Annotated[LogStyle, typer.Option("--log-format", "--log", help="style of the log")] = LogStyle.TEXT,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
@@ -72,7 +73,8 @@ def serve(
 
     set_up(log.value, log_level)
     try:
-        settings = load(config, worlds=tuple(world) if world else None, host=host, port=port, max_sessions=max_sessions)
+        worlds = tuple(world) if world else None
+        settings = load(config, worlds=worlds, host=host, port=port, max_sessions=max_sessions, split=split)
         door = open_socket(settings)
     except (ValueError, OSError) as error:
         raise refuse(str(error)) from error

@@ -38,6 +38,7 @@ class ServerSettings(BaseSettings):
     linears: Literal["native", "fp8"] = "native"  # how open checkpoints multiply; fp8 wants NVIDIA devices since 8.9
     kernels: Literal["auto", "eager"] = "auto"  # what does their norms on CUDA: Triton where it is, or torch alone
     graphs: int = Field(default=0, ge=0, le=64)  # sessions of an open checkpoint that are stepped as CUDA graphs
+    split: int = Field(default=1, ge=1, le=64)  # devices of this machine that an open checkpoint is spread over
     memory_budget: int = Field(default=0, ge=0)  # bytes that sessions of one world may hold; 0: what the device has
     max_connections: int = Field(default=64, ge=1, le=4096)  # open WebSockets, with or without a session
 

@@ -9,8 +9,9 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -29,8 +30,19 @@ from .session import Session
 from .sink import SessionSink
 
 log = logging.getLogger(__name__)
-
 T = TypeVar("T")
+
+
+@contextmanager
+def _answering(answer: Future[Any]) -> Iterator[None]:
+    """Whoever waits is told what is raised; what ends the engine goes on to end it."""
+    try:
+        yield
+    except Exception as error:
+        answer.set_exception(error)
+    except BaseException:
+        answer.set_exception(EngineLost("the engine has died"))
+        raise
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,17 +80,14 @@ class _Job(Generic[T]):
         """Do it, unless nobody waits any more."""
         if not self.answer.set_running_or_notify_cancel():
             return
-        try:
+        with _answering(self.answer):
             self.answer.set_result(self.job(model))
-        except Exception as error:
-            self.answer.set_exception(error)
 
 
 class Engine(EngineHome):
     """One world on one device, and the sessions that share it.
 
     `start` runs it on a thread of its own. A test drives it without one, by `submit` and `turn`, under its own clock.
-    `free_bytes` tells the memory that nobody uses.
     """
 
     def __init__(
@@ -87,7 +96,7 @@ class Engine(EngineHome):
         config: EngineConfig | None = None,
         *,
         clock_ns: Callable[[], int] = time.monotonic_ns,
-        free_bytes: Callable[[], int | None] | None = None,
+        free_bytes: Callable[[], int | None] | None = None,  # tells the memory that nobody uses
     ) -> None:
         self.model = model
         self.config = config or EngineConfig()
@@ -247,9 +256,8 @@ class Engine(EngineHome):
         session: Session | None = None
         try:
             if request.answer.set_running_or_notify_cancel():
-                session = self._scheduler.open(request.sink, request.start, request.mode)
-        except Exception as error:
-            request.answer.set_exception(error)
+                with _answering(request.answer):
+                    session = self._scheduler.open(request.sink, request.start, request.mode)
         finally:
             with self._bell:
                 self._requests.popleft()
@@ -266,24 +274,17 @@ class Engine(EngineHome):
         answer = self._measuring.popleft()
         if not answer.set_running_or_notify_cancel():
             return
-        try:
+        with _answering(answer):
             self._scheduler.pace.measure()
-        except Exception as error:
-            answer.set_exception(error)
-        else:
             answer.set_result(None)
 
     def _save_next(self) -> None:
         request = self._savings.popleft()
         if not request.answer.set_running_or_notify_cancel():
             return
-        try:
+        with _answering(request.answer):
             assert isinstance(request.session, Session)
-            snapshot = self._scheduler.snapshot(request.session, end=request.end)
-        except Exception as error:
-            request.answer.set_exception(error)
-        else:
-            request.answer.set_result(snapshot)
+            request.answer.set_result(self._scheduler.snapshot(request.session, end=request.end))
 
     def _end_all(self, why: WorldloomError | None = None) -> None:
         stopped = why or SessionClosed("the engine has stopped")

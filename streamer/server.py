@@ -73,7 +73,7 @@ def create_app(
     pool = ThreadPoolExecutor(chosen.encode_threads, thread_name_prefix="worldloom-encode")
     if load is open_world:
         load = partial(open_world, kv=chosen.kv, linears=chosen.linears, kernels=chosen.kernels)
-        load = partial(load, graphs=chosen.graphs, streams=chosen.max_sessions)
+        load = partial(load, graphs=chosen.graphs, streams=chosen.max_sessions, split=chosen.split)
     worlds, metrics = HostedWorlds(chosen.worlds, engines(chosen.engine, config, load=load)), Metrics()
     images = Images(chosen.images, metrics)
     rooms = Rooms(chosen, worlds, metrics, pool, images)

@@ -32,8 +32,12 @@ class ServerProcess(server_process.ServerProcess):
 
     def engines(self) -> list[int]:
         """The children that step worlds."""
-        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in self.family()}
-        return [pid for pid, command in commands.items() if b"spawn_main" in command]
+        return self.children("spawn_main")
+
+    def children(self, word: str) -> list[int]:
+        """Those, however deep, whose command has this word."""
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in self.family()}
+        return [pid for pid, command in commands.items() if word in command]
 
 
 ServerMaker = Callable[..., ServerProcess]

@@ -70,11 +70,17 @@ class Beginning:
         if image is not None:
             self._refuse(image)
         if not self.dit.config.shown:
-            return self.said(self._prompt(seed, prompt)), None
+            return self.said(self.prompt(seed, prompt) or ""), None
         assert self._sights
         first = image if image is not None else self._sights.known[seed % len(self._sights.known)]
-        said = self.seen(first) if self.dit.config.context == "picture" else self.said(self._prompt(seed, prompt))
+        said = self.seen(first) if self.dit.config.context == "picture" else self.said(self.prompt(seed, prompt) or "")
         return said, self._latents_of(first)
+
+    def prompt(self, seed: int, prompt: str | None) -> str | None:
+        """The prompt of a new stream, where the network reads one: this one, or the one that the seed chooses."""
+        if self._prompts is None or prompt:
+            return prompt
+        return self._prompts.known[seed % len(self._prompts.known)]
 
     def said(self, prompt: str) -> Said:
         """Keys and values of a prompt.
@@ -125,10 +131,6 @@ class Beginning:
         assert self._encoder
         encoder = self._encoder
         return self._shown.get(image.tobytes(), lambda: shown_of(encoder, self.signed(image)))
-
-    def _prompt(self, seed: int, prompt: str | None) -> str:
-        assert self._prompts
-        return prompt or self._prompts.known[seed % len(self._prompts.known)]
 
     def _refuse(self, image: Image) -> None:
         if not self.spec.images:

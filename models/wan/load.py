@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ def load_dit(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     linears: LinearFormat = "native",
+    kind: Callable[[WanConfig], WanDiT] = WanDiT,
 ) -> WanDiT:
     """The network in a file or folder.
 
@@ -69,6 +70,7 @@ def load_dit(
         dtype: of the weights in memory.
         device: where they go.
         linears: how the large matrices are kept there.
+        kind: makes a network of a shape.
 
     Raises:
         ValueError: no such weights, or others than expected: what differs is listed.
@@ -81,7 +83,7 @@ def load_dit(
     if lora:
         tensors = merged(tensors, read(lora).tensors, alpha)
     with without_numbers():
-        dit = WanDiT(shape)
+        dit = kind(shape)
         if linears == "fp8":
             in_eight_bits(dit)
     ready = fused(tensors, shape, dtype)

@@ -1,5 +1,7 @@
 """What memory a world of this family takes, told before anything is loaded; too little is refused with the numbers.
 
+Of several devices, it is told of the first one, which takes the most: it has the decoder of pictures besides.
+
 Counted are weights and what streams hold. Not counted: what a step needs while it runs, which no rule here foretells.
 Knows shapes and bytes.
 """
@@ -27,7 +29,7 @@ GB = 1e9
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes on the device."""
+    """Bytes on one device."""
 
     network: int  # weights
     decoder: int  # weights, of an encoder beside it too
@@ -35,6 +37,7 @@ class Need:
     history: int  # of a stream: what its decoder saw
     prompt: int  # keys and values of one, whatever the number of streams; and of a first picture what is shown of it
     spare: int = 0  # keys and values of nobody, where steps are graphs
+    split: int = 1  # devices
 
     @property
     def one_stream(self) -> int:
@@ -50,6 +53,7 @@ class Need:
             f" {self.history / GB:.2f} its decoder), each prompt or first picture"
             f" {self.prompt / GB:.2f} GB;{spare}"
             f" {self.one_stream / GB:.2f} GB for one stream, besides what a step needs while it runs"
+            f"{f'; all of it on the first of {self.split} devices' if self.split > 1 else ''}"
         )
 
 
@@ -67,6 +71,7 @@ class Plan:
     kv: KVFormat = "native"  # how memories keep keys and values
     linears: LinearFormat = "native"  # how the network keeps its large matrices
     graphs: bool = False  # memories are rows of one block, with one more that is nobody's
+    split: int = 1  # devices, each with all weights and a part of every memory
 
 
 def need(plan: Plan) -> Need:
@@ -81,6 +86,7 @@ def need(plan: Plan) -> Need:
         spare=memory if plan.graphs else 0,
         history=size * _decoder(plan.small or plan.vae).history(rows * columns),
         prompt=size * 2 * shape.layers * shape.text_tokens * shape.width + _shown(plan, rows * columns),
+        split=plan.split,
     )
 
 
@@ -108,9 +114,10 @@ def refuse_too_little(free: int | None, plan: Plan) -> Need:
 def _memory(plan: Plan, tokens: int) -> int:
     """Bytes of caches that have no numbers."""
     c, roll = plan.shape, plan.roll
-    configs = [CacheConfig(c.layers, c.heads, c.head_dim, tokens, roll.chunk, roll.window, roll.sink, plan.kv)]
+    heads = c.heads // plan.split
+    configs = [CacheConfig(c.layers, heads, c.head_dim, tokens, roll.chunk, roll.window, roll.sink, plan.kv)]
     if c.actions:
-        configs += hand_caches(c.actions, roll, tokens, plan.kv)
+        configs += hand_caches(c.actions, roll, tokens // plan.split, plan.kv)
     caches = [KVCache.allocate(config, torch.device("meta"), plan.dtype) for config in configs]
     return sum(part.nbytes for cache in caches for part in cache.tensors())
 

@@ -15,17 +15,20 @@ import json
 import logging
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..exchange import Exchange
 from ..free_memory import available_memory
 from ..kv_format import KVFormat
 from ..precision import native_dtype
 from ..spec import WorldSpec
 from .camera_steering import CameraSteering
 from .config import PICTURES, ActionShape, CameraShape, Hands, Rollout, WanConfig
+from .dit import WanDiT
 from .fp8 import LinearFormat, refuse_fp8
 from .fused import Kernels, fuses
 from .hands import HandSteering
@@ -34,8 +37,11 @@ from .load_vae import load_taehv, load_vae
 from .need import Plan, refuse_too_little
 from .rays import CELL
 from .sights import Eye, Sights
+from .split import SplitDiT
+from .spread import ALONE, OnSeveral
 from .steering import Steering, Unsteered
 from .text import EncodedPrompts, Prompts, StoredPrompts
+from .told import Blind, Told
 from .vae import VaeConfig
 from .world import WanWorld
 
@@ -76,6 +82,12 @@ class WanFolder:
     hands: Hands | None = None  # what a keyboard and a mouse are to it
     camera: CameraShape | None = None  # how the player's way becomes the camera's
 
+    @property
+    def tokens(self) -> int:
+        """Of a latent frame."""
+        cell = self.vae.stride * self.shape.patch
+        return (self.height // cell) * (self.width // cell)
+
     def write(self, folder: Path) -> None:
         """Put it into its folder."""
         (folder / FILE).write_text(json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
@@ -113,6 +125,8 @@ def open_wan(
     linears: LinearFormat = "native",
     kernels: Kernels = "auto",
     graphs: int = 0,
+    exchange: Exchange | None = None,
+    told: Told | None = None,
 ) -> WanWorld:
     """The world in a folder, on the given device (CUDA where there is one) in the dtype that the hardware does well.
 
@@ -126,6 +140,8 @@ def open_wan(
         linears: how the network keeps and multiplies its large matrices: "fp8" (see fp8.py) or in `dtype`.
         kernels: "eager" has torch's own passes where Triton's kernels would be taken.
         graphs: for how many streams the device makes room beforehand to step them in CUDA graphs; 0: without.
+        exchange: with the other processes that have a part of it (see leader.py); None: it is all here.
+        told: what stands for encoders and decoder where the first of these has them; None: they are here.
 
     Raises:
         ValueError: a part is missing, damaged or of another shape, memory does not suffice, or the device cannot
@@ -135,7 +151,8 @@ def open_wan(
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = dtype or native_dtype(place)
     roll = replace(about.rollout, attention=attention) if attention else about.rollout
-    taehv = load_taehv(folder / about.small, dtype=dtype, device=place) if about.small and small else None
+    small = bool(about.small and small and not told)
+    taehv = load_taehv(folder / about.small, dtype=dtype, device=place) if small else None
     if taehv and (taehv.config.stride, taehv.config.channels) != (about.vae.stride, about.vae.channels):
         raise ValueError(
             f"{folder / about.small}: expected as many pixels and numbers of a cell as the autoencoder has"
@@ -143,16 +160,22 @@ def open_wan(
     config = taehv.config if taehv else None
     if linears == "fp8":
         refuse_fp8(place, dtype, about.shape)
-    plan = Plan(about.shape, roll, about.vae, about.height, about.width, dtype, config, kv, linears, graphs > 0)
-    wanted = refuse_too_little(available_memory(str(place)), plan)
-    log.info("%s: %s; licence of the weights: %s", about.title, wanted, about.licence)
-    prompts, sights, steering = _prompts(folder, about), _sights(folder, about), _steering(about, roll, kv)
+    if graphs and exchange:
+        raise ValueError(f"expected graphs = 0 on several devices, got {graphs}: exchanges are no part of a graph")
+    ranks, size = exchange.ranks if exchange else 1, (about.height, about.width)
+    plan = Plan(about.shape, roll, about.vae, *size, dtype, config, kv, linears, graphs > 0, ranks)
+    if not told or place.type == "cuda":  # on a CPU the first rank has counted for all
+        wanted = refuse_too_little(_share(place, ranks), plan)
+        log.info("%s: %s; licence of the weights: %s", about.title, wanted, about.licence)
+    prompts, sights = _prompts(folder, about, told), _sights(folder, about, told)
+    steering = _steering(about, roll, kv, ranks)
     vae = load_vae(folder / about.decoder, about.vae, dtype=dtype, device=place)
-    dit = load_dit(folder / about.network, about.shape, dtype=dtype, device=place, linears=linears)
+    kind = partial(SplitDiT, exchange=exchange) if exchange else WanDiT
+    dit = load_dit(folder / about.network, about.shape, dtype=dtype, device=place, linears=linears, kind=kind)
     return WanWorld(
         _spec(folder, about, prompts, sights, steering),
         dit.fuse(fuses(place, kernels)),
-        taehv or vae,
+        Blind() if told else taehv or vae,
         prompts,
         roll,
         encoder=vae,
@@ -161,13 +184,22 @@ def open_wan(
         stride=about.vae.stride,
         kv=kv,
         graphs=graphs,
+        spread=OnSeveral(exchange, len(steering.caches)) if exchange else ALONE,
         device=place,
     )
 
 
-def _prompts(folder: Path, about: WanFolder) -> Prompts | None:
+def _share(place: torch.device, ranks: int) -> int | None:
+    """Bytes that a rank may take: processes on a CPU share its memory."""
+    free = available_memory(str(place))
+    return free if free is None or place.type == "cuda" else free // ranks
+
+
+def _prompts(folder: Path, about: WanFolder, told: Told | None) -> Prompts | None:
     if about.shape.context == "picture":
         return None
+    if told:
+        return told
     if about.encoder:
         return EncodedPrompts(folder / about.encoder, about.shape.text_tokens, about.known)
     if about.prompts:
@@ -175,15 +207,16 @@ def _prompts(folder: Path, about: WanFolder) -> Prompts | None:
     raise ValueError(f"{folder / FILE}: expected an encoder of prompts, or a file of encoded ones")
 
 
-def _sights(folder: Path, about: WanFolder) -> Sights | None:
+def _sights(folder: Path, about: WanFolder, told: Told | None) -> Sights | None:
     if not about.shape.shown:
         return None
     if not about.pictures:
         raise ValueError(f"{folder / FILE}: expected a file of first pictures, for this network is shown one")
-    return Sights.read(folder / about.pictures, Eye(folder / about.eye) if about.eye else None)
+    eye = (told or Eye(folder / about.eye)) if about.eye else None
+    return Sights.read(folder / about.pictures, eye)
 
 
-def _steering(about: WanFolder, roll: Rollout, kv: KVFormat) -> Steering:
+def _steering(about: WanFolder, roll: Rollout, kv: KVFormat, ranks: int) -> Steering:
     if about.shape.cameras:
         if about.vae.stride != CELL:
             raise ValueError(f"expected latent cells of {CELL} pixels, as cameras' rays have, got {about.vae.stride}")
@@ -192,8 +225,7 @@ def _steering(about: WanFolder, roll: Rollout, kv: KVFormat) -> Steering:
         return Unsteered()
     if about.hands is None:
         raise ValueError("expected hands in the description: the columns of the keyboard that this network hears")
-    cell = about.vae.stride * about.shape.patch
-    return HandSteering(about.shape.actions, about.hands, roll, (about.height // cell) * (about.width // cell), kv)
+    return HandSteering(about.shape.actions, about.hands, roll, about.tokens // ranks, kv)
 
 
 def _spec(

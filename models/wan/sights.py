@@ -7,9 +7,9 @@ ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from ..spec import Image
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training pictures
 STD = (0.26862954, 0.26130258, 0.27577711)
+
+Look: TypeAlias = Callable[[Image], Tensor]
+"""Tells what CLIP sees in a picture, as `Eye` does."""
 
 
 class Eye:
@@ -59,7 +62,7 @@ class Eye:
 class Sights:
     """Pictures to begin with, and how they are seen."""
 
-    def __init__(self, known: Sequence[Image], seen: Sequence[Tensor] = (), eye: Eye | None = None) -> None:
+    def __init__(self, known: Sequence[Image], seen: Sequence[Tensor] = (), eye: Look | None = None) -> None:
         """Put them together.
 
         Args:
@@ -71,7 +74,7 @@ class Sights:
         self.free = eye is not None
 
     @classmethod
-    def read(cls, path: Path, eye: Eye | None) -> Sights:
+    def read(cls, path: Path, eye: Look | None) -> Sights:
         """What `write_sights` wrote.
 
         Raises:

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..kv_cache import CacheConfig, KVCache
 from ..packed import as_bytes
 from .block import TextKeys
+from .spread import ALONE, Spread
 from .switch import Turn, turn_of
 from .vae_layers import Seen
 
@@ -98,12 +99,13 @@ def places(state: WanState) -> list[Place]:
     return [Place(state.seed, n * c.chunk) for n in (*range(sinks), *range(total - (chunks - sinks), total))]
 
 
-def packed(state: WanState, world: str) -> bytes:
-    """A stream of the world of that name as safetensors bytes; it goes on to the bit."""
-    whole = {f"seen.{k}": part for k, part in enumerate(state.seen) if part is not None} | state.cache.named()
+def packed(state: WanState, world: str, spread: Spread = ALONE) -> bytes:
+    """A stream of the world of that name as safetensors bytes; it goes on to the bit. On other ranks b""."""
+    whole = {f"seen.{k}": part for k, part in enumerate(state.seen) if part is not None}
+    whole |= spread.whole(0, state.cache)
     for k, cache in enumerate(state.hands):
-        whole |= {f"hands.{k}.{name}": part for name, part in cache.named().items()}
-    return as_bytes(whole | _carried(state), world)
+        whole |= {f"hands.{k}.{name}": part for name, part in spread.whole(1 + k, cache).items()}
+    return b"" if spread.rank else as_bytes(whole | _carried(state), world)
 
 
 def parked(state: WanState, world: str) -> bytes:
@@ -122,13 +124,16 @@ def _carried(state: WanState) -> dict[str, Tensor]:
     return tensors
 
 
-def unpacked(blob: bytes, state: WanState, said: Callable[[Tensor], Said]) -> tuple[WanState, bool]:
+def unpacked(
+    blob: bytes, state: WanState, said: Callable[[Tensor], Said], spread: Spread = ALONE
+) -> tuple[WanState, bool]:
     """The stream that `packed` or `parked` wrote.
 
     Args:
         blob: what was written.
         state: an empty one of the world's shape, whose memory is filled; `shown` is none where the world shows nothing.
         said: keys and values of an encoded prompt.
+        spread: how caches lie on several devices.
 
     Returns:
         the stream, and whether its memory is whole; otherwise it is to be made anew from the history.
@@ -141,9 +146,8 @@ def unpacked(blob: bytes, state: WanState, said: Callable[[Tensor], Said]) -> tu
     seed, frame, remembered, parts = (int(n) for n in tensors["numbers"])
     whole = "keys" in tensors
     if whole:
-        cache.restore(tensors)
-        for k, other in enumerate(state.hands):
-            other.restore({name: tensors[f"hands.{k}.{name}"] for name in other.named()})
+        for k, (prefix, each) in enumerate([("", cache), *((f"hands.{k}.", c) for k, c in enumerate(state.hands))]):
+            each.restore(spread.own(k, each, {name: tensors[prefix + name] for name in each.named()}))
     cache.sink_yaw = [0.0] * min(remembered, cache.config.sink)
     for each in (cache, *state.hands):
         each.frame = remembered

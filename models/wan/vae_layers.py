@@ -7,6 +7,7 @@ sizes of networks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,13 @@ PAST = 2  # frames that a convolution over three sees behind it
 
 Seen = tuple[Tensor | None, ...]
 """What each convolution of a network saw last; () before the first frame."""
+
+
+class Decoder(Protocol):
+    """Latents to pictures, a stream at a time."""
+
+    def decode(self, latents: Tensor, seen: Seen) -> tuple[Tensor, Seen]:
+        """See `WanVae.decode`."""
 
 
 class History:

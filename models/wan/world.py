@@ -10,7 +10,6 @@ nothing about files, sessions or clocks.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -31,21 +30,15 @@ from .passes import Passes
 from .sampler import Level, denoise, levels, sigma_at
 from .shown import at as shown_at
 from .sights import Sights
+from .spread import ALONE, Spread
 from .state import NOBODY, WanState, kept, packed, parked, places, shortened, unpacked
 from .steering import Steering, Unsteered
 from .switch import Turn
 from .text import Prompts
 from .vae import WanVae
-from .vae_layers import Seen
+from .vae_layers import Decoder
 
 CONTEXT = 1_000  # purpose of the noise on what is remembered; those before it are of denoising steps
-
-
-class Decoder(Protocol):
-    """Latents to pictures, a stream at a time."""
-
-    def decode(self, latents: Tensor, seen: Seen) -> tuple[Tensor, Seen]:
-        """See `WanVae.decode`."""
 
 
 class WanWorld:
@@ -65,6 +58,7 @@ class WanWorld:
         stride: int = 8,
         kv: KVFormat = "native",
         graphs: int = 0,
+        spread: Spread = ALONE,
         device: torch.device | str = "cpu",
     ) -> None:
         """Put a world together.
@@ -81,6 +75,7 @@ class WanWorld:
             stride: pixels of a latent cell, each way.
             kv: how memories keep keys and values.
             graphs: for how many streams a device makes room to step them in CUDA graphs (passes.py); 0: without.
+            spread: how they lie on several devices, for a `dit` that does.
             device: where all of it is.
 
         Raises:
@@ -96,13 +91,14 @@ class WanWorld:
             )
         if spec.actions != self.steering.actions:
             raise ValueError(f"expected the actions {self.steering.actions.columns}, got {spec.actions.columns}")
-        self._begin = Beginning(spec, dit, prompts, sights, encoder, self.device)
-        self.read = self._begin.read  # see `ReadingWorld`
+        self.beginning = Beginning(spec, dit, prompts, sights, encoder, self.device)
+        self.read = self.beginning.read  # see `ReadingWorld`
         c, rows, columns = dit.config, spec.height // stride, spec.width // stride
         self._rope = rope_of(c, rows, columns)
         self._latent = (roll.chunk, c.out_channels, rows, columns)
         tokens = self._rope.rows * self._rope.columns
-        self._cache = CacheConfig(c.layers, c.heads, c.head_dim, tokens, roll.chunk, roll.window, roll.sink, kv)
+        heads, self._spread = c.heads // spread.ranks, spread
+        self._cache = CacheConfig(c.layers, heads, c.head_dim, tokens, roll.chunk, roll.window, roll.sink, kv)
         self._passes = Passes(dit, self._cache, self._rope, roll.positions, self.device, graphs)
         self.pool = self._passes.pool
 
@@ -113,7 +109,7 @@ class WanWorld:
         A network whose frames are shown the first picture begins there, and always has one: that of the caller, or of
         the world, the seed choosing. Others are at rest on it for a chunk.
         """
-        said, shown = self._begin.of(seed, prompt, image)
+        said, shown = self.beginning.of(seed, prompt, image)
         hands, carried = self._hands(), self.steering.rest()
         state = WanState(self._passes.cache(), seed, said, hands=hands, carried=carried, shown=shown)
         if image is not None and shown is None:
@@ -131,7 +127,7 @@ class WanWorld:
         for state in states:
             if state.turn:
                 encoded, state.turn = state.turn.on()
-                state.said = self._begin.keys_of(encoded)
+                state.said = self.beginning.keys_of(encoded)
         latents: dict[int, Tensor] = {}
         both = list(zip(states, rows, strict=True))
         groups = [(s, row) for s, row in both if s.frame == 0], [(s, row) for s, row in both if s.frame]
@@ -155,9 +151,10 @@ class WanWorld:
         pooled = self.pool.storages() if self.pool else frozenset()
         return footprint_of((tensor for state in states for tensor in state.tensors()), pooled)
 
+    @torch.inference_mode()
     def save(self, state: WanState) -> bytes:
         """The stream as safetensors bytes."""
-        return packed(state, self.spec.name)
+        return packed(state, self.spec.name, self._spread)
 
     def park(self, state: WanState) -> bytes:
         """The stream in as few bytes as it can be made anew from, nearly."""
@@ -169,7 +166,7 @@ class WanWorld:
         try:
             empty = WanState(self._passes.cache(), 0, NOBODY, hands=self._hands())
             empty.shown = torch.zeros(0) if self.dit.config.shown else None
-            state, whole = unpacked(blob, empty, self._begin.keys_of)
+            state, whole = unpacked(blob, empty, self.beginning.keys_of, self._spread)
             if not whole and state.history:
                 self._recall(state)
                 _, state.seen = self.decoder.decode(torch.cat(state.history), ())
@@ -191,7 +188,7 @@ class WanWorld:
             raise ValueError(f"the world {self.spec.name!r} takes no prompt")
         if state.released:
             raise ValueError("a released state cannot be told anything: start a new one")
-        said = self._begin.said(prompt)
+        said = self.beginning.said(prompt)
         if how == "blend":
             state.turn = Turn(state.said.encoded, said.encoded, chunks)
             return
@@ -279,7 +276,7 @@ class WanWorld:
     def _rest_on(self, state: WanState, image: Image) -> None:
         """The stream has seen this picture for a chunk."""
         assert self.encoder
-        still = self._begin.signed(image).expand(1 + PICTURES * (self.roll.chunk - 1), -1, -1, -1)
+        still = self.beginning.signed(image).expand(1 + PICTURES * (self.roll.chunk - 1), -1, -1, -1)
         latents, _ = self.encoder.encode(still)
         rows = torch.from_numpy(self.spec.actions.neutral(self.spec.chunk))
         told, state.carried = self.steering.hear(state.carried, rows, True)

@@ -23,11 +23,13 @@ HEIGHT, WIDTH = SIZE = 8, 16
 VAE = FOUR
 
 
-def played(path: Path, roll: Rollout = ROLL, *, clip: bool = False) -> Path:
+def played(
+    path: Path, roll: Rollout = ROLL, shape: WanConfig = PLAYED, size: tuple[int, int] = SIZE, *, clip: bool = False
+) -> Path:
     """One that hears a keyboard and a mouse, and is shown a picture: with what CLIP saw, or without."""
-    folder(path, roll, PLAYED)
+    folder(path, roll, shape, size=size)
     generator = torch.Generator().manual_seed(11)
-    pictures = [torch.randint(0, 256, (*SIZE, 3), generator=generator).to(torch.uint8).numpy() for _ in range(2)]
+    pictures = [torch.randint(0, 256, (*size, 3), generator=generator).to(torch.uint8).numpy() for _ in range(2)]
     seen = [] if clip else [torch.randn(5, 10, generator=generator) for _ in range(2)]
     write_sights(path / "pictures.safetensors", pictures, seen)
     eye = "image_encoder" if clip else ""
@@ -35,10 +37,10 @@ def played(path: Path, roll: Rollout = ROLL, *, clip: bool = False) -> Path:
     return path
 
 
-def filmed(path: Path, roll: Rollout = ROLL) -> Path:
+def filmed(path: Path, roll: Rollout = ROLL, shape: WanConfig = FILMED, size: tuple[int, int] = (16, 16)) -> Path:
     """One that hears a camera, a prompt, and is shown a picture. Its tokens are of pixels: an autoencoder of 8."""
-    folder(path, roll, FILMED, replace(VAE, growth=(1, 1, 2, 2), halves_time=(False, True, True)), (16, 16))
-    write_sights(path / "pictures.safetensors", [torch.full((16, 16, 3), 90, dtype=torch.uint8).numpy()])
+    folder(path, roll, shape, replace(VAE, growth=(1, 1, 2, 2), halves_time=(False, True, True)), size)
+    write_sights(path / "pictures.safetensors", [torch.full((*size, 3), 90, dtype=torch.uint8).numpy()])
     camera = CameraShape(most=9.0)
     replace(WanFolder.read(path), camera=camera, pictures="pictures.safetensors").write(path)
     return path

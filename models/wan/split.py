@@ -1,0 +1,93 @@
+"""Wan's network on several devices: each has its part of every frame's tokens (Ulysses, arXiv 2309.14509).
+
+What is done a token at a time (norms, products, cross-attention, feed-forward, the modules that hear a player) needs no
+other rank. For attention a `SplitMemory` exchanges tokens for heads, and the memory behind it, whose caches have a part
+of the heads, does all else as it always does. Weights are on every device, and so is what goes in and comes out. Knows
+the network and the exchange; nothing of worlds, files or processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from ..dit import LastingMemory, Memory
+from ..exchange import Exchange
+from .block import Moment, TextKeys
+from .config import WanConfig
+from .controls import STILL, Controls
+from .dit import WanDiT
+
+
+@dataclass(frozen=True)
+class SplitMemory:
+    """A memory of a part of the heads, for a part of the tokens of all heads."""
+
+    inner: LastingMemory
+    exchange: Exchange
+    frames: int  # at hand
+
+    def attend(self, layer: int, qk: Tensor, v: Tensor) -> Tensor:
+        """See `dit.Memory`: of this rank's tokens."""
+        got = self.exchange.to_heads(torch.cat([qk, v[None]]), self.frames)
+        return self.exchange.to_tokens(self.inner.attend(layer, got[:2], got[2]), self.frames)
+
+    def write(self, layer: int, k: Tensor, v: Tensor) -> None:
+        """See `dit.LastingMemory`: the same."""
+        keys, values = self.exchange.to_heads(torch.stack([k, v]), self.frames)
+        self.inner.write(layer, keys, values)
+
+
+class SplitDiT(WanDiT):
+    """The same network, whose blocks see this rank's tokens alone."""
+
+    def __init__(self, config: WanConfig, exchange: Exchange) -> None:
+        super().__init__(config)
+        self.exchange = exchange
+
+    def forward(
+        self, x: Tensor, t: Tensor | Moment, texts: Sequence[TextKeys], memory: Memory, controls: Controls = STILL
+    ) -> Tensor:
+        """See `WanDiT.forward`: the same on every rank, all of the result included."""
+        split = SplitMemory(cast(LastingMemory, memory), self.exchange, x.shape[1])
+        return super().forward(x, t, texts, split, controls)
+
+    def commit(
+        self,
+        x: Tensor,
+        t: Tensor | Moment,
+        texts: Sequence[TextKeys],
+        memory: LastingMemory,
+        controls: Controls = STILL,
+    ) -> None:
+        """See `WanDiT.commit`."""
+        super().commit(x, t, texts, SplitMemory(memory, self.exchange, x.shape[1]), controls)
+
+    def _heard(self, controls: Controls) -> Controls:
+        if controls.rays is not None:
+            controls = replace(controls, rays=self.exchange.own(controls.rays, 2))
+        return super()._heard(controls)
+
+    def _enter(self, x: Tensor) -> Tensor:
+        return self.exchange.own(super()._enter(x), 2).contiguous()
+
+    def _leave(self, tokens: Tensor, rows: int) -> Tensor:
+        return super()._leave(self.exchange.gathered(tokens, 2), rows)
+
+
+def refuse_indivisible(config: WanConfig, tokens: int, ranks: int) -> None:
+    """Ranks share heads and the tokens of a frame evenly, or not at all.
+
+    Raises:
+        ValueError: they cannot; says how many would.
+    """
+    if config.heads % ranks or tokens % ranks:
+        fitting = [n for n in range(2, config.heads + 1) if not (config.heads % n or tokens % n)]
+        raise ValueError(
+            f"expected a split that divides {config.heads} heads and {tokens} tokens of a frame, got {ranks};"
+            f" possible: {', '.join(map(str, fitting)) or 'none'}"
+        )
