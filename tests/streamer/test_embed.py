@@ -33,6 +33,7 @@ class Picky(ToyWorld):
 
 
 def test_a_loop_gets_what_the_world_makes_and_a_restart_repeats_it() -> None:
+    before = set(threading.enumerate())
     alone = ToyWorld(chunk=2)
     state = alone.start(seed=3)
     expected = [alone.step([state], ROWS[None])[0] for _ in range(3)]
@@ -42,7 +43,7 @@ def test_a_loop_gets_what_the_world_makes_and_a_restart_repeats_it() -> None:
             for chunk in expected:
                 np.testing.assert_array_equal(world.step(ROWS), chunk)
     world.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "worldloom-engine"]
+    assert not [thread for thread in set(threading.enumerate()) - before if thread.name == "worldloom-engine"]
 
 
 def test_a_world_by_name() -> None:
