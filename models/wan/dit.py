@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +29,8 @@ from .block import Block, Moment, TextKeys, modulated
 from .config import WanConfig
 from .controls import STILL, Controls
 from .rays import NUMBERS
+
+MemoryT = TypeVar("MemoryT", bound=Memory)
 
 
 class PictureEmbedding(nn.Module):
@@ -126,6 +129,7 @@ class WanDiT(nn.Module):
             (B, F, C', h, w) velocity, noise minus picture, float32.
         """
         h, now, controls = self._enter(x), self._now(t), self._heard(controls)
+        memory = self._seen(memory, x.shape[1])
         for layer, block in enumerate(self._blocks()):
             h = block(h, now.blocks[layer], layer, texts, memory, controls)
         return self._leave(self.head(h, now.time), x.shape[-2] // self.config.patch).float()
@@ -140,6 +144,7 @@ class WanDiT(nn.Module):
     ) -> None:
         """Leave the keys and values of finished frames in a memory: `forward` without what only its result needs."""
         h, now, controls = self._enter(x), self._now(t), self._heard(controls)
+        memory = self._seen(memory, x.shape[1])
         *blocks, last = self._blocks()
         for layer, block in enumerate(blocks):
             h = block(h, now.blocks[layer], layer, texts, memory, controls)
@@ -150,6 +155,11 @@ class WanDiT(nn.Module):
 
     def _blocks(self) -> list[Block]:
         return [block for block in self.blocks if isinstance(block, Block)]
+
+    def _seen(self, memory: MemoryT, frames: int) -> MemoryT:
+        """The memory as the blocks see it, with so many frames at hand."""
+        del frames
+        return memory
 
     def _heard(self, controls: Controls) -> Controls:
         """The same with its rays as tokens (B, F, N, D)."""

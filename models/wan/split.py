@@ -8,19 +8,17 @@ the network and the exchange; nothing of worlds, files or processes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from ..dit import LastingMemory, Memory
+from ..dit import LastingMemory
 from ..exchange import Exchange
-from .block import Moment, TextKeys
 from .config import WanConfig
-from .controls import STILL, Controls
-from .dit import WanDiT
+from .controls import Controls
+from .dit import MemoryT, WanDiT
 
 
 @dataclass(frozen=True)
@@ -49,23 +47,8 @@ class SplitDiT(WanDiT):
         super().__init__(config)
         self.exchange = exchange
 
-    def forward(
-        self, x: Tensor, t: Tensor | Moment, texts: Sequence[TextKeys], memory: Memory, controls: Controls = STILL
-    ) -> Tensor:
-        """See `WanDiT.forward`: the same on every rank, all of the result included."""
-        split = SplitMemory(cast(LastingMemory, memory), self.exchange, x.shape[1])
-        return super().forward(x, t, texts, split, controls)
-
-    def commit(
-        self,
-        x: Tensor,
-        t: Tensor | Moment,
-        texts: Sequence[TextKeys],
-        memory: LastingMemory,
-        controls: Controls = STILL,
-    ) -> None:
-        """See `WanDiT.commit`."""
-        super().commit(x, t, texts, SplitMemory(memory, self.exchange, x.shape[1]), controls)
+    def _seen(self, memory: MemoryT, frames: int) -> MemoryT:
+        return cast(MemoryT, SplitMemory(cast(LastingMemory, memory), self.exchange, frames))
 
     def _heard(self, controls: Controls) -> Controls:
         if controls.rays is not None:
