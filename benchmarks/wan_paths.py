@@ -26,7 +26,8 @@ from worldloom.models.wan.fused import Kernels, fuses
 from worldloom.models.wan.keys import fused
 from worldloom.models.wan.sampler import levels
 from worldloom.models.wan.state import WanState
-from worldloom.models.wan.vae import Seen
+from worldloom.models.wan.text import StoredPrompts
+from worldloom.models.wan.told import Blind
 from worldloom.models.wan.world import WanWorld
 
 PROMPT = "random numbers"
@@ -68,28 +69,14 @@ class Rolling(Protocol):
         """The next chunk (1, F, C, h, w), from fresh noise of that shape for each step; it is remembered."""
 
 
-class _NoDecoder:
-    def decode(self, latents: Tensor, seen: Seen) -> tuple[Tensor, Seen]:
-        raise NotImplementedError
-
-
-class _OnePrompt:
-    free, known = False, (PROMPT,)
-
-    def __init__(self, encoded: Tensor) -> None:
-        self._encoded = encoded
-
-    def encode(self, prompt: str) -> Tensor:
-        return self._encoded
-
-
 class Ours:
     """The world, without its decoder."""
 
     def __init__(self, case: Case, dit: WanDiT, text: Tensor, device: torch.device, graphs: int = 0) -> None:
         fps, size = Fraction(16), (8 * case.rows, 8 * case.columns)
         spec = WorldSpec("bench", *size, fps, 4 * case.chunk, ActionSpec(), prompts=True)
-        self.world = WanWorld(spec, dit, _NoDecoder(), _OnePrompt(text), case.roll, graphs=graphs, device=device)
+        prompts = StoredPrompts({PROMPT: text})
+        self.world = WanWorld(spec, dit, Blind(), prompts, case.roll, graphs=graphs, device=device)
         self.state: WanState = self.world.start(seed=0)
         self._levels = levels(case.roll)
         self._told, _ = self.world.steering.hear(self.state.carried, torch.zeros(spec.chunk, 0), False)
