@@ -1,8 +1,8 @@
 """The child's side of an engine in a process of its own: load the world, run the engine, do as the pipe says.
 
 Pictures leave through shared memory, all else through the pipe, written by a thread of its own: the engine never waits
-for whoever reads. When the pipe closes, the parent has gone, and so does the child. Knows the engine and the messages
-of both sides; no server.
+for whoever reads. When the pipe closes, the parent has gone, and so does the child. Knows the engine and what
+both sides say (engine_messages.py); no server.
 """
 
 from __future__ import annotations
@@ -22,20 +22,17 @@ import numpy as np
 
 from worldloom.models.spec import WorldModel
 
-from .capacity import Entry
 from .engine import Engine
 from .engine_config import EngineConfig
+from .engine_messages import Answer, Ask, Measure, Open, Post, Ring, Save, Told, View
 from .engine_stats import EngineStats
 from .errors import SessionClosed, WorldloomError
-from .fields import Mode
 from .frame_ring import FrameRing
 from .frames import Frame
 from .freed_memory import keep_freed_memory
 from .home import LiveSession
 from .logs import Style, set_up
-from .origin import Branch, Origin, Restart, Snapshot, Start
-from .phase import Phase
-from .protocol import Control
+from .origin import Branch, Origin
 from .server_messages import Receipt
 from .session import Session
 
@@ -53,92 +50,6 @@ class Job:
     source: str  # what it is given
     config: EngineConfig
     log: tuple[Style, str] = ("text", "info")  # style and level
-
-
-# From the parent ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Ring:
-    """Where pictures go."""
-
-    name: str
-    shape: tuple[int, int, int]
-    places: int
-
-
-@dataclass(frozen=True)
-class Open:
-    """A session is wanted; its number is that of the call."""
-
-    call: int
-    start: Start
-    mode: Mode
-    entry: Entry
-    others: float  # load of other engines on this machine
-
-
-@dataclass(frozen=True)
-class Measure:
-    """It is to be known how many sessions fit."""
-
-    call: int
-
-
-@dataclass(frozen=True)
-class Save:
-    """A snapshot is wanted."""
-
-    call: int
-    session: int
-    end: bool
-
-
-@dataclass(frozen=True)
-class Post:
-    """A control for a session."""
-
-    session: int
-    event: Control | Restart
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Something that a session is asked without arguments."""
-
-    session: int
-    what: str  # "let_go" or "close"
-
-
-# From the child -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class View:
-    """A session as it is at this moment."""
-
-    ident: str
-    phase: Phase
-    index: int
-    origin: Origin | None  # where it began, or began anew, since the last view
-
-
-@dataclass(frozen=True)
-class Answer:
-    """To a call."""
-
-    call: int
-    result: View | Snapshot | Exception | None
-
-
-@dataclass(frozen=True)
-class Told:
-    """Something for a session's sink; None: it has ended, and nothing is held for it any more."""
-
-    session: int
-    news: Receipt | Frame | WorldloomError | None
-    view: View | None = None
-    picture: int | None = None  # number in the ring; None: the pixels came along
 
 
 class _Sink:

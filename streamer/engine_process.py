@@ -22,7 +22,8 @@ from typing import Any
 from worldloom.models.spec import WorldSpec
 
 from .capacity import Entry
-from .engine_child import Answer, Ask, Job, Measure, Open, Ring, Save, Told, View, main
+from .engine_child import Job, main
+from .engine_messages import Answer, Ask, Measure, Open, Ring, Save, Told, View
 from .engine_stats import EngineStats
 from .errors import EngineLost, ModelFault, SessionClosed, WorldloomError
 from .fields import Mode

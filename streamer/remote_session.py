@@ -12,7 +12,7 @@ from typing import Any
 
 from worldloom.models.spec import WorldSpec
 
-from .engine_child import Ask, Post, View
+from .engine_messages import Ask, Post, View
 from .errors import RateLimited, SessionClosed, WorldloomError
 from .fields import Mode
 from .frames import Frame

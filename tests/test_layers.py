@@ -66,6 +66,7 @@ STREAMER_LAYERS: dict[str, int] = {
     "home": 4,
     "engine": 4,
     "engine_child": 4,
+    "engine_messages": 4,
     "remote_session": 4,
     "engine_process": 4,
     "transports": 4,

@@ -22,8 +22,9 @@ from worldloom.models.catalog import open_world
 from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.client_messages import Key, Pause, Reset, Step
 from worldloom.streamer.engine import Engine
-from worldloom.streamer.engine_child import Answer, Job, Open, Told, _Desk
+from worldloom.streamer.engine_child import Job, _Desk
 from worldloom.streamer.engine_config import EngineConfig, SessionConfig
+from worldloom.streamer.engine_messages import Answer, Open, Told
 from worldloom.streamer.engine_process import EngineProcess
 from worldloom.streamer.errors import Busy, EngineLost, ModelFault, RateLimited, SessionClosed, UnknownKey, Unsupported
 from worldloom.streamer.fields import Mode

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from worldloom.models.toy import ToyWorld
-from worldloom.streamer.engine_child import Told, _Sink
+from worldloom.streamer.engine_child import _Sink
+from worldloom.streamer.engine_messages import Told
 from worldloom.streamer.frame_ring import FrameRing
 from worldloom.streamer.frames import Frame
 from worldloom.streamer.origin import Origin
