@@ -4,6 +4,10 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORLD ?=
 
+# Most tests start servers, engines and browsers. What fails is run once more, and said: a machine that stood still for
+# seconds fails no suite, and a fault fails it twice.
+PYTEST := $(BIN)/pytest -q --reruns 1 -rfER
+
 # Tests start interpreters by the dozen; each would compile everything anew where none of them may write it down.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -43,32 +47,32 @@ serve: .venv/.server ## Run the server and open a world in the browser (WORLD=na
 test: test-fast test-slow test-browser test-interop ## The fast suite, what takes longer, the one that drives Chromium, then other people's players
 
 test-fast: .venv/.dev
-	$(BIN)/pytest -q -n 4 --dist worksteal
+	$(PYTEST) -n 4 --dist worksteal
 
 test-slow: .venv/.dev
-	$(BIN)/pytest -q -n 2 --dist worksteal -m 'slow and not soak' tests
+	$(PYTEST) -n 2 --dist worksteal -m 'slow and not soak' tests
 
 test-browser: .venv/.dev
 	@sh tests/browser/chromium.sh
-	$(BIN)/pytest -q -m browser tests/browser
+	$(PYTEST) -m browser tests/browser
 
 test-network: .venv/.dev ## What a visitor sees over a bad line, between two network namespaces
 	@sh tests/browser/chromium.sh
-	$(BIN)/pytest -q -m network tests/network
+	$(PYTEST) -m network tests/network
 
 test-interop: .venv/.dev ## What others wrote: Firefox, GStreamer, whip-whep, Godot; AsyncAPI, TypeScript and C# read the protocol
 	@sh tests/browser/chromium.sh
 	@sh tests/interop/peers.sh build/interop
-	$(BIN)/pytest -q -m interop tests/interop
+	$(PYTEST) -m interop tests/interop
 
 test-soak: .venv/.dev ## Minutes of use and of abuse (WORLDLOOM_SOAK_MINUTES of ordinary use, 5 by default)
-	$(BIN)/pytest -q -s -m soak tests
+	$(PYTEST) -s -m soak tests
 
 test-use: .venv/.dev ## Minutes of ordinary use alone: memory, drops and clocks (WORLDLOOM_SOAK_MINUTES, 5 by default)
-	$(BIN)/pytest -q -s -m soak tests/soak/test_soak.py
+	$(PYTEST) -s -m soak tests/soak/test_soak.py
 
 train-smoke: .venv/.dev ## The whole recipe at toy size: record, train, evaluate, and see that it learnt
-	$(BIN)/pytest -q -m smoke tests/models/training
+	$(PYTEST) -m smoke tests/models/training
 
 # The folders appear under their import names for the type checker.
 build/typing/worldloom:
@@ -79,7 +83,7 @@ check: .venv/.dev build/typing/worldloom ## Style, types and layers
 	$(BIN)/ruff format --check .
 	MYPYPATH=build/typing $(BIN)/mypy -p worldloom.models -p worldloom.streamer -p worldloom.client
 	MYPYPATH=build/typing $(BIN)/mypy tests
-	$(BIN)/pytest -q tests/test_layers.py
+	$(PYTEST) tests/test_layers.py
 
 generate: .venv/.dev ## Write anew what is generated from the messages: page, AsyncAPI document, types
 	$(BIN)/python -m worldloom.streamer.docs docs/protocol.md

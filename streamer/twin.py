@@ -15,6 +15,7 @@ import multiprocessing
 import queue
 import threading
 from contextlib import suppress
+from multiprocessing.connection import wait
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,9 +149,9 @@ class Twin:
         if pid is not None:  # there is nothing in it that would be lost
             end_group(pid)
             self._process.kill()
-            self._process.join(REAPED_S)
-            if self._process.exitcode is None:
+            if not wait([self._process.sentinel], REAPED_S):  # not by its exit code: another thread may be reading it
                 log.error("the engine of %s cannot be ended: process %d", self._begin.world, pid)
+            self._process.join(0)
         while self._thread is not None and self._thread.is_alive():  # it waits for rows: its pipe has ended
             with suppress(queue.Empty):
                 self._rows.get_nowait()

@@ -94,7 +94,7 @@ class Running:
         async with plain_http() as http:
             return await http.get(self.url + path, headers=headers, timeout=PATIENCE)
 
-    async def until(self, holds: Callable[[], bool], within: float = 2.0) -> None:
+    async def until(self, holds: Callable[[], bool], within: float = PATIENCE) -> None:
         """Wait until it holds; fail if it does not within that many seconds."""
         async with asyncio.timeout(within):
             while not holds():  # noqa: ASYNC110
@@ -107,7 +107,7 @@ class Running:
         return sum(stats.states for world in self.state.worlds if (stats := world.stats()))
 
     async def freed(self) -> None:
-        """Nothing is held for anybody, within two seconds."""
+        """Nothing is held for anybody any more."""
         await self.until(lambda: self.sessions() == self.states() == self.state.sessions == self.state.connections == 0)
 
 

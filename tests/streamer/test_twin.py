@@ -79,9 +79,9 @@ async def drawn(socket: ClientConnection, count: int) -> dict[int, NDArray[np.ui
 
 
 async def gone(server: Running) -> None:
-    """Every engine has ended."""
+    """Every engine has ended, and every room knows."""
     await server.until(lambda: not multiprocessing.active_children(), within=5.0)
-    assert [room for room in server.state.rooms if room.twin is not None] == []
+    await server.until(lambda: all(room.twin is None for room in server.state.rooms), within=5.0)
 
 
 async def begin(client: Client, socket: ClientConnection) -> dict[str, Any]:
