@@ -145,6 +145,18 @@ class Resume(Message):
     seq: Seq
 
 
+class Shift(Message):
+    """Move the schedule of frames by this much, once, so that pictures meet the beat of the display. Realtime only.
+
+    Earlier by a quarter of a frame at the most, and never by more than the schedule has moved since the beginning.
+    Whose steps serve other sessions as well stays with them: `unsupported`.
+    """
+
+    type: Literal["shift"] = "shift"
+    seq: Seq
+    ms: Annotated[float, Field(ge=-50.0, le=50.0, description="milliseconds, later +")]
+
+
 class Step(Message):
     """Make one chunk: in lockstep, or while the clock is paused."""
 

@@ -67,6 +67,13 @@ class FrameClock:
         self.forgiven_ns += late_ns
         return late_ns
 
+    def shift(self, ns: int) -> None:
+        """Frames to come are due by so much later.
+
+        Or earlier: by a quarter of a frame at the most, and by no more than it has moved, for `pts` begins at 0.
+        """
+        self.forgiven_ns += max(ns, -min(self._nominal_ns(1) // 4, self.forgiven_ns))
+
     def stretch(self, frames: int, times: Fraction) -> None:
         """The last `frames` frames are shown `times` as long as the rate says; all that follow move by that."""
         self.forgiven_ns += int((times - 1) * self._nominal_ns(frames))

@@ -31,6 +31,7 @@ from .client_messages import (
     Resume,
     Rewind,
     Say,
+    Shift,
     Step,
     TakeSnapshot,
     View,
@@ -43,7 +44,7 @@ PROTOCOL = 1
 MAX_MESSAGE_BYTES = 128 * 1024
 
 Control: TypeAlias = (
-    Key | Look | Axes | Action | Prompt | Say | Reset | Pause | Resume | Step | Rewind | TakeSnapshot | Restore
+    Key | Look | Axes | Action | Prompt | Say | Reset | Pause | Resume | Shift | Step | Rewind | TakeSnapshot | Restore
 )
 ClientMessage: TypeAlias = Hello | View | Offer | Candidate | Control | Fork | Record | Report | Ping | Bye
 ServerMessage: TypeAlias = (

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from worldloom.models.spec import WorldSpec
 
-from .client_messages import Pause, Prompt, Reset, Restore, Resume, Rewind, Say, Step, TakeSnapshot
+from .client_messages import Pause, Prompt, Reset, Restore, Resume, Rewind, Say, Shift, Step, TakeSnapshot
 from .clock import FrameClock
 from .controls import ControlState
 from .engine_config import SessionConfig
@@ -251,6 +251,11 @@ class Session(Post, Wishes):
                 if self.phase is Phase.PAUSED:
                     self.phase, self.paused_ns, self.keeps = Phase.LIVE, None, False
                     self._anchor(now_ns)
+                self._receipts.answer(event.seq, "applied", self.index)
+            case Shift() if self._beat(now_ns) != now_ns:  # others have the same schedule, so that one step serves all
+                self._receipts.answer(event.seq, "rejected", code=Unsupported.code)
+            case Shift():
+                self._clock.shift(int(event.ms * 1e6))
                 self._receipts.answer(event.seq, "applied", self.index)
             case Rewind() | Restore() | TakeSnapshot():
                 self.wish = event

@@ -24,6 +24,7 @@ from .client_messages import (
     Resume,
     Rewind,
     Say,
+    Shift,
     Step,
     TakeSnapshot,
 )
@@ -55,6 +56,8 @@ def check_control(event: Control | Restart, spec: WorldSpec, mode: Mode) -> None
             raise Unsupported(
                 "expected no rewind: no restore points are taken in lockstep; say snapshot", seq=event.seq
             )
+        case Shift() if mode != "realtime":
+            raise Unsupported("expected no shift: no clock paces a session in lockstep", seq=event.seq)
         case Prompt() if not spec.prompts:
             raise Unsupported("expected no prompt: this world takes none", seq=event.seq)
         case Say() if event.how not in spec.switches:
@@ -64,7 +67,9 @@ def check_control(event: Control | Restart, spec: WorldSpec, mode: Mode) -> None
             raise UnknownImage("expected a picture that is here, got an id; a server looks it up", seq=event.seq)
         case Restart() if event.image is not None and not spec.images:
             raise Unsupported("expected no image: this world takes none", seq=event.seq)
-        case Prompt() | Say() | Reset() | Restart() | Pause() | Resume() | Rewind() | TakeSnapshot() | Restore():
+        case Prompt() | Say() | Reset() | Restart() | Pause() | Resume() | Shift():
+            pass
+        case Rewind() | TakeSnapshot() | Restore():
             pass
         case _:
             check_event(event, spec.actions)

@@ -26,6 +26,7 @@ namespace Worldloom.Protocol
             { "reset", typeof(ResetMessage) },
             { "pause", typeof(PauseMessage) },
             { "resume", typeof(ResumeMessage) },
+            { "shift", typeof(ShiftMessage) },
             { "step", typeof(StepMessage) },
             { "rewind", typeof(RewindMessage) },
             { "snapshot", typeof(SnapshotMessage) },
@@ -310,6 +311,20 @@ namespace Worldloom.Protocol
         /// <summary>chosen by the client; the receipt names it; integer, 1 to 2^53-1</summary>
         [DataMember(Name = "seq", IsRequired = true)]
         public long Seq { get; set; }
+    }
+
+    /// <summary>Move the schedule of frames by this much, once, so that pictures meet the beat of the display. Realtime only. Earlier by a quarter of a frame at the most, and never by more than the schedule has moved since the beginning. Whose steps serve other sessions as well stays with them: `unsupported`.</summary>
+    [DataContract]
+    public sealed class ShiftMessage
+    {
+        [DataMember(Name = "type", IsRequired = true)]
+        public string Type { get; set; } = "shift";
+        /// <summary>chosen by the client; the receipt names it; integer, 1 to 2^53-1</summary>
+        [DataMember(Name = "seq", IsRequired = true)]
+        public long Seq { get; set; }
+        /// <summary>milliseconds, later +; number, -50 to 50</summary>
+        [DataMember(Name = "ms", IsRequired = true)]
+        public double Ms { get; set; }
     }
 
     /// <summary>Make one chunk: in lockstep, or while the clock is paused.</summary>

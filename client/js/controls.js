@@ -10,7 +10,7 @@ const MAX_LOOK = 3600;
 
 /** @template T @typedef {T extends unknown ? Omit<T, 'seq'> : never} Unnumbered */
 /**
- * @typedef {Unnumbered<import('./protocol.js').KeyMessage | import('./protocol.js').LookMessage
+ * @typedef {Unnumbered<import('./protocol.js').KeyMessage | import('./protocol.js').LookMessage | import('./protocol.js').ShiftMessage
  *   | import('./protocol.js').AxesMessage | import('./protocol.js').ActionMessage | import('./protocol.js').PromptMessage
  *   | import('./protocol.js').SayMessage | import('./protocol.js').ResetMessage | import('./protocol.js').PauseMessage | import('./protocol.js').ResumeMessage
  *   | import('./protocol.js').RewindMessage | import('./protocol.js').SnapshotMessage
@@ -124,5 +124,10 @@ export class Controls extends EventTarget {
   /** Sends one control with the next number. @param {Said} message @param {number} [atMs] when it happened @returns {Sent} */
   control(message, atMs) {
     throw new Error(`expected something that can send ${message.type} of ${atMs}`);
+  }
+
+  /** The schedule of pictures moves, once: later by so many ms, or earlier. @param {number} ms */
+  shift(ms) {
+    return this.control({ type: 'shift', ms });
   }
 }

@@ -22,7 +22,7 @@ const ROUND_TRIPS = 9;
  * @property {number | null} index its number, null where the browser does not tell which frame it was
  * @property {number} count frames presented since the report before, this one included
  * @property {number} receivedMs when the last of its bytes arrived
- * @property {number} shownMs when it was seen: presented on the display
+ * @property {number} shownMs when it was seen, by the display's beat
  * @property {number} [drawnMs] when it was handed to the compositor
  * @property {number} [compute] ms that the world took for its chunk
  * @property {number} [age] ms from sampling the controls to sending

@@ -52,6 +52,7 @@ export type ClientMessage =
   | ResetMessage
   | PauseMessage
   | ResumeMessage
+  | ShiftMessage
   | StepMessage
   | RewindMessage
   | SnapshotMessage
@@ -231,6 +232,15 @@ export interface ResumeMessage {
   type: "resume";
   /** chosen by the client; the receipt names it; integer, 1 to 2^53-1 */
   seq: number;
+}
+
+/** Move the schedule of frames by this much, once, so that pictures meet the beat of the display. Realtime only. Earlier by a quarter of a frame at the most, and never by more than the schedule has moved since the beginning. Whose steps serve other sessions as well stays with them: `unsupported`. */
+export interface ShiftMessage {
+  type: "shift";
+  /** chosen by the client; the receipt names it; integer, 1 to 2^53-1 */
+  seq: number;
+  /** milliseconds, later +; number, -50 to 50 */
+  ms: number;
 }
 
 /** Make one chunk: in lockstep, or while the clock is paused. */

@@ -7,6 +7,7 @@
  */
 
 import { CanvasVideo, bestFormat } from './canvas.js';
+import { Display, DRAWING } from './display.js';
 import { WebRtcVideo } from './webrtc.js';
 
 /** How long WebRTC may take to show a first frame, ms. */
@@ -31,6 +32,7 @@ export class View {
    * @param {object} calls
    * @param {(message: import('./protocol.js').ClientMessage) => void} calls.post to the server
    * @param {(transport: Transport) => void} calls.onFlowing pictures come this way from now on
+   * @param {(spareMs: number, periodMs: number) => void} calls.onSpare one over WebRTC came so early for the display's beat
    * @param {(why: string) => void} calls.onDead no way is left that the page allows
    */
   constructor(options, meter, calls) {
@@ -43,6 +45,7 @@ export class View {
     this.meter = meter;
     this.calls = calls;
     this.dropped = 0; // frames that transports given up had dropped
+    this.display = new Display();
     /** @type {Transport} */
     this.transport = this.wish === 'websocket' || typeof RTCPeerConnection === 'undefined' ? 'websocket' : 'webrtc';
     if (this.wish === 'none') this.transport = 'none';
@@ -151,11 +154,14 @@ export class View {
 
   /** @param {() => void} onPicture @param {(why: string) => void} onFailed */
   openPeer(onPicture, onFailed) {
-    const peer = new WebRtcVideo(this.video, this.ice, {
+    this.display.measure();
+    const peer = new WebRtcVideo(this.video, this.ice, this.display, {
       send: (message) => this.calls.post(message),
       onShown: (shown) => {
         this.shownMs = performance.now();
-        if (this.transport === 'webrtc') this.meter.shown(shown);
+        if (this.transport !== 'webrtc') return;
+        this.meter.shown(shown);
+        this.calls.onSpare(shown.shownMs - (shown.drawnMs ?? shown.shownMs) - DRAWING, this.display.periodMs);
       },
       onBytes: (bytes) => this.meter.arrived(bytes, performance.now()),
       onPicture,

@@ -21,6 +21,7 @@ export class WebRtcVideo {
   /**
    * @param {HTMLVideoElement} video
    * @param {RTCConfiguration} config STUN and TURN servers, as the server names them
+   * @param {import('./display.js').Display} display
    * @param {object} calls
    * @param {(message: import('./protocol.js').ClientMessage) => void} calls.send signalling to the server
    * @param {(shown: import('./meter.js').Shown) => void} calls.onShown
@@ -28,8 +29,9 @@ export class WebRtcVideo {
    * @param {() => void} calls.onPicture the first picture is there
    * @param {() => void} calls.onFailed no path, or the path is gone
    */
-  constructor(video, config, calls) {
+  constructor(video, config, display, calls) {
     this.video = video;
+    this.display = display;
     this.calls = calls;
     this.dropped = 0; // frames that we gave up ourselves: none, the browser decides
     this.presentedFrames = 0;
@@ -115,7 +117,8 @@ export class WebRtcVideo {
       this.callback = this.video.requestVideoFrameCallback(onFrame);
       const count = this.presentedFrames === 0 ? 1 : Math.max(1, metadata.presentedFrames - this.presentedFrames);
       this.presentedFrames = metadata.presentedFrames;
-      const { presentationTime: drawnMs, expectedDisplayTime: shownMs } = metadata;
+      const drawnMs = metadata.presentationTime;
+      const shownMs = this.display.seen(drawnMs, nowMs);
       const presented = { count, receivedMs: metadata.receiveTime ?? nowMs, drawnMs, shownMs };
       const rtp = metadata.rtpTimestamp; // absent in browsers that do not tell
       const info = rtp === undefined ? undefined : this.infos.take(rtp);

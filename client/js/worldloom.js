@@ -11,6 +11,7 @@
  * the same world at the same frame; what was said and not answered meanwhile fails (`receipts.js`). A spectator passes another session's watch token and cannot steer.
  */
 
+import { Beat } from './beat.js';
 import { HEADER_BYTES, unpackFrame } from './canvas.js';
 import { Controls } from './controls.js';
 import { Line } from './line.js';
@@ -82,6 +83,7 @@ export class World extends Controls {
     super();
     this.options = options;
     this.meter = new Meter();
+    this.beat = new Beat((ms) => this.shift(ms));
     this.receipts = new Receipts();
     this.lastSeq = 0;
     /** The world; there once `connect` has returned. */
@@ -111,6 +113,7 @@ export class World extends Controls {
         this.transport = transport;
         this.emit('transport', { transport });
       },
+      onSpare: (spareMs, periodMs) => this.role === 'drive' && options.mode !== 'lockstep' && this.beat.shown(spareMs, periodMs),
       onDead: (why) => this.end({ code: 'no_path', message: `WebRTC shows nothing: ${why}`, retryable: true }),
     });
     this.line = new Line(options.url, {
@@ -163,6 +166,7 @@ export class World extends Controls {
     this.settle(welcome);
     this.receipts.back(welcome.last_seq ?? 0);
     this.meter.forget();
+    this.beat.restart();
     this.view.begin();
     this.emit('back', {});
   }
