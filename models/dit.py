@@ -124,7 +124,8 @@ class Block(nn.Module):
         """Tokens (B, F, N, D) -> normed queries and keys (2, B, heads, F * N, d), values (B, heads, F * N, d)."""
         q_k_v = self.qkv(x.flatten(1, 2)).unflatten(-1, (3, self.config.heads, -1)).permute(2, 0, 3, 1, 4)
         gains = torch.stack([self.q_scale, self.k_scale])[:, None, None, None].to(q_k_v.dtype)
-        return _rms(q_k_v[:2]) * gains, q_k_v[2]
+        qk, v = q_k_v.split((2, 1))  # not slices, whose gradients are each as large as the whole
+        return _rms(qk) * gains, v.squeeze(0)
 
     def _feed(self, x: Tensor) -> Tensor:
         B, frames, N, _ = x.shape

@@ -5,7 +5,7 @@ Joins positions, attention and caches; knows nothing about sampling or worlds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from .attention import attention
 from .kv_cache import KVCache
 from .rope import RopeConfig, Rotary, rotary, rotate
+from .two_streams import two_stream_attention
 
 
 @dataclass
@@ -41,10 +42,17 @@ class TwoStreamMemory:
     rotary: Rotary  # each (B, 1, S, d/2)
     tokens: int  # of one frame
     skipped: int = 0  # targets left out
+    attention: Callable[[Tensor, Tensor, Rotary, int], Tensor] = two_stream_attention  # for gradients on a CPU
 
     def attend(self, layer: int, qk: Tensor, v: Tensor) -> Tensor:
         """See `dit.Memory`."""
         del layer
+        if torch.is_grad_enabled() and v.device.type == "cpu" and not self.skipped:
+            return self.attention(qk, v, self.rotary, self.tokens)
+        return self.a_frame_at_a_time(qk, v)
+
+    def a_frame_at_a_time(self, qk: Tensor, v: Tensor) -> Tensor:
+        """The same where nobody wants gradients or a GPU has better ones; what `two_streams.py` is measured against."""
         (q, k), n = rotate(qk, self.rotary), self.tokens
         skipped = self.skipped * n
         half = (q.shape[2] + skipped) // 2

@@ -8,10 +8,11 @@ makes it mend its mistakes (see rollouts.py). Knows latents and actions; nothing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,7 +22,8 @@ from torch import Tensor
 from ..autoencoder import unit_cells
 from ..dit import CausalDiT, DiTConfig, precondition
 from ..memory import TwoStreamMemory
-from ..rope import rotary
+from ..rope import Rotary, rotary
+from ..two_streams import two_stream_attention
 from .budget import Budget
 from .latents import Batch, ClipSource
 from .loop import descend, read_checkpoint, run_steps, write_checkpoint
@@ -96,7 +98,8 @@ def attempt(model: Any, config: DiTConfig, batch: Batch, levels: Sequence[float]
         torch.cat([torch.zeros_like(sigma), sigma], 1),
         batch.actions[:, at],
         memory_of(config, batch, at),
-    )[:, T - 1 :]
+        finished=T - 1,
+    )
     weight = precondition(sigma, change)[3]
     error = mean_of_known((weight * (velocity - (noise - batch.target)).square()).mean((2, 3, 4)), batch.counts)
     # Context that went astray is far from its target, and would drown the clips that can be learnt.
@@ -119,7 +122,17 @@ def memory_of(config: DiTConfig, batch: Batch, at: Tensor, skipped: int = 0) -> 
     """What the frames `at` of a batch may look at."""
     device = batch.context.device
     cos, sin = rotary(config.rope, at.double().expand(len(batch.context), -1), batch.yaw.cpu()[:, at])
-    return TwoStreamMemory((cos[:, None].to(device), sin[:, None].to(device)), config.tokens, skipped)
+    return TwoStreamMemory((cos[:, None].to(device), sin[:, None].to(device)), config.tokens, skipped, _uncompiled())
+
+
+@cache
+def _uncompiled() -> Callable[[Tensor, Tensor, Rotary, int], Tensor]:
+    """Attention that the compiler leaves alone: written out for every frame of every layer it takes minutes to compile.
+
+    Made when it is first needed, for that loads the compiler.
+    """
+    apart = torch.compiler.disable(two_stream_attention)  # type: ignore[no-untyped-call]
+    return cast(Callable[[Tensor, Tensor, Rotary, int], Tensor], apart)
 
 
 @torch.no_grad()

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from worldloom.models.dit import DiTConfig
+from worldloom.models.dit import CausalDiT, DiTConfig
 from worldloom.models.kv_cache import CacheConfig, KVCache
 from worldloom.models.memory import CachedMemory, FullMemory, TwoStreamMemory
 from worldloom.models.rope import RopeConfig, rotary
@@ -28,7 +28,7 @@ from worldloom.models.training.latents import Batch
 from worldloom.models.training.muon import Muon, orthogonal
 from worldloom.models.training.recipe import Recipe, load_recipe
 
-from ..tiny import tiny_dit
+from ..tiny import randomise, tiny_dit
 
 
 @pytest.fixture
@@ -128,6 +128,32 @@ def test_what_is_trained_is_what_streams(begins: bool, recalls: bool, moves: boo
                     state.frame += 1
 
 
+@pytest.mark.parametrize("patch", [1, 2])
+def test_a_step_has_the_gradients_of_the_long_way(patch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The long way: autograd through a frame at a time, and a velocity of contexts that nobody wants."""
+    dit = CausalDiT(DiTConfig(4, 2, 4, actions=3, width=32, layers=2, heads=2, patch=patch, stem=8, fov=90.0))
+    randomise(dit, 0, 0.15)
+    batch = some_batch(dit.config, 4, turning=True)
+
+    def step() -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        dit.zero_grad()
+        loss = attempt(dit, dit.config, batch, (0.5,)).loss
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients = {name: p.grad for name, p in dit.named_parameters() if p.grad is not None}
+        assert len(gradients) == len(list(dit.parameters()))
+        return gradients | {"loss": loss.detach()}
+
+    got, forward = step(), dit.forward
+    monkeypatch.setattr(TwoStreamMemory, "attend", lambda self, layer, qk, v: self.a_frame_at_a_time(qk, v))
+    monkeypatch.setattr(dit, "forward", lambda *args, finished: forward(*args)[:, finished:])
+    want = step()
+    for name, gradient in want.items():
+        assert gradient.norm() > 0.0, name
+        scale = float(gradient.abs().max())
+        torch.testing.assert_close(got[name], gradient, atol=1e-5 * scale, rtol=1e-4)
+
+
 def test_noise_levels_are_those_of_the_sampler() -> None:
     torch.manual_seed(0)
     device = torch.device("cpu")
@@ -183,6 +209,11 @@ def test_muon_makes_orthogonal_steps() -> None:
         values = torch.linalg.svdvals(orthogonal(torch.randn(shape, generator=g)).float())
         assert values.min() > 0.5
         assert values.max() < 1.5
+
+
+def test_muon_turns_tall_matrices_into_wide_ones_and_back() -> None:
+    tall = torch.randn(64, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(orthogonal(tall), orthogonal(tall.T.contiguous()).T)
 
 
 def test_muon_fits_a_matrix() -> None:
