@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Before every test, pytest-rerunfailures writes to the first process twice and then reads.
+
+    TCP holds back the second write until the first is acknowledged, 40 ms later: a minute and a half over all tests.
+    """
+    line = getattr(getattr(config, "failures_db", None), "sock", None)
+    if line is not None:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """What is imported here stays until the end: the garbage collector need not go through it again and again."""
@@ -33,7 +45,8 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-settings.register_profile("busy", deadline=None)  # speed is for benchmarks: a busy machine fails no test
+# Speed is for benchmarks: a busy machine fails no test. Examples are others in every run.
+settings.register_profile("busy", deadline=None, max_examples=30)
 settings.load_profile("busy")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -109,13 +109,22 @@ def of(folder: str) -> list[Path]:
 STREAMERS = STREAMER_LAYERS.keys() | {path.stem for path in of("streamer")}
 
 
-@pytest.mark.parametrize("path", of("models"), ids=str)
-def test_models_import_nothing_of_ours(path: Path) -> None:
-    assert not [n for n in names(path) if n.startswith(("worldloom.streamer", "worldloom.client"))]
+def breaches(folder: str, wrong: Callable[[Path, str, bool], bool]) -> list[str]:
+    """What modules of a folder import and must not. `wrong` is asked of a file, a name and whether it is at the top."""
+    found = [(path, name) for path in of(folder) for name, top in imports(path) if wrong(path, name, top)]
+    return [f"{path.relative_to(ROOT)} imports {name}" for path, name in found]
 
 
-@pytest.mark.parametrize("path", of("client"), ids=str)
-def test_clients_see_the_protocol_and_one_documented_entry(path: Path) -> None:
+def test_every_folder_is_read() -> None:
+    assert all(len(of(folder)) > 5 for folder in ("models", "streamer", "client"))
+    assert ("worldloom.streamer.controls", True) in imports(ROOT / "streamer" / "session.py")
+
+
+def test_models_import_nothing_of_ours() -> None:
+    assert not breaches("models", lambda path, name, top: name.startswith(("worldloom.streamer", "worldloom.client")))
+
+
+def test_clients_see_the_protocol_and_one_documented_entry() -> None:
     allowed = (
         "worldloom.client",
         "worldloom.streamer.protocol",
@@ -130,35 +139,37 @@ def test_clients_see_the_protocol_and_one_documented_entry(path: Path) -> None:
         "worldloom.streamer.wire",
     )
     lazy = ("worldloom.streamer.embed", "worldloom.models.spec", "worldloom.models.catalog")
-    for name, top in imports(path):
-        if name.startswith("worldloom.") and name not in ("worldloom.streamer", "worldloom.models"):
-            assert name.startswith(allowed if top else allowed + lazy), f"{path.name} imports {name}"
+
+    def wrong(path: Path, name: str, top: bool) -> bool:
+        ours = name.startswith("worldloom.") and name not in ("worldloom.streamer", "worldloom.models")
+        return ours and not name.startswith(allowed if top else allowed + lazy)
+
+    assert not breaches("client", wrong)
 
 
-@pytest.mark.parametrize("path", of("streamer"), ids=str)
-def test_the_streamer_never_imports_clients(path: Path) -> None:
-    assert not [n for n in names(path) if n.startswith("worldloom.client.") and "js" not in n]
+def test_the_streamer_never_imports_clients() -> None:
+    assert not breaches("streamer", lambda path, name, top: name.startswith("worldloom.client.") and "js" not in name)
 
 
-@pytest.mark.parametrize("path", [p for p in of("streamer") if "transports" in p.parts], ids=str)
-def test_transports_know_frames_and_messages_only(path: Path) -> None:
+def test_transports_know_frames_and_messages_only() -> None:
     forbidden = {"session", "engine", "engine_child", "engine_process", "remote_session", "scheduler", "server"}
     forbidden |= {"config", "connection"}
-    for name in names(path):
-        assert not name.startswith("worldloom.models"), f"{path.name} imports {name}"
-        assert not (name.startswith("worldloom.streamer.") and name.split(".")[2] in forbidden), f"{path.name}: {name}"
+
+    def wrong(path: Path, name: str, top: bool) -> bool:
+        of_streamer = name.startswith("worldloom.streamer.") and name.split(".")[2] in forbidden
+        return "transports" in path.parts and (name.startswith("worldloom.models") or of_streamer)
+
+    assert not breaches("streamer", wrong)
 
 
-@pytest.mark.parametrize("path", of("streamer"), ids=str)
-def test_a_layer_imports_only_layers_below(path: Path) -> None:
-    mine = path.relative_to(ROOT / "streamer").parts[0].removesuffix(".py")
-    layer = STREAMER_LAYERS.get(mine, 5)  # what is not listed belongs to the server's layer
-    for name in names(path):
-        if not name.startswith("worldloom.streamer."):
-            continue
-        other = name.split(".")[2]
-        if other != mine and other in STREAMERS:
-            assert STREAMER_LAYERS.get(other, 5) <= layer, f"{path.name} (layer {layer}) imports {other}"
+def test_a_layer_imports_only_layers_below() -> None:
+    def wrong(path: Path, name: str, top: bool) -> bool:
+        mine = path.relative_to(ROOT / "streamer").parts[0].removesuffix(".py")
+        other = name.split(".")[2] if name.startswith("worldloom.streamer.") else mine
+        # What is not listed belongs to the server's layer.
+        return other in STREAMERS and STREAMER_LAYERS.get(other, 5) > STREAMER_LAYERS.get(mine, 5)
+
+    assert not breaches("streamer", wrong)
 
 
 def test_only_one_file_imports_flash_attn_one_triton_one_uvloop_and_one_ray() -> None:

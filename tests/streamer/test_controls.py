@@ -277,7 +277,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(EVENTS, max_size=60), st.integers(1, 4))
 def test_every_event_gets_one_outcome_and_every_row_is_in_range(events: list[Event | None], chunk: int) -> None:
     controls = state(chunk)
