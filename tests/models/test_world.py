@@ -28,16 +28,16 @@ def test_keeps_every_promise(chunk: int, sink: int, azimuth: str) -> None:
 
 @pytest.mark.parametrize("chunk", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_world_that_recalls_keeps_every_promise(chunk: int) -> None:
-    check_world(tiny_world(chunk, keyframes=5), chunks=6, tolerance=1)
+    check_world(tiny_world(chunk, keyframes=5), tolerance=1)
 
 
 @pytest.mark.parametrize("keyframes", [0, pytest.param(5, marks=pytest.mark.slow)])
 def test_a_world_that_moves_its_pictures_keeps_every_promise(keyframes: int) -> None:
-    check_world(tiny_world(azimuth="turn", keyframes=keyframes, moves=True), chunks=6, tolerance=1)
+    check_world(tiny_world(azimuth="turn", keyframes=keyframes, moves=True), tolerance=1)
 
 
 def test_a_world_with_a_choice_of_denoising_steps_keeps_every_promise() -> None:
-    check_world(tiny_world(steps=(1, 2)), chunks=4, tolerance=1)
+    check_world(tiny_world(steps=(1, 2)), chunks=3, tolerance=1)
 
 
 def test_fewer_denoising_steps_are_fewer_passes_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +157,7 @@ def test_batched_equals_alone(chunk: int, sink: int, keyframes: int, moves: bool
     together = [world.start(seed=k) for k in range(3)]
     world.step(together[:1], random_actions(world.spec, 99))  # the first is older than the others
     alone = [world.fork(state) for state in together]
-    for k in range(8):
+    for k in range(5):  # the window is two
         rows = [random_actions(world.spec, 10 * k + b) for b in range(3)]
         world.step(together, np.concatenate(rows))
         for state, actions in zip(alone, rows, strict=True):
@@ -194,7 +194,7 @@ def test_save_and_load_continue_bit_identically(moves: bool) -> None:
     for k in range(5):
         world.step([state], random_actions(world.spec, k))
     again = world.load(world.save(state))
-    for k in range(5, 12):
+    for k in range(5, 9):
         a, b = (world.step([s], random_actions(world.spec, k)) for s in (state, again))
         assert a.tobytes() == b.tobytes()
     assert torch.equal(state.cache.keys, again.cache.keys)

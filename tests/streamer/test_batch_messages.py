@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import msgpack
@@ -11,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 from websockets.sync.client import ClientConnection
 
-from tests.serving import ServerMaker, ServerProcess
+from tests.threaded import threaded
 from worldloom.client.remote_worlds import RemoteWorlds
 from worldloom.streamer import batch_messages as told
 from worldloom.streamer.codec import pack
@@ -23,9 +24,10 @@ Wire: TypeAlias = tuple[list[bytes], list[bytes]]
 ROWS = np.zeros((2, 1, 6), np.float32)
 
 
-@pytest.fixture(scope="module")
-def server(start_server: ServerMaker) -> ServerProcess:
-    return start_server("--world", "toy", "--max-sessions", "6")
+@pytest.fixture
+def server() -> Iterator[str]:
+    with threaded(max_sessions=6) as url:
+        yield url
 
 
 @pytest.fixture
@@ -63,10 +65,8 @@ def read(model: type[Message], data: bytes) -> Message:
     return model.model_validate_json(json.dumps(plain(msgpack.unpackb(data))))
 
 
-def test_a_conversation_has_the_shapes_that_are_told(
-    server: ServerProcess, wire: tuple[list[bytes], list[bytes]]
-) -> None:
-    worlds = RemoteWorlds(server.url.replace("http", "ws"), 2, name="toy")
+def test_a_conversation_has_the_shapes_that_are_told(server: str, wire: Wire) -> None:
+    worlds = RemoteWorlds(server.replace("http", "ws"), 2, name="toy")
     worlds.start({0: Start(2**62), 1: Start(2)})
     worlds.step(ROWS)
     (state,) = worlds.save([1])

@@ -157,6 +157,7 @@ async def test_on_a_machine_that_has_become_slow_they_all_go_on_and_nobody_takes
         await server.freed()
 
 
+@pytest.mark.slow
 async def test_an_orphan_comes_back_on_the_next_engine(serve: Serve) -> None:
     async with serve(**SETTINGS) as server:
         async with server.client() as client:

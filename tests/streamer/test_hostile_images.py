@@ -46,6 +46,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 async def test_hostile_files_get_their_code_and_the_next_one_is_taken(serve: Serve) -> None:
     async with serve(images={"max_pixels": 100_000, "max_bytes": 65_536}) as server:
         for name, (body, kind, status, code) in HOSTILE.items():

@@ -253,9 +253,9 @@ def offer(session: LiveSession, raw: str | bytes) -> tuple[str, errors.Worldloom
     return "posted", None
 
 
-@pytest.mark.parametrize("rounds", [10_000, pytest.param(100_000, marks=[pytest.mark.soak, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("rounds", [4_000, pytest.param(100_000, marks=[pytest.mark.soak, pytest.mark.timeout(600)])])
 def test_random_messages_leave_the_session_alive(rounds: int) -> None:
-    dice = random.Random(20261121 + rounds - 10_000)
+    dice = random.Random(20261121 + rounds)
     now, sink = [0], Collector(receipts=rounds)
     engine = Engine(ToyWorld(height=4, width=4), clock_ns=lambda: now[0])
     answer = engine.submit(sink, Origin(1))

@@ -18,6 +18,7 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
     assert started.process.returncode == 0
 
 
+@pytest.mark.slow
 def test_it_becomes_ready_and_tells_figures(server: ServerProcess) -> None:
     server.wait_until_ready()
     assert server.readiness[-1] == 200

