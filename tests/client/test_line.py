@@ -11,6 +11,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from tests.streamer.conftest import PATIENCE
 from worldloom.client import line, session
 from worldloom.client.connection import connect
 from worldloom.client.failures import ConnectionLost
@@ -174,7 +175,7 @@ async def test_a_server_that_was_killed_is_sought_for_as_long_as_asked() -> None
 @pytest.mark.parametrize("accepts", [False, True])
 async def test_patience_ends_in_the_middle_of_an_attempt(accepts: bool) -> None:
     """A server that comes back and does not answer the handshake, or not the hello."""
-    visits = 0
+    visits, over = 0, asyncio.Event()
 
     async def welcome_once(socket: ServerConnection) -> None:
         nonlocal visits
@@ -189,15 +190,16 @@ async def test_patience_ends_in_the_middle_of_an_attempt(accepts: bool) -> None:
 
     async def stall(socket: ServerConnection, request: Request) -> None:
         if visits and not accepts:
-            await asyncio.sleep(3)
+            await over.wait()
 
     async with serve(welcome_once, "127.0.0.1", 0, process_request=stall) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         async with connect(f"ws://127.0.0.1:{port}", patience=0.5) as world:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(PATIENCE):
                 with pytest.raises(ConnectionLost, match="not found again within 0.5 s"):
                     async for _ in world.pictures():
                         pass
+        over.set()
 
 
 async def test_a_server_that_says_nothing_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +217,7 @@ async def test_a_server_that_says_nothing_is_away(monkeypatch: pytest.MonkeyPatc
         port = next(iter(server.sockets)).getsockname()[1]
         async with connect(f"ws://127.0.0.1:{port}", patience=0) as world:
             with pytest.raises(ConnectionLost):
-                async with asyncio.timeout(3):
+                async with asyncio.timeout(PATIENCE):
                     await world.look(yaw=1.0)
         for socket in server.connections:
             socket.transport.abort()

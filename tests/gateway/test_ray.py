@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ from tests.streamer.test_hostility import real_offers
 from worldloom.client.connection import connect
 from worldloom.client.session import RemoteWorld
 
-pytest.importorskip("ray", reason="needs Ray: worldloom[ray]")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(not find_spec("ray"), reason="needs Ray: worldloom[ray]"),
+]
 
 BACK_S = 10.0  # seconds within which everybody is back, and that the worlds may go back by
 GATEWAY = (sys.executable, "-m", "worldloom.streamer", "gateway", "--port", "0", "--world", "toy", "--workers", "2")

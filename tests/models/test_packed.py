@@ -16,14 +16,18 @@ from worldloom.models.world import DiTWorld
 from .tiny import tiny_world
 
 SHAPES = [(1, 0, False), (3, 0, False), (3, 3, False), (1, 2, False), (1, 0, True)]
+AGED = [(*shape, age) for shape in SHAPES for age in (0, 1, 7)]
+FAST = [(3, 3, False, 7), (1, 0, True, 7)]
 
 
 def dreamed(world: DiTWorld, state: DiTState, plan: range) -> np.ndarray:
     return np.stack([world.step([state], random_actions(world.spec, k)) for k in plan]) if plan else np.zeros(0)
 
 
-@pytest.mark.parametrize(("chunk", "sink", "moves"), SHAPES)
-@pytest.mark.parametrize("age", [*(pytest.param(age, marks=pytest.mark.slow) for age in (0, 1)), 7])
+@pytest.mark.parametrize(
+    ("chunk", "sink", "moves", "age"),
+    [one if one in FAST else pytest.param(*one, marks=pytest.mark.slow) for one in AGED],
+)
 def test_who_was_parked_goes_on_nearly_the_same(chunk: int, sink: int, moves: bool, age: int) -> None:
     world = tiny_world(chunk, sink, "turn", moves=moves)
     state = world.start(seed=3)

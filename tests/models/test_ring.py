@@ -17,6 +17,8 @@ from worldloom.models.world import DiTWorld
 from .tiny import tiny_world
 
 SHAPES = [(1, 0, False), (3, 0, False), (1, 1, False), (3, 3, False), (1, 0, True)]
+AGED = [(*shape, age) for shape in SHAPES for age in (0, 1, 2, 3, 7)]
+FAST = [(3, 3, False, 7), (1, 0, True, 7)]
 
 
 def dreamed(world: DiTWorld, state: DiTState, plan: range) -> list[bytes]:
@@ -32,8 +34,10 @@ def whole(state: DiTState) -> int:
     return state.cache.nbytes
 
 
-@pytest.mark.parametrize(("chunk", "sink", "moves"), SHAPES)
-@pytest.mark.parametrize("age", [*(pytest.param(age, marks=pytest.mark.slow) for age in range(4)), 7])
+@pytest.mark.parametrize(
+    ("chunk", "sink", "moves", "age"),
+    [one if one in FAST else pytest.param(*one, marks=pytest.mark.slow) for one in AGED],
+)
 def test_a_fork_and_its_origin_dream_what_two_copies_dream(chunk: int, sink: int, moves: bool, age: int) -> None:
     world = tiny_world(chunk, sink, "turn", moves=moves)
     origin = world.start(seed=3)

@@ -18,38 +18,41 @@ from .conftest import PATIENCE, Serve
 from .test_images import Mirror, brought, painted, png, post, webp
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>alert(1)</script></svg>'
-NOISE = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
-NOISY = io.BytesIO()
-Pillow.fromarray(NOISE).save(NOISY, "PNG")
-NOISY_JPEG = io.BytesIO()
-Pillow.fromarray(NOISE).save(NOISY_JPEG, "JPEG")
-TEXT_BOMB = (b"iTXt", b"a\0\1\0\0\0" + zlib.compress(b"x" * 40_000_000))
 
-HOSTILE = {
-    "SVG by name": (SVG, "image/svg+xml", 415, "bad_image"),
-    "SVG in disguise": (SVG, "image/png", 422, "bad_image"),
-    "no type": (painted(), "", 415, "bad_image"),
-    "HTML": (b"<html></html>", "text/html", 415, "bad_image"),
-    "GIF in disguise": (painted("GIF"), "image/png", 422, "bad_image"),
-    "TIFF in disguise": (painted("TIFF"), "image/jpeg", 422, "bad_image"),
-    "empty": (b"", "image/png", 422, "bad_image"),
-    "noise": (NOISE.tobytes(), "image/webp", 422, "bad_image"),
-    "half a PNG": (NOISY.getvalue()[:6000], "image/png", 422, "bad_image"),
-    "half a JPEG": (NOISY_JPEG.getvalue()[:3000], "image/jpeg", 422, "bad_image"),
-    "half a WebP header": (webp(8, 8)[:20], "image/webp", 422, "bad_image"),
-    "huge PNG": (png(65_000, 65_000, (b"IDAT", zlib.compress(b"\0" * 1000))), "image/png", 422, "too_many_pixels"),
-    "huge WebP": (webp(16_384, 16_384), "image/webp", 422, "too_many_pixels"),
-    "just too many": (painted(size=(401, 250)), "image/png", 422, "too_many_pixels"),
-    "no pixels": (png(0, 5), "image/png", 422, "bad_image"),
-    "bomb of text": (png(8, 8, TEXT_BOMB), "image/png", 422, "bad_image"),
-    "too many bytes": (b"\x89PNG" + b"\0" * 70_000, "image/png", 413, "image_too_large"),
-}
+
+def hostile() -> dict[str, tuple[bytes, str, int, str]]:
+    """Body, type, status and code by name."""
+    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    noisy = io.BytesIO()
+    Pillow.fromarray(noise).save(noisy, "PNG")
+    jpeg = io.BytesIO()
+    Pillow.fromarray(noise).save(jpeg, "JPEG")
+    bomb = (b"iTXt", b"a\0\1\0\0\0" + zlib.compress(b"x" * 40_000_000))
+    return {
+        "SVG by name": (SVG, "image/svg+xml", 415, "bad_image"),
+        "SVG in disguise": (SVG, "image/png", 422, "bad_image"),
+        "no type": (painted(), "", 415, "bad_image"),
+        "HTML": (b"<html></html>", "text/html", 415, "bad_image"),
+        "GIF in disguise": (painted("GIF"), "image/png", 422, "bad_image"),
+        "TIFF in disguise": (painted("TIFF"), "image/jpeg", 422, "bad_image"),
+        "empty": (b"", "image/png", 422, "bad_image"),
+        "noise": (noise.tobytes(), "image/webp", 422, "bad_image"),
+        "half a PNG": (noisy.getvalue()[:6000], "image/png", 422, "bad_image"),
+        "half a JPEG": (jpeg.getvalue()[:3000], "image/jpeg", 422, "bad_image"),
+        "half a WebP header": (webp(8, 8)[:20], "image/webp", 422, "bad_image"),
+        "huge PNG": (png(65_000, 65_000, (b"IDAT", zlib.compress(b"\0" * 1000))), "image/png", 422, "too_many_pixels"),
+        "huge WebP": (webp(16_384, 16_384), "image/webp", 422, "too_many_pixels"),
+        "just too many": (painted(size=(401, 250)), "image/png", 422, "too_many_pixels"),
+        "no pixels": (png(0, 5), "image/png", 422, "bad_image"),
+        "bomb of text": (png(8, 8, bomb), "image/png", 422, "bad_image"),
+        "too many bytes": (b"\x89PNG" + b"\0" * 70_000, "image/png", 413, "image_too_large"),
+    }
 
 
 @pytest.mark.slow
 async def test_hostile_files_get_their_code_and_the_next_one_is_taken(serve: Serve) -> None:
     async with serve(images={"max_pixels": 100_000, "max_bytes": 65_536}) as server:
-        for name, (body, kind, status, code) in HOSTILE.items():
+        for name, (body, kind, status, code) in hostile().items():
             answer = await post(server, body, kind)
             assert (answer.status_code, answer.json()["code"]) == (status, code), name
             assert len(answer.json()["message"]) < 200

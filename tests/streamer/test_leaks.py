@@ -154,14 +154,14 @@ async def test_nothing_is_left_behind(serve: Serve, kill: Kill, rounds: int) -> 
         for number in range(max(4, rounds // 4)):  # whatever is made once is made now
             await kill(server, number)
         await server.freed()
-        await server.until(lambda: not list(server.state.rooms), within=4.0)
+        await server.until(lambda: not list(server.state.rooms))
         gc.collect()
         before = (len(asyncio.all_tasks()), threading.active_count(), open_files())
         memory = rss_mb()
         for number in range(rounds):
             await kill(server, number)
         await server.freed()
-        await server.until(lambda: not list(server.state.rooms), within=4.0)  # orphans are given up
+        await server.until(lambda: not list(server.state.rooms))  # orphans are given up
         await server.until(lambda: len(asyncio.all_tasks()) <= before[0])
         gc.collect()
         after = (len(asyncio.all_tasks()), threading.active_count(), open_files())

@@ -15,7 +15,7 @@ from worldloom.streamer.hosting import HostedWorld
 from worldloom.streamer.phase import Phase
 from worldloom.streamer.server_messages import Receipt
 
-from .conftest import Running, Serve
+from .conftest import PATIENCE, Running, Serve
 from .test_rooms import lost, phases
 
 
@@ -89,7 +89,7 @@ async def test_who_is_back_in_time_is_in_time_however_long_the_engine_takes(
         asked, ready = slow_entrance(monkeypatch)
         async with server.client() as client:
             await client.send("hello", protocol=1, video="none", resume=token)
-            await asyncio.wait_for(asked.wait(), 0.5)
+            await asyncio.wait_for(asked.wait(), PATIENCE)
             await asyncio.sleep(0.7)
             assert phases(server) == [Phase.ORPHANED]
             ready.set()
@@ -107,7 +107,7 @@ async def test_an_orphan_whose_driver_is_at_the_door_does_not_give_way(
         asked, ready = slow_entrance(monkeypatch)
         async with server.client() as client:
             await client.send("hello", protocol=1, video="none", resume=token)
-            await asyncio.wait_for(asked.wait(), 2.0)
+            await asyncio.wait_for(asked.wait(), PATIENCE)
             await lost(server, other)
             await server.until(lambda: phases(server) == [Phase.ORPHANED])
             ready.set()
@@ -155,7 +155,7 @@ async def test_a_room_that_closes_while_it_is_resumed_holds_nothing(
         monkeypatch.setattr(EngineHome, "open_async", slow)
         async with server.client() as client:
             await client.send("hello", protocol=1, video="none", resume=token)
-            await asyncio.wait_for(asked.wait(), 2.0)
+            await asyncio.wait_for(asked.wait(), PATIENCE)
             (room,) = server.state.rooms
             await server.state.rooms.close(room)
             ready.set()

@@ -7,13 +7,15 @@ import threading
 
 from worldloom.streamer.outbox import Outbox
 
+from .conftest import PATIENCE
+
 
 def outbox(capacity: int = 4) -> Outbox:
     return Outbox(capacity, asyncio.get_running_loop())
 
 
 async def taken(box: Outbox) -> list[str]:
-    texts = await asyncio.wait_for(box.take(), 2)
+    texts = await asyncio.wait_for(box.take(), PATIENCE)
     assert texts is not None
     return texts
 
@@ -25,7 +27,7 @@ async def test_messages_arrive_in_order_then_the_end() -> None:
     box.close()
     box.put("late")
     assert await taken(box) == ["a", "b", "c"]
-    assert await asyncio.wait_for(box.take(), 2) is None
+    assert await asyncio.wait_for(box.take(), PATIENCE) is None
 
 
 async def test_reader_wakes_for_another_thread() -> None:
@@ -70,4 +72,4 @@ async def test_too_many_musts_end_it() -> None:
         box.put(text)
     assert box.overflowed
     assert await taken(box) == ["a", "b"]
-    assert await asyncio.wait_for(box.take(), 2) is None
+    assert await asyncio.wait_for(box.take(), PATIENCE) is None

@@ -268,7 +268,7 @@ async def test_a_real_engine_follows(world: str) -> None:
     finally:
         await twin.close()
     assert multiprocessing.active_children() == []
-    async with asyncio.timeout(2):  # nothing that the engine itself had started is left either
+    async with asyncio.timeout(PATIENCE):  # nothing that the engine itself had started is left either
         while group_lives(child.pid or 0):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 

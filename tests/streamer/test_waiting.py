@@ -14,7 +14,7 @@ from worldloom.models.toy import ToyState, ToyWorld
 from worldloom.streamer.errors import Busy
 from worldloom.streamer.waiting import WaitingLine
 
-from .conftest import Serve
+from .conftest import PATIENCE, Serve
 
 STUCK_S = 1.5  # seconds of a step that takes too long
 
@@ -155,7 +155,7 @@ async def test_who_has_said_nothing_yet_is_told_too(serve: Serve) -> None:
     async with serve() as server, server.client() as silent:
         await asyncio.sleep(0.1)
         server.server.should_exit = True
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(PATIENCE):
             await silent.expect("error", code="draining")
             await silent.expect("bye", reason="draining")
             assert (await silent.closed())[0] == 1012

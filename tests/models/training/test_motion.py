@@ -58,6 +58,7 @@ def test_steps_are_seen_from_the_frame_before_and_momenta_from_the_frame_itself(
     assert walks.clocks[[0, FRAMES - 1, FRAMES]].tolist() == [0, FRAMES - 1, 0]
 
 
+@pytest.mark.slow
 def test_the_network_learns_the_momentum_and_resumes(recipe: Recipe, folder: Path) -> None:
     assert recipe.motion
     fit_motion(recipe, folder, torch.device("cpu"))

@@ -64,6 +64,7 @@ def world_that_shows(sets: dict[str, Played], shown: str) -> DiTWorld:
     return cast(DiTWorld, Told(sets["stand"].clips, sets["walk"].clips, sets[shown].clips))
 
 
+@pytest.mark.slow
 def test_a_dream_that_walks_on_and_one_that_stands(sets: dict[str, Played]) -> None:
     through = walls(world_that_shows(sets, "walk"), sets["stand"], sets["walk"])
     assert through["wall_penetration"] > 0.8

@@ -54,7 +54,9 @@ def test_a_blend_ends_at_the_new_prompt_and_keeps_the_memory_as_it_was_dreamed(t
     assert not np.array_equal(world.step([aged(world, 3)], REST), world.step([at_once], REST))
 
 
-@pytest.mark.parametrize("roll", [ROLLS[1], ROLLS[4]], ids=["absolute", "noisy"])
+@pytest.mark.parametrize(
+    "roll", [pytest.param(ROLLS[1], id="absolute"), pytest.param(ROLLS[4], id="noisy", marks=pytest.mark.slow)]
+)
 @torch.inference_mode()
 def test_a_flush_leaves_the_sinks_and_the_latest_chunk_under_the_new_prompt(tmp_path: Path, roll: Rollout) -> None:
     """As a stream is that has dreamed no more than these."""
