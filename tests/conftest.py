@@ -35,13 +35,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """What is imported here stays until the end: the garbage collector need not go through it again and again."""
+    """What is imported here stays until the end: the garbage collector need not go through it again and again.
+
+    What tests leave is little beside it, and need not be sought after every few hundred objects.
+    """
     gc.disable()
     try:
         return (yield)
     finally:
         gc.collect()
         gc.freeze()
+        gc.set_threshold(50_000, 50, 50)
         gc.enable()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import pytest
 import torch
@@ -118,10 +119,16 @@ def full_velocity(
     return velocity[:, at:]
 
 
-@pytest.mark.parametrize("fov", [pytest.param(0.0, marks=pytest.mark.slow), 90.0])
-@pytest.mark.parametrize("sink_chunks", [0, 1])
-@pytest.mark.parametrize("chunk", [1, 3])
-@pytest.mark.parametrize("patch", [1, 2])
+FAST = [(1, 1, 0, 90.0), (1, 3, 1, 90.0), (2, 1, 1, 90.0), (2, 3, 0, 90.0)]  # each value beside each other one
+
+
+@pytest.mark.parametrize(
+    ("patch", "chunk", "sink_chunks", "fov"),
+    [
+        one if one in FAST else pytest.param(*one, marks=pytest.mark.slow)
+        for one in product([1, 2], [1, 3], [0, 1], [0.0, 90.0])
+    ],
+)
 def test_cached_equals_full_across_evictions(patch: int, chunk: int, sink_chunks: int, fov: float) -> None:
     dit = tiny_dit(fov, columns=4, patch=patch)
     film = Film.random(dit, chunk * (sink_chunks + WINDOW_CHUNKS + 5))  # at least three evictions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,24 @@ def toy_recipe() -> Recipe:
 
 @pytest.fixture(scope="session")
 def recordings(toy_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's folder with all sets, as the collect stage and the evaluation leave them. Read it only."""
-    folder = tmp_path_factory.mktemp("toy-run")
+    """A run's folder with all sets, as the collect stage and the evaluation leave them. Read it only.
+
+    Where tests run in several processes, the first of them that is done draws for all.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "toy-run"
+    if not shared.exists():
+        own = base / "toy-run-of-mine"
+        draw(toy_recipe, own)
+        try:
+            own.rename(shared)
+        except OSError:  # another one was faster
+            return own
+    return shared
+
+
+def draw(toy_recipe: Recipe, folder: Path) -> None:
+    """All sets of the toy, into a folder."""
     data = toy_recipe.data
     simulator = open_simulator("toy", toy_recipe.spec.height, toy_recipe.spec.width)
     for name, frames, seed in (("train", 300, 1), ("holdout", 240, 1_000_001)):
@@ -30,4 +47,3 @@ def recordings(toy_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> 
         shard.save(folder / "data" / "battery" / f"{k:04d}")
     for name in scripts_of(toy_recipe):
         play_script(simulator, toy_recipe, name).save(folder / "data" / name / "0000")
-    return folder
