@@ -146,8 +146,8 @@ async def test_forks_without_drivers_end_with_the_server_and_give_way_to_orphans
             await client.send("fork", seq=1)
             await client.expect("receipt", seq=1, status="applied")
             client.socket.transport.abort()
-        await server.until(lambda: server.states() == 0)
-        assert [room.phase for room in server.state.rooms] == [Phase.ORPHANED]
+        rooms = server.state.rooms
+        await server.until(lambda: server.states() == 0 and [room.phase for room in rooms] == [Phase.ORPHANED])
 
 
 class Asker:

@@ -163,6 +163,7 @@ def test_noise_levels_are_those_of_the_sampler() -> None:
     assert 0.55 < sigma[sigma < 1].median() < 0.65
 
 
+@pytest.mark.slow
 def test_loss_falls_on_one_clip(recipe: Recipe) -> None:
     recipe = replace(recipe, dynamics=replace(recipe.dynamics, steps=1000))
     trainee = Trainee.fresh(recipe, torch.device("cpu"))

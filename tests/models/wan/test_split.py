@@ -83,15 +83,16 @@ class Both:
 
 
 CASES = [
-    pytest.param(walked, ROLL, id="plain", marks=pytest.mark.slow),
+    pytest.param(walked, ROLL, id="plain"),
     pytest.param(walked, replace(SINKS, positions="beside", context=100.0), id="beside"),
-    pytest.param(walked, SINKS, id="absolute", marks=pytest.mark.slow),
-    pytest.param(walked, replace(SINKS, positions="relative"), id="relative", marks=pytest.mark.slow),
-    pytest.param(hands, ROLL, id="hands", marks=pytest.mark.slow),
-    pytest.param(camera, replace(SINKS, positions="beside"), id="camera", marks=pytest.mark.slow),
+    pytest.param(walked, SINKS, id="absolute"),
+    pytest.param(walked, replace(SINKS, positions="relative"), id="relative"),
+    pytest.param(hands, ROLL, id="hands"),
+    pytest.param(camera, replace(SINKS, positions="beside"), id="camera"),
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "roll"), CASES)
 def test_two_ranks_dream_what_one_does(tmp_path: Path, make: Make, roll: Rollout) -> None:
     """Two streams, evictions, another prompt, a fork, a way there and back through bytes."""
