@@ -35,6 +35,7 @@ ASKED: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
             "pause",
             "resume",
             "step",
+            "shift",
             "rewind",
             "snapshot",
             "restore",
