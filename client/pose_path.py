@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from worldloom.streamer.world_info import WorldInfo
 
 from .camera import Rows, Way, rows_of
+from .poses import check_poses
 
 STEEP = 89.5  # degrees of looking up or down, beyond which left and right mean nothing
 STILL = 1e-9  # what counts as no movement, in metres and degrees
@@ -31,7 +32,7 @@ def rows(poses: ArrayLike, info: WorldInfo, *, stride: float | None = None) -> R
             aslant than the columns of the moves say, so give no less than that.
 
     Raises:
-        ValueError: not poses, or ones that look straight up or down.
+        ValueError: not poses, ones that scale, shear or mirror, or that look straight up or down.
         CannotMove: the world lacks a way that the path takes, or is too slow for it.
     """
     matrices = _checked(poses)
@@ -69,4 +70,5 @@ def _checked(poses: ArrayLike) -> NDArray[np.float64]:
     made = np.asarray(poses, np.float64)
     if made.ndim != 3 or made.shape[1:] != (4, 4) or not len(made) or not np.isfinite(made).all():
         raise ValueError(f"expected finite poses (F + 1, 4, 4), got {made.shape}")
+    check_poses(made)
     return made

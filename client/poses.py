@@ -89,6 +89,19 @@ def to_ros(matrix: ArrayLike) -> Pose:
     return _taken(matrix, _ROS.T)
 
 
+def check_poses(poses: NDArray[np.float64]) -> None:
+    """Whether (..., 4, 4) are poses of cameras.
+
+    Raises:
+        ValueError: one has another last row than 0 0 0 1, or scales, shears or mirrors.
+    """
+    if not np.allclose(poses[..., 3, :], (0, 0, 0, 1)):
+        raise ValueError("expected poses whose last row is 0 0 0 1")
+    turn = poses[..., :3, :3]
+    if not np.allclose(turn @ turn.swapaxes(-1, -2), np.eye(3), atol=1e-4) or np.any(np.linalg.det(turn) < 0):
+        raise ValueError("expected a pose that only turns and moves, got one that scales, shears or mirrors")
+
+
 def _taken(matrix: ArrayLike, axes: NDArray[np.float64], scale: float = 1.0) -> Pose:
     """A pose in other axes: those of its world, and those of its camera.
 
@@ -96,11 +109,10 @@ def _taken(matrix: ArrayLike, axes: NDArray[np.float64], scale: float = 1.0) -> 
         ValueError: not a pose: another shape, or one that scales or mirrors.
     """
     before = np.asarray(matrix, np.float64)
-    if before.shape != (4, 4) or not np.allclose(before[3], (0, 0, 0, 1)):
-        raise ValueError(f"expected a 4x4 pose whose last row is 0 0 0 1, got shape {before.shape}")
+    if before.shape != (4, 4):
+        raise ValueError(f"expected a 4x4 pose, got shape {before.shape}")
+    check_poses(before)
     turn = before[:3, :3]
-    if not np.allclose(turn @ turn.T, np.eye(3), atol=1e-4) or np.linalg.det(turn) < 0:
-        raise ValueError("expected a pose that only turns and moves, got one that scales, shears or mirrors")
     made = np.eye(4)
     made[:3, :3] = axes @ turn @ axes.T
     made[:3, 3] = scale * (axes @ before[:3, 3])

@@ -94,3 +94,7 @@ def test_what_cannot_be_followed_is_refused() -> None:
         rows(np.stack([posed(0, 0, 0), posed(0, 90, 0)]), FILMED)
     with pytest.raises(ValueError, match=r"expected finite poses \(F \+ 1, 4, 4\), got \(4, 4\)"):
         rows(np.eye(4), FILMED)
+    with pytest.raises(ValueError, match="scales, shears or mirrors"):
+        rows(np.stack([posed(0, 0, 0), np.diag([2.0, 2.0, 2.0, 1.0])]), FILMED)
+    with pytest.raises(ValueError, match="last row"):
+        rows(np.stack([posed(0, 0, 0), 2 * np.eye(4)]), FILMED)
