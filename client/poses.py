@@ -96,7 +96,7 @@ def check_poses(poses: NDArray[np.float64]) -> None:
         ValueError: one has another last row than 0 0 0 1, or scales, shears or mirrors.
     """
     if not np.allclose(poses[..., 3, :], (0, 0, 0, 1)):
-        raise ValueError("expected poses whose last row is 0 0 0 1")
+        raise ValueError("expected a 4x4 pose whose last row is 0 0 0 1")
     turn = poses[..., :3, :3]
     if not np.allclose(turn @ turn.swapaxes(-1, -2), np.eye(3), atol=1e-4) or np.any(np.linalg.det(turn) < 0):
         raise ValueError("expected a pose that only turns and moves, got one that scales, shears or mirrors")
