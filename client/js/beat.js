@@ -14,8 +14,9 @@ export const UNDER_WAY = 10;
 const LATE = 1;
 /** Least distance that is kept from the beat, ms. */
 const MARGIN = 3.5;
-/** Nearer than this is near enough, ms. */
+/** Nearer than this is near enough, ms; and later on, for a busy moment is no reason to move the schedule again. */
 const NEAR = 2;
+const SETTLED = 5;
 /** How much alike pictures come, from 0 (all over the beat) to 1 (always the same): below this no shift helps. */
 const ALIKE = 0.5;
 
@@ -31,6 +32,7 @@ export class Beat {
   /** Another session, or another way of pictures: begin anew. */
   restart() {
     this.refused = false;
+    this.near = NEAR;
     this.look();
   }
 
@@ -49,7 +51,8 @@ export class Beat {
     }
     this.spares.push(spareMs);
     if (this.spares.length < WINDOW) return;
-    const later = laterBy(this.spares, periodMs);
+    const later = laterBy(this.spares, periodMs, this.near);
+    this.near = SETTLED;
     this.look(later > 0 ? UNDER_WAY : 0);
     if (later > 0 && !this.refused) this.shift(later);
   }
@@ -65,8 +68,11 @@ export class Beat {
   }
 }
 
-/** By how much pictures should come later; 0 where they come well, or no shift helps. @param {number[]} spares @param {number} period */
-function laterBy(spares, period) {
+/**
+ * By how much pictures should come later; 0 where they come well, or no shift helps.
+ * @param {number[]} spares @param {number} period @param {number} near enough
+ */
+function laterBy(spares, period, near) {
   const turns = spares.map((spare) => (2 * Math.PI * spare) / period); // a beat is a circle: just before is near just after
   const x = turns.reduce((sum, turn) => sum + Math.cos(turn), 0) / turns.length;
   const y = turns.reduce((sum, turn) => sum + Math.sin(turn), 0) / turns.length;
@@ -75,7 +81,7 @@ function laterBy(spares, period) {
   const late = spares.map((spare) => wrapped(middle - spare, period)).sort((a, b) => b - a)[LATE];
   const margin = Math.min(period / 2, Math.max(MARGIN, late + 0.5));
   const later = wrapped(middle - margin, period);
-  return Math.abs(later) < NEAR ? 0 : (later + period) % period;
+  return Math.abs(later) < near ? 0 : (later + period) % period;
 }
 
 /** The same within half a period of 0. @param {number} ms @param {number} period */

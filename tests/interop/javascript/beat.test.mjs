@@ -66,7 +66,7 @@ test('a beat that drifted away is found again', () => {
   const one = pictures(3, 50, 1);
   one.play(WINDOW * 4);
   const asked = one.asked.length;
-  one.drift(5);
+  one.drift(7);
   const waits = one.play(WINDOW * 6);
   assert.ok(one.asked.length > asked);
   assert.ok(waits[0] >= DRAWING && waits.at(-1) < DRAWING + BEAT / 2, `${waits}`);
@@ -77,7 +77,7 @@ test('who is refused asks no more, until another session', () => {
   one.play(WINDOW);
   assert.equal(one.asked.length, 1);
   return Promise.resolve().then(() => {
-    one.drift(6);
+    one.drift(7);
     one.play(WINDOW * 8);
     assert.equal(one.asked.length, 1);
     one.beat.restart();
