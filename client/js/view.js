@@ -155,7 +155,7 @@ export class View {
   /** @param {() => void} onPicture @param {(why: string) => void} onFailed */
   openPeer(onPicture, onFailed) {
     this.display.measure();
-    const peer = new WebRtcVideo(this.video, this.ice, this.display, {
+    const peer = new WebRtcVideo(this.video, this.ice, {
       send: (message) => this.calls.post(message),
       onShown: (shown) => {
         this.shownMs = performance.now();
@@ -166,7 +166,7 @@ export class View {
       onBytes: (bytes) => this.meter.arrived(bytes, performance.now()),
       onPicture,
       onFailed: () => onFailed('no path'),
-    });
+    }, this.display);
     peer.start().catch((error) => onFailed(error.message));
     return peer;
   }

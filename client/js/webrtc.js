@@ -7,6 +7,7 @@
  * Knows a peer connection and a video element, nothing of sockets: it is given a `send` for signalling.
  */
 
+import { Display } from './display.js';
 import { Recent } from './meter.js';
 
 /** How often the received bytes are read off, in ms. */
@@ -21,15 +22,15 @@ export class WebRtcVideo {
   /**
    * @param {HTMLVideoElement} video
    * @param {RTCConfiguration} config STUN and TURN servers, as the server names them
-   * @param {import('./display.js').Display} display
    * @param {object} calls
    * @param {(message: import('./protocol.js').ClientMessage) => void} calls.send signalling to the server
    * @param {(shown: import('./meter.js').Shown) => void} calls.onShown
    * @param {(bytes: number) => void} calls.onBytes payload that arrived since the call before
    * @param {() => void} calls.onPicture the first picture is there
    * @param {() => void} calls.onFailed no path, or the path is gone
+   * @param {Display} [display]
    */
-  constructor(video, config, display, calls) {
+  constructor(video, config, calls, display = new Display()) {
     this.video = video;
     this.display = display;
     this.calls = calls;
