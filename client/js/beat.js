@@ -26,6 +26,9 @@ export class Beat {
   /** @param {Ask} ask */
   constructor(ask) {
     this.ask = ask;
+    /** @type {number[]} */
+    this.spares = []; // ms before the beat, of the pictures of this look
+    this.skip = 0; // pictures that do not count
     this.restart();
   }
 
@@ -39,7 +42,6 @@ export class Beat {
   /** @param {number} [skip] pictures that do not count */
   look(skip = 0) {
     this.skip = skip;
-    /** @type {number[]} */
     this.spares = [];
   }
 
