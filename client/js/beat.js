@@ -29,6 +29,7 @@ export class Beat {
     /** @type {number[]} */
     this.spares = []; // ms before the beat, of the pictures of this look
     this.skip = 0; // pictures that do not count
+    this.near = NEAR; // ms, as near as is enough
     this.restart();
   }
 
