@@ -30,7 +30,7 @@ export class Beat {
     this.spares = []; // ms before the beat, of the pictures of this look
     this.skip = 0; // pictures that do not count
     this.near = NEAR; // ms, as near as is enough
-    this.restart();
+    this.refused = false; // the schedule is not ours to move
   }
 
   /** Another session, or another way of pictures: begin anew. */
@@ -64,7 +64,7 @@ export class Beat {
   async shift(ms) {
     try {
       const receipt = await this.ask(ms);
-      if (receipt?.status === 'rejected') this.refused = true; // the schedule is not ours to move
+      if (receipt?.status === 'rejected') this.refused = true;
     } catch {
       this.refused = true;
     }
