@@ -4,9 +4,9 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORLD ?=
 
-# Most tests start servers, engines and browsers. What fails is run once more, and said: a machine that stood still for
-# seconds fails no suite, and a fault fails it twice.
-PYTEST := $(BIN)/pytest -q --reruns 1 -rfER
+# Most tests start servers, engines and browsers. What fails is run again, twice at most, and said: a machine that stood
+# still for seconds fails no suite, and a fault fails it three times.
+PYTEST := $(BIN)/pytest -q --reruns 2 --reruns-delay 2 -rfER
 
 # Tests start interpreters by the dozen; each would compile everything anew where none of them may write it down.
 unexport PYTHONDONTWRITEBYTECODE

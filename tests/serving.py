@@ -20,10 +20,10 @@ class ServerProcess(server_process.ServerProcess):
         """The process and its children: MB of resident memory by process."""
         listed = subprocess.run(["ps", "-eo", "pid=,ppid=,rss="], capture_output=True, text=True, check=True).stdout
         rows = [tuple(map(int, line.split())) for line in listed.splitlines()]
-        family = {self.process.pid}
-        for pid, parent, _ in sorted(rows):
-            if parent in family:
-                family.add(pid)
+        family, before = {self.process.pid}, 0
+        while len(family) > before:  # numbers of processes wrap: a child's may be below its parent's
+            before = len(family)
+            family |= {pid for pid, parent, _ in rows if parent in family}
         return {pid: rss / 1024 for pid, _, rss in rows if pid in family}
 
     def memory_mb(self) -> float:

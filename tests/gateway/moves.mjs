@@ -6,7 +6,7 @@ const world = await connect({ url: process.env.WORLDLOOM_URL, transport: 'none',
 const back = new Promise((done) => world.addEventListener('back', done, { once: true }));
 const first = await world.press('KeyW');
 const { session, tokens } = world;
-console.log(`session ${session}`);
+console.log(`${session} ${first.frame}`);
 await back;
 const again = await world.press('KeyS');
 const same = world.session === session && world.tokens.resume === tokens.resume;

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,14 @@ async def test_it_goes_where_its_session_goes() -> None:
         )
         assert script.stdout is not None
         async with asyncio.timeout(30):
-            session = (await script.stdout.readline()).decode().split()[1]
+            session, frame = (await script.stdout.readline()).decode().split()
+
+            def kept() -> bool:
+                """What is no older than the first key, or there is nothing to go on from."""
+                parcel = gateway.fleet.vault.take(session, time.monotonic())
+                return parcel is not None and parcel.snapshot.index > int(frame)
+
+            await gateway.until(kept)
             await gateway.worker_of(session).die()
             told = json.loads(await script.stdout.readline())
             assert await script.wait() == 0
