@@ -6,6 +6,7 @@
 
 import { canFilm, film, screenshot } from './camera.js';
 import { handOver, walkLink, watchLink } from './links.js';
+import { mark, write } from './write.js';
 
 const byId = (id) => document.getElementById(id);
 const stage = byId('stage');
@@ -80,8 +81,8 @@ export class Bar {
   /** @returns {boolean} whether it is paused */
   showPause() {
     const { paused } = this;
-    byId('pause').setAttribute('aria-pressed', paused);
-    byId('pause').textContent = paused ? 'Go on' : 'Pause';
+    mark(byId('pause'), 'aria-pressed', paused);
+    write(byId('pause'), paused ? 'Go on' : 'Pause');
     byId('step').disabled = !paused || byId('pause').disabled;
     return paused;
   }
@@ -92,7 +93,7 @@ export class Bar {
 
   showRecording() {
     const on = Boolean(this.desk.world?.recording);
-    byId('record').setAttribute('aria-pressed', on);
+    mark(byId('record'), 'aria-pressed', on);
     byId('recording').hidden = !on;
   }
 

@@ -4,6 +4,8 @@
  * Knows the words and where they stand; no world.
  */
 
+import { mark, write } from './write.js';
+
 const byId = (id) => document.getElementById(id);
 
 /** How to say a refusal to a person. */
@@ -24,8 +26,8 @@ const TROUBLE = {
 
 /** Says beside the dot how the connection is. */
 export function say(state, text) {
-  byId('link').dataset.state = state;
-  byId('link-text').textContent = text;
+  mark(byId('link'), 'data-state', state);
+  write(byId('link-text'), text);
 }
 
 /** Covers the picture with words; a retry button where that may help. */

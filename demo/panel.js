@@ -5,6 +5,8 @@
  * fingers. Caps can be pressed with a finger or a mouse too.
  */
 
+import { mark } from './write.js';
+
 /** Where keys lie on a keyboard: rows of codes, left to right. The first cluster that has a code shows it. */
 const CLUSTERS = [
   [['KeyQ', 'KeyW', 'KeyE', 'KeyR', 'KeyT'], ['KeyA', 'KeyS', 'KeyD', 'KeyF', 'KeyG'], ['KeyZ', 'KeyX', 'KeyC', 'KeyV', 'KeyB']],
@@ -84,7 +86,7 @@ export function drawKeys(room, world, capture) {
   room.replaceChildren(...arrange(Object.keys(actions.keys)).map((rows) =>
     element('div', { className: 'cluster' }, ...rows.map((row) => element('div', { className: 'cluster-row' }, ...row.map(cap))))));
   return {
-    held: (codes) => caps.forEach(({ button }, code) => (button.dataset.pressed = codes.has(code))),
+    held: (codes) => caps.forEach(({ button }, code) => mark(button, 'data-pressed', codes.has(code))),
     receipt: (receipt) => light(caps, receipt),
   };
 }

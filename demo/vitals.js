@@ -1,5 +1,7 @@
 /** The figures beside the picture, redrawn twice a second from `world.stats()`. */
 
+import { write } from './write.js';
+
 const EVERY = 500;
 const TRANSPORTS = { webrtc: 'WebRTC', websocket: 'WebSocket', none: '–' };
 /** What an overloaded server gives up, for people. */
@@ -23,19 +25,19 @@ export function showVitals(current) {
 function draw(world) {
   const stats = world.stats();
   const { p50, p95 } = stats.input_to_photon_ms;
-  byId('v-fps').textContent = `${stats.fps_shown.toFixed(1)} of ${Number(stats.world_fps.toFixed(2))}`;
-  byId('v-p50').textContent = number(p50, 'ms');
-  byId('v-p95').textContent = number(p95, 'ms');
-  byId('v-rate').textContent = number(stats.bitrate_kbps, 'kbit/s');
-  byId('v-transport').textContent = TRANSPORTS[stats.transport];
-  byId('v-size').textContent = `${world.info.width} × ${world.info.height}`;
+  write(byId('v-fps'), `${stats.fps_shown.toFixed(1)} of ${Number(stats.world_fps.toFixed(2))}`);
+  write(byId('v-p50'), number(p50, 'ms'));
+  write(byId('v-p95'), number(p95, 'ms'));
+  write(byId('v-rate'), number(stats.bitrate_kbps, 'kbit/s'));
+  write(byId('v-transport'), TRANSPORTS[stats.transport]);
+  write(byId('v-size'), `${world.info.width} × ${world.info.height}`);
   const reduced = REDUCED[stats.server?.reduced] ?? '';
   byId('reduced').hidden = reduced === '';
-  if (byId('reduced').textContent !== reduced) byId('reduced').textContent = reduced; // said aloud only when it changes
+  write(byId('reduced'), reduced); // said aloud only when it changes
   byId('parts').hidden = p50 === null;
   for (const name of PARTS) {
     const ms = stats.parts_ms[name];
-    byId(`p-${name}`).textContent = number(ms, 'ms', ms !== null && ms < 10 ? 1 : 0);
+    write(byId(`p-${name}`), number(ms, 'ms', ms !== null && ms < 10 ? 1 : 0));
     byId(`b-${name}`).style.flexGrow = ms ?? 0;
   }
 }
