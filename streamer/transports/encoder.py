@@ -85,7 +85,7 @@ class VideoEncoder:
         self._key_wanted = True
         self._last_key_ns = 0
         self._reformatter = VideoReformatter()
-        self._stream = Stream(self._height, self._width, fps, self.ceiling, settings.preset)
+        self._stream = Stream(self._height, self._width, fps, self.ceiling, settings.preset, self._scale > 1)
         self._coder = LIBVPX if codec == "vp8" else coders["nvenc" if settings.h264 == "nvenc" else "x264"]
         self._context: VideoCodecContext | None = None  # opened with the first picture: NVENC takes its time
 
@@ -132,16 +132,15 @@ class VideoEncoder:
             return self._context.encode(picture)
 
     def _picture(self, pixels: NDArray[np.uint8], pts: int) -> VideoFrame:
-        if self._scale > 1:
-            pixels = pixels.repeat(self._scale, 0).repeat(self._scale, 1)
-        picture = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
         picture = self._reformatter.reformat(
-            picture,
-            format="yuv420p",
+            VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24"),
+            format="yuv420p" if self._scale == 1 else "yuv444p",
             dst_colorspace=Colorspace.ITU601,
             dst_color_range=ColorRange.MPEG,
             threads=1,  # the default starts threads for every picture: 5 ms instead of 0.1
         )
+        if self._scale > 1:
+            picture = _doubled(picture.to_ndarray())
         picture.pts = pts
         picture.time_base = TIME_BASE
         return picture
@@ -176,3 +175,11 @@ class VideoEncoder:
         log.warning("nvenc failed, x264 takes its place in this session: %s", error)
         self._coder = X264
         return self._open()
+
+
+def _doubled(planes: NDArray[np.uint8]) -> VideoFrame:
+    """(3, H, W) YUV 4:4:4 -> 4:2:0 at twice the size: every pixel keeps its own colour, and luma alone is repeated."""
+    _, height, width = planes.shape
+    luma = planes[0].repeat(2, axis=1).repeat(2, axis=0)
+    chroma = planes[1:].reshape(height, 2 * width)  # as it lies in a 4:2:0 picture: U after Y, V after U
+    return VideoFrame.from_ndarray(np.concatenate([luma, chroma]), format="yuv420p")

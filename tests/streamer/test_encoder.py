@@ -48,6 +48,19 @@ def test_colours_survive(codec: Codec) -> None:
         assert 10 * np.log10(255**2 / error) > 36, f"picture {index}"
 
 
+def test_neighbours_keep_their_own_colours() -> None:
+    made, stripes = encoder("h264"), np.zeros((96, 128, 3), np.uint8)
+    stripes[:, 0::2, 0], stripes[:, 1::2, 2] = 255, 255  # red, blue
+    decoder = av.CodecContext.create("h264", "r")
+    assert isinstance(decoder, VideoCodecContext)
+    for index in range(10):  # stripes are hard, and come into focus
+        (shown,) = decoder.decode(av.Packet(made.encode(stripes, index * 4500).data))
+    chroma = shown.to_ndarray()[192:].reshape(2, 96, 128).astype(int)
+    for blue, plane in enumerate(((90, 240), (240, 110))):  # Cb and Cr, ITU-R BT.601
+        for found, expected in zip(chroma, plane, strict=True):
+            assert np.abs(found[:, blue::2] - expected).mean() < 8
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_key_frames_come_first_and_on_request(codec: Codec) -> None:
     made = encoder(codec)
