@@ -140,7 +140,7 @@ class VideoEncoder:
             threads=1,  # the default starts threads for every picture: 5 ms instead of 0.1
         )
         if self._scale > 1:
-            picture = _doubled(picture.to_ndarray())
+            picture = _doubled(picture.to_ndarray().astype(np.uint8, copy=False))
         picture.pts = pts
         picture.time_base = TIME_BASE
         return picture
