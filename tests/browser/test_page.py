@@ -59,6 +59,26 @@ def test_nothing_sticks_out(visit: Callable[..., Visitor], width: int) -> None:
     assert small == 0, "something to press is too small for a finger"
 
 
+WRITES = """() => new Promise((done) => {
+  let beats = 0, writes = 0;
+  const watch = new MutationObserver((news) => (writes += news.length));
+  watch.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+  const beat = () => (++beats < 60 ? requestAnimationFrame(beat) : done(writes));
+  requestAnimationFrame(beat);
+})"""
+
+
+def test_it_lies_still_while_nothing_changes(visit: Callable[..., Visitor]) -> None:
+    visitor = visit("world=toy")
+    visitor.wait_for_picture()
+    visitor.wait_for("document.getAnimations().length === 0")  # the curtain's, too, once it is away
+    visitor.page.locator("#stage").focus()
+    visitor.page.keyboard.down("KeyW")
+    visitor.wait_for_receipts("key", 1)
+    assert visitor.page.evaluate(WRITES) < 60, "something is written at every beat of the display"
+    assert visitor.page.evaluate("document.getAnimations().length") == 0
+
+
 def test_everything_can_be_reached_from_the_keyboard(visit: Callable[..., Visitor]) -> None:
     visitor = visit("world=toy")
     visitor.wait_for_picture()
