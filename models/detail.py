@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from .convolution import Conv2d
 from .patches import Mixer
+from .pixels import to_pixels
 
 FOLD = 4
 """Pixels that one position of the features spans, each way."""
@@ -75,7 +76,7 @@ class DetailNet(nn.Module):
         dtype = self.enter.weight.dtype
         parts = [part.to(dtype) for part in (dream, *apart, seen, known, doubt)]
         x = torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
-        y = F.pixel_shuffle(self.leave(F.silu(self.body(self.enter(x)))), FOLD).contiguous().float()
+        y = to_pixels(self.leave(F.silu(self.body(self.enter(x)))), FOLD).float()
         own, last, album = (y[:, 3 + k : 4 + k] + SEEN[k] for k in range(3))
         last, album = last.masked_fill(~seen, NEVER), (album - doubt).masked_fill(~known, NEVER)
         shares = torch.cat([own, last, album], 1).softmax(1)
