@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -207,9 +208,11 @@ def places_of(
     return torch.stack([(right * scale / across).expand(shape), (y * scale).expand(shape)], 1).permute(0, 2, 3, 1)
 
 
+@lru_cache
 def _centres(count: int, device: torch.device) -> Tensor:
-    """Pixel centres from -1 to 1."""
-    return (torch.arange(count, device=device) + 0.5) / count * 2.0 - 1.0
+    """Pixel centres from -1 to 1; not to be written to."""
+    with torch.inference_mode(False):  # or nobody who was not there at the first call could learn from it
+        return (torch.arange(count, device=device) + 0.5) / count * 2.0 - 1.0
 
 
 def moved_to(picture: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
