@@ -223,4 +223,4 @@ def moved_to(picture: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
 def inside(places: Tensor) -> Tensor:
     """(B, 1, H, W) True where a place lies in the picture."""
     x, y = places.abs().unbind(-1)
-    return ((x <= 1.0) & (y <= 1.0))[:, None]
+    return (torch.maximum(x, y) <= 1.0)[:, None]
