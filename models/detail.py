@@ -79,7 +79,7 @@ class DetailNet(nn.Module):
         y = to_pixels(self.leave(F.silu(self.body(self.enter(x)))), FOLD).float()
         logits = y[:, 3:] + torch.tensor(SEEN, device=y.device)[:, None, None]
         logits[:, 2:] -= doubt
-        logits[:, 1:] += NEVER * (1.0 - in_sight)
+        logits[:, 1:].add_(1.0 - in_sight, alpha=NEVER)
         shares = logits.softmax(1)
         of_moved = torch.addcmul(dream + y[:, :3], shares[:, 1:2], apart[0])
         return torch.addcmul(of_moved, shares[:, 2:], apart[1])

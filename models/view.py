@@ -70,6 +70,8 @@ class Outlook:
         for part in (self.motion, self.detail):
             part.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
             part.eval().requires_grad_(False)
+        place = self.motion.place  # laid out as what it is added to
+        place.data = place[None].contiguous(memory_format=torch.channels_last)[0]
         return self
 
     def at_rest(self, picture: Tensor) -> Way:
