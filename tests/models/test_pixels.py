@@ -40,7 +40,7 @@ def test_it_is_what_torch_does(n: int, dtype: torch.dtype, laid: torch.memory_fo
 
 def test_who_learns_gets_gradients() -> None:
     pictures = torch.randn(1, 3, 8, 8, requires_grad=True)
-    to_pixels(to_cells(pictures, 4), 4).square().sum().backward()
+    to_pixels(to_cells(pictures, 4), 4).square().sum().backward()  # type: ignore[no-untyped-call]
     assert pictures.grad is not None
     torch.testing.assert_close(pictures.grad, 2.0 * pictures)
 
