@@ -1,6 +1,7 @@
 """Whether operators that torch has for its own compiler, and promises to nobody, are there and do what they should.
 
-Who uses one asks first, and does as torch does where the answer is no. Knows tensors; no operator by name.
+Who uses one asks first, and does as torch does where the answer is no. Weights that an operator wants in an order of
+its own are kept in it as well. Knows tensors; no operator by name.
 """
 
 from __future__ import annotations
