@@ -15,13 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .operators import agrees, takes
+from .operators import LaidOut, agrees, takes
 
 
-class Conv2d(nn.Conv2d):
+class Conv2d(LaidOut, nn.Conv2d):
     """A convolution padded with zeros; `silu` and `beside` are what follows it."""
-
-    _laid_out: tuple[tuple[object, ...], Tensor] | None = None
 
     def forward(self, x: Tensor, *, silu: bool = False, beside: Tensor | None = None) -> Tensor:
         """(B, C, h, w) -> (B, C', h', w'), through SiLU if wanted, or added to `beside` (B, C', h', w')."""
@@ -30,12 +28,9 @@ class Conv2d(nn.Conv2d):
             return beside + y if beside is not None else F.silu(y) if silu else y
         return self._fused(x, silu, beside)
 
-    def __getstate__(self) -> dict[str, object]:
-        """Without the weights laid out, which cannot be copied."""
-        return self.__dict__ | {"_laid_out": None}
-
     def _fused(self, x: Tensor, silu: bool, beside: Tensor | None) -> Tensor:
-        weights, where = self._weights(x), (self.padding, self.stride, self.dilation, self.groups)
+        where = (self.padding, self.stride, self.dilation, self.groups)
+        weights = self.laid_out(lambda w: torch.ops.mkldnn._reorder_convolution_weight(w, *where, [1, *x.shape[1:]]))
         if beside is not None:
             y: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
                 x, beside, weights, self.bias, *where, "add", 1.0, None, [], None
@@ -43,16 +38,6 @@ class Conv2d(nn.Conv2d):
             return y
         y = torch.ops.mkldnn._convolution_pointwise(x, weights, self.bias, *where, "swish" if silu else "none", [], "")
         return y
-
-    def _weights(self, x: Tensor) -> Tensor:
-        """The weights as oneDNN wants them for one picture of this size; anew when they have changed."""
-        w = self.weight
-        of = (w.data_ptr(), w.dtype, None if w.is_inference() else w._version)
-        if self._laid_out is None or self._laid_out[0] != of:
-            where = (self.padding, self.stride, self.dilation, self.groups)
-            laid_out = torch.ops.mkldnn._reorder_convolution_weight(w.detach(), *where, [1, *x.shape[1:]])
-            self._laid_out = of, laid_out
-        return self._laid_out[1]
 
 
 @cache

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from .convolution import Conv2d
 from .patches import Mixer
+from .pixels import to_pixels
 
 FOLD = 4
 """Pixels that one position of the features spans, each way."""
@@ -28,7 +29,7 @@ SEEN = (0.0, 3.0, 1.5)
 """Logits of the shares of the dreamed, the moved and the recalled picture before anything was learned."""
 
 NEVER = -1e4
-"""Logit of a picture where it shows nothing."""
+"""Added to the logit of a picture where it shows nothing: of its share nothing is left."""
 
 MOST = 4.0
 """Doubt beyond this makes no difference."""
@@ -71,13 +72,14 @@ class DetailNet(nn.Module):
         # Planes: what is done to every pixel is several times slower on channels that lie beside each other.
         dream, moved, recalled = (picture.contiguous().float() for picture in (dreamed, moved, recalled))
         apart = moved - dream, recalled - dream
-        doubt = doubt.clamp(max=MOST)
+        in_sight, doubt = torch.cat([seen, known], 1).float(), doubt.clamp(max=MOST)
         dtype = self.enter.weight.dtype
-        parts = [part.to(dtype) for part in (dream, *apart, seen, known, doubt)]
+        parts = [part.to(dtype) for part in (dream, *apart, in_sight, doubt)]
         x = torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
-        y = F.pixel_shuffle(self.leave(F.silu(self.body(self.enter(x)))), FOLD).contiguous().float()
-        own, last, album = (y[:, 3 + k : 4 + k] + SEEN[k] for k in range(3))
-        last, album = last.masked_fill(~seen, NEVER), (album - doubt).masked_fill(~known, NEVER)
-        shares = torch.cat([own, last, album], 1).softmax(1)
+        y = to_pixels(self.leave(F.silu(self.body(self.enter(x)))), FOLD).float()
+        logits = y[:, 3:] + torch.tensor(SEEN, device=y.device)[:, None, None]
+        logits[:, 2:] -= doubt
+        logits[:, 1:].add_(1.0 - in_sight, alpha=NEVER)
+        shares = logits.softmax(1)
         of_moved = torch.addcmul(dream + y[:, :3], shares[:, 1:2], apart[0])
         return torch.addcmul(of_moved, shares[:, 2:], apart[1])

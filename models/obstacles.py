@@ -68,5 +68,6 @@ def _push(place: Tensor, solid: Tensor, clearance: Tensor) -> Tensor:
     away = place[:, None] - solid
     distance = away.norm(dim=-1)
     short, worst = (clearance - distance).max(1)
-    line = away[torch.arange(len(place)), worst] / distance.gather(1, worst[:, None]).clamp(min=1e-6)
+    at = worst[:, None]
+    line = away.gather(1, at[..., None].expand(-1, 1, 2))[:, 0] / distance.gather(1, at).clamp(min=1e-6)
     return short.clamp(min=0.0)[:, None] * line

@@ -55,7 +55,8 @@ class Glimpse:
     @property
     def filled(self) -> Tensor:
         """(B, 3, H, W) the last pictures, and recalled ones where these end."""
-        return torch.where(self.seen | ~self.known, self.moved, self.recalled)
+        own = (self.seen | ~self.known).float()
+        return self.recalled.lerp(self.moved, own)  # `where` takes three times as long
 
 
 class Outlook:
@@ -69,6 +70,8 @@ class Outlook:
         for part in (self.motion, self.detail):
             part.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
             part.eval().requires_grad_(False)
+        place = self.motion.place  # laid out as what it is added to
+        place.data = place[None].contiguous(memory_format=torch.channels_last)[0]
         return self
 
     def at_rest(self, picture: Tensor) -> Way:
@@ -129,7 +132,8 @@ class Outlook:
         points = obstacles(motion.near, config.fov)
         still = (motion.turn == 0.0) & (motion.step == 0.0).all(1)
         moved = moved_to(pictures, places)
-        moved[still] = pictures[still].float()
+        if still.any():
+            moved[still] = pictures[still].float()
         return Glimpse(
             moved,
             inside(places),
@@ -148,5 +152,6 @@ class Outlook:
         g = glimpse
         shown: Tensor = self.detail(dreamed, g.moved, g.seen, g.recalled, g.known, g.doubt)
         shown = shown.clamp(-1.0, 1.0).to(dreamed.dtype)
-        shown[g.still] = g.moved[g.still].to(dreamed.dtype)
+        if g.still.any():
+            shown[g.still] = g.moved[g.still].to(dreamed.dtype)
         return shown

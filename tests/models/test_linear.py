@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import platform
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,7 @@ from torch import nn
 from worldloom.models.catalog import open_world
 from worldloom.models.check import random_actions
 from worldloom.models.dit import Block
-from worldloom.models.linear import Linear
+from worldloom.models.linear import Linear, operators_exist
 from worldloom.models.world import DiTWorld
 
 
@@ -23,6 +26,25 @@ def test_a_product_is_what_torch_says(shape: tuple[int, ...], dtype: torch.dtype
         torch.testing.assert_close(layer(x), nn.functional.linear(x, layer.weight, layer.bias), atol=0.02, rtol=0.02)
     layer(x).sum().backward()
     assert layer.weight.grad is not None
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="promised on this kind of machine only")
+def test_the_operators_that_nobody_promises_are_there() -> None:
+    assert operators_exist()
+
+
+def test_weights_that_change_are_laid_out_anew_and_copies_can_learn() -> None:
+    torch.manual_seed(0)
+    layer, x = Linear(64, 48).to(torch.bfloat16), torch.randn(1, 80, 64).to(torch.bfloat16)
+    with torch.no_grad():
+        before = layer(x)
+        layer.weight.mul_(2.0)
+        assert not torch.allclose(layer(x), before)
+        torch.testing.assert_close(layer(x), nn.functional.linear(x, layer.weight, layer.bias), atol=0.02, rtol=0.02)
+    again = copy.deepcopy(layer)
+    again(x).sum().backward()
+    assert again.weight.grad is not None
+    assert layer.weight.grad is None
 
 
 def test_rows_are_the_same_alone_and_in_any_batch() -> None:
