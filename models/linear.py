@@ -33,7 +33,8 @@ class Linear(LaidOut, nn.Linear):
         return torch.cat([self._product(row) for row in x.unsqueeze(1)])
 
     def _product(self, x: Tensor) -> Tensor:
-        if x.numel() * self.out_features <= LEAST or not operators_exist():
+        small = x.numel() * self.out_features <= LEAST
+        if small or self.weight.dtype != x.dtype or not operators_exist():  # other weights: autocast brings them over
             return F.linear(x, self.weight, self.bias)
         return self._fused(x)
 

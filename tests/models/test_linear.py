@@ -28,6 +28,16 @@ def test_a_product_is_what_torch_says(shape: tuple[int, ...], dtype: torch.dtype
     assert layer.weight.grad is not None
 
 
+def test_training_looks_without_gradients_under_autocast() -> None:
+    torch.manual_seed(0)
+    layer, x = Linear(64, 48), torch.randn(2, 80, 64)
+    with torch.no_grad():
+        expected = layer(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            for given in (x, x.to(torch.bfloat16)):
+                torch.testing.assert_close(layer(given).float(), expected, atol=0.02, rtol=0.02)
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="promised on this kind of machine only")
 def test_the_operators_that_nobody_promises_are_there() -> None:
     assert operators_exist()
