@@ -68,7 +68,7 @@ def test_the_engine_stands_beside_the_dream(visit: Callable[..., Visitor], serve
     visitor.page.locator("#twin").click()
     visitor.wait_for(f"!({BESIDE})")
     assert visitor.page.locator("#engine").is_hidden()
-    gone = time.monotonic() + 20
+    gone = time.monotonic() + 5
     while engines & set(server.family()):
         assert time.monotonic() < gone, "the engine's process is still there"
         time.sleep(0.1)
