@@ -19,7 +19,8 @@ SLOWER = (Fraction(5, 4), Fraction(3, 2), Fraction(2), Fraction(3), Fraction(4))
 
 WINDOW = 30  # latest steps that a climb looks at, for a hiccup is shorter; as many must be seen on a rung first
 LATE = 0.97  # of a rung's period: a step that takes longer is late, for handing out pictures takes time too
-FITS = 0.85  # of the period of the rung below: where three in four steps take no longer, the ladder comes down
+FITS = 0.92  # of the period of the rung below: where three in four steps take no longer, the ladder comes down
+HICCUPS = WINDOW // 10  # late steps among the latest that do not keep it up: on a busy host there is always one
 QUIET = 60  # steps on a rung before it may be left downwards; also what a descent has to hold to count
 LONGEST = 16  # times `QUIET`, after climbs that came back
 
@@ -115,13 +116,13 @@ class Ladder:
         self._arrive(before)
 
     def _would_fit(self) -> bool:
-        """Whether three in four of the latest steps would have fitted the rung below, and none was late here.
+        """Whether three in four of the latest steps would have fitted the rung below, and next to none was late here.
 
         What a rung saves may have been learnt while the load was changing, so after long enough it is tried anew.
         """
         gain = self._gain[self.level] if self._seen < LONGEST * QUIET else 1.0
         share = sorted(self._shares)[len(self._shares) * 3 // 4] / gain
-        return not any(self._late) and share <= FITS * float(self._rungs[self.level - 1].slow)
+        return sum(self._late) <= HICCUPS and share <= FITS * float(self._rungs[self.level - 1].slow)
 
     def _descend(self) -> None:
         self.level -= 1

@@ -111,6 +111,18 @@ def test_a_load_that_comes_and_goes_is_followed_ever_more_slowly() -> None:
     assert len([0 for _ in range(QUIET) if ladder.step(PERIOD // 10, PERIOD)]) == 1, "long peace is trusted again"
 
 
+def test_a_step_that_is_late_now_and_then_does_not_keep_it_from_coming_back() -> None:
+    """As seen on a host with busy neighbours: steps of 0.8 to 0.9 periods, and one in fifteen of two."""
+    ladder = Ladder(rungs_of((0, 0)))
+    while ladder.level == 0:
+        ladder.step(2 * PERIOD, PERIOD)
+    noise, levels = random.Random(1), []
+    for n in range(4 * QUIET):
+        ladder.step(int((2.0 if n % 15 == 0 else noise.uniform(0.8, 0.9)) * PERIOD), PERIOD)
+        levels.append(ladder.level)
+    assert not any(levels[QUIET + 1 :])
+
+
 def test_what_a_rung_saves_may_be_learnt_wrongly_and_is_tried_again() -> None:
     ladder = Ladder(rungs_of((1, 2)))
     while ladder.level == 0:
