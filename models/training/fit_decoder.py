@@ -6,6 +6,8 @@ the single lines of the grain fall. Costs some PSNR. The dynamics need no new tr
 
 A lean autoencoder, where the recipe asks for one, is made here: its decoder as any other, its encoder to give the
 latents that the whole one gives (distillation, arXiv 1503.02531).
+
+At the end its pixels are levelled, see phases.py.
 """
 
 from __future__ import annotations
@@ -17,14 +19,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..autoencoder import to_signed
+from ..autoencoder import Autoencoder, to_signed
+from ..convolution import Conv2d
+from ..pixels import ToPixels
 from .budget import Budget
 from .clips import Clips
 from .fit_autoencoder import load_whole, psnr_of, reconstruction_loss
 from .loop import descend, resume, run_steps, save
+from .phases import level, phase_errors
 from .recipe import Recipe
 
 PATCH = 8  # pixels each way of the squares in which sharpness is compared
+
+LEVELLED = 512  # pictures on which the pixels are levelled
 
 
 def fit_decoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
@@ -57,6 +64,20 @@ def fit_decoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
         return {"loss": loss.item(), "grain": grain.item(), "psnr": psnr_of(y, x), "latent": off.item()}
 
     run_steps(f"decoder {recipe.spec.name}", budget, step, lambda: save(path, model, optimiser, budget))
+    level_pixels(model, clips)
+    save(path, model, optimiser, budget)
+
+
+@torch.no_grad()
+def level_pixels(model: Autoencoder, clips: Clips) -> None:
+    """Take off what the decoder's pixels are off by on average, each place of a cell by itself."""
+    leave = next(layer for layer in reversed(model.decoder) if isinstance(layer, Conv2d))
+    assert isinstance(model.decoder[-1], ToPixels)
+    assert leave.bias is not None
+    at = np.linspace(0, len(clips) - 1, min(LEVELLED, len(clips))).astype(np.int64)
+    x = to_signed(torch.from_numpy(clips.take(at))).to(leave.weight.device)
+    made = torch.cat([model.pictures(model.latents(part)) for part in torch.split(x, 16)])
+    level(leave.bias, phase_errors(made, x, model.decoder[-1].upscale_factor))
 
 
 def texture_loss(y: Tensor, x: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """The detail stage: learn how far dreamed, moved and recalled pictures can each be trusted, from dreams.
 
-Streams dream along recorded episodes, under the true actions and along the true motion, on the transformer and with the
-errors that they will have when nobody watches; each shows its own last picture, which the network being trained has
-made. What it should have shown is the recorded frame. Knows a world's parts and recordings.
+Streams dream along recorded episodes, under the true actions and along the true motion, on the transformer and with
+the errors that they will have when nobody watches; each shows its own last picture, which the network being trained
+has made. What it should have shown is the recorded frame. At the end its pixels are levelled, see phases.py. Knows a
+world's parts and recordings.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..detail import DetailConfig, DetailNet
+from ..detail import FOLD, DetailConfig, DetailNet
 from ..precision import native_dtype
 from ..state import DiTState
 from ..view import Glimpse, View
@@ -27,10 +28,12 @@ from .fit_dynamics import load_dynamics
 from .latents import ClipSource
 from .loop import descend, resume, run_steps, save
 from .moved import Mover
+from .phases import level, phase_errors
 from .recipe import Recipe
 
 DECODED_SHARE = 0.3  # of the streams that begin with a decoded picture instead of a recorded one
 STILL_SHARE = 0.15  # of the streams that stand still
+LEVELLED = 256  # pictures, about, on which the pixels are levelled
 
 
 def detail_config(recipe: Recipe) -> DetailConfig:
@@ -53,8 +56,7 @@ def fit_detail(recipe: Recipe, folder: Path, device: torch.device) -> None:
 
     def step() -> dict[str, float]:
         dreamed, glimpse, truth = dreamers.dream()
-        with torch.autocast(device.type, torch.bfloat16):
-            y = model(dreamed, glimpse.moved, glimpse.seen, glimpse.recalled, glimpse.known, glimpse.doubt)
+        y = _shown(model, dreamed, glimpse)
         grain = texture_loss(y, truth)
         loss = reconstruction_loss(y, truth) + r.texture * grain
         descend(loss, model, {optimiser: r.lr * budget.rate})
@@ -63,6 +65,29 @@ def fit_detail(recipe: Recipe, folder: Path, device: torch.device) -> None:
         return {"loss": loss.item(), "grain": grain.item()} | psnr
 
     run_steps(f"detail {recipe.spec.name}", budget, step, lambda: save(path, model, optimiser, budget))
+    level_pixels(model, dreamers)
+    save(path, model, optimiser, budget)
+
+
+def _shown(model: DetailNet, dreamed: Tensor, glimpse: Glimpse) -> Tensor:
+    """(B, 3, H, W) in the arithmetic of training."""
+    with torch.autocast(dreamed.device.type, torch.bfloat16):
+        y: Tensor = model(dreamed, glimpse.moved, glimpse.seen, glimpse.recalled, glimpse.known, glimpse.doubt)
+    return y
+
+
+@torch.no_grad()
+def level_pixels(model: DetailNet, dreamers: Dreamers) -> None:
+    """Take off what the pixels of pictures are off by on average, each place of a cell by itself."""
+    assert model.leave.bias is not None
+    made: list[Tensor] = []
+    true: list[Tensor] = []
+    while sum(map(len, made)) < LEVELLED:
+        dreamed, glimpse, truth = dreamers.dream()
+        made.append(_shown(model, dreamed, glimpse).clamp(-1.0, 1.0))
+        true.append(truth)
+        dreamers.show(made[-1], glimpse)
+    level(model.leave.bias, phase_errors(torch.cat(made), torch.cat(true), FOLD))
 
 
 @dataclass
