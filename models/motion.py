@@ -39,9 +39,6 @@ CELL = HALF * FOLD
 STILL = 0.01
 """Steps shorter than this, in units of depth, are none: a tenth of a usual one, and half of the first from rest."""
 
-CRISP = 0.08
-"""What sampling between pixels takes of their differences from their neighbours, about, given before: see `crisp`."""
-
 LEAST = 0.05
 """Nothing is taken to be nearer to the camera's plane than this share of its depth."""
 
@@ -221,21 +218,6 @@ def _centres(count: int, device: torch.device) -> Tensor:
 def moved_to(picture: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
     """(B, C, H, W) sampled at `places`, float32; what was out of sight repeats the border."""
     return F.grid_sample(picture.float(), places, mode=mode, padding_mode="border", align_corners=False)
-
-
-def crisp(picture: Tensor) -> Tensor:
-    """(B, C, H, W) float32, sharper by about what `moved_to` will blur: every pixel less its neighbours' share.
-
-    For pictures that are moved once: moved again and again, one would gain grain wherever places lie on pixels.
-    """
-    p = picture.float()
-    y = p * (1.0 + 4.0 * CRISP)
-    for axis, size in ((-2, p.shape[-2]), (-1, p.shape[-1])):  # beyond the border it goes on as there
-        for to, by in ((1, 0), (0, 1)):
-            y.narrow(axis, to, size - 1).sub_(p.narrow(axis, by, size - 1), alpha=CRISP)
-        for edge in (0, size - 1):
-            y.narrow(axis, edge, 1).sub_(p.narrow(axis, edge, 1), alpha=CRISP)
-    return y
 
 
 def inside(places: Tensor) -> Tensor:

@@ -17,8 +17,9 @@ DTYPES = (torch.bfloat16, torch.float32)
 
 
 def takes(x: Tensor) -> bool:
-    """Whether they can be given this: on a CPU, in one of these formats, and nobody wants gradients."""
-    return not torch.is_grad_enabled() and x.device.type == "cpu" and x.dtype in DTYPES
+    """Whether they can be given this: on a CPU, in one of these formats, and nobody wants gradients or autocast."""
+    wanted = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
+    return not wanted and x.device.type == "cpu" and x.dtype in DTYPES
 
 
 def agrees(tried: Callable[[], tuple[Tensor, Tensor]]) -> bool:

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from .album import LATEST, Album
+from .album import Album
 from .autoencoder import to_signed
 from .detail import DetailNet
-from .motion import Motion, MotionNet, crisp, inside, moved_to, places_of
+from .motion import Motion, MotionNet, inside, moved_to, places_of
 from .obstacles import COLUMN, FAR, kept_out, obstacles
 from .poses import advanced, further, kept_near, motion_between
 
@@ -65,7 +64,6 @@ class Outlook:
 
     def __init__(self, motion: MotionNet, album: Album, detail: DetailNet) -> None:
         self.motion, self.album, self.detail = motion, album, detail
-        self._ready = lru_cache(LATEST)(self._crisp)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Outlook:
         """The same, ready to be used there."""
@@ -75,11 +73,6 @@ class Outlook:
         place = self.motion.place  # laid out as what it is added to
         place.data = place[None].contiguous(memory_format=torch.channels_last)[0]
         return self
-
-    def _crisp(self, index: int) -> Tensor:
-        """(3, H, W) float32 in [-1, 1] or a little beyond: a picture of the album, ready to be moved."""
-        with torch.inference_mode(False):  # or nobody who was not there when it was read could learn from it
-            return crisp(to_signed(self.album.picture(index)[None]))[0]
 
     def at_rest(self, picture: Tensor) -> Way:
         """Of a camera that has just come into the world, and sees (3, H, W).
@@ -133,7 +126,7 @@ class Outlook:
         config, device = self.motion.config, after.device
         places = places_of(config, motion.turn, motion.step, motion.near)
         chosen = self.album.taken_near(further(before, after).cpu(), barred)
-        recalled = torch.stack([self._ready(index) for index in chosen.tolist()]).to(device)
+        recalled = to_signed(torch.stack([self.album.picture(index) for index in chosen.tolist()]).to(device))
         way = motion_between(self.album.poses[chosen].to(device), after, motion.near)
         there = places_of(config, way.turn, way.step, way.near)
         points = obstacles(motion.near, config.fov)

@@ -32,6 +32,19 @@ def test_the_operators_that_nobody_promises_are_there() -> None:
     assert operators_exist()
 
 
+@torch.no_grad()
+def test_under_autocast_it_is_torchs_and_asks_nobody_for_operators() -> None:
+    """The answer is kept for the life of the process, and under autocast it would be another one."""
+    layer, known = convolution("square", torch.float32), operators_exist()
+    x = pictures(layer)
+    operators_exist.cache_clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        for given in (x, x.to(torch.bfloat16)):
+            assert torch.equal(layer(given, silu=True), F.silu(nn.Conv2d.forward(layer, given)))
+    assert not operators_exist.cache_info().currsize
+    assert operators_exist() == known
+
+
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @torch.inference_mode()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from worldloom.models.motion import MotionConfig, crisp, inside, moved_to, places_of, turned
+from worldloom.models.motion import MotionConfig, inside, moved_to, places_of, turned
 
 from .tiny import tiny_motion
 
@@ -50,23 +50,6 @@ def test_who_stays_sees_the_same() -> None:
     places = places_of(CONFIG, torch.zeros(1), torch.zeros(1, 3), torch.ones(1, 1, 64, 96))
     torch.testing.assert_close(moved_to(picture, places), picture, atol=1e-5, rtol=1e-5)
     assert inside(places).all()
-
-
-def test_crisp_pictures_keep_more_of_their_grain_when_moved() -> None:
-    grain = 0.3 * torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
-    across, down = torch.meshgrid(torch.arange(96.0), torch.arange(64.0), indexing="xy")
-    half = torch.stack([(across + 1.0) / 48.0 - 1.0, (down + 0.5) / 32.0 - 1.0], -1)[None]  # half a pixel to the right
-    plain, sharp = (moved_to(x, half)[..., :-1].diff(dim=-1).std() for x in (grain, crisp(grain)))
-    true = grain.diff(dim=-1).std()
-    assert plain < 0.65 * true
-    assert 1.2 * plain < sharp < true
-
-
-def test_a_smooth_picture_is_as_crisp_as_it_was() -> None:
-    flat = torch.full((2, 3, 6, 8), 0.4)
-    torch.testing.assert_close(crisp(flat), flat)
-    ramp = torch.linspace(-1.0, 1.0, 8).expand(1, 3, 6, 8).contiguous()
-    torch.testing.assert_close(crisp(ramp)[..., 1:-1], ramp[..., 1:-1])
 
 
 def test_after_a_quarter_turn_to_the_right_ahead_is_left() -> None:
