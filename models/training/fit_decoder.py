@@ -74,10 +74,11 @@ def level_pixels(model: Autoencoder, clips: Clips) -> None:
     leave = next(layer for layer in reversed(model.decoder) if isinstance(layer, Conv2d))
     assert isinstance(model.decoder[-1], ToPixels)
     assert leave.bias is not None
-    at = np.linspace(0, len(clips) - 1, min(LEVELLED, len(clips))).astype(np.int64)
-    x = to_signed(torch.from_numpy(clips.take(at))).to(leave.weight.device)
-    made = torch.cat([model.pictures(model.latents(part)) for part in torch.split(x, 16)])
-    level(leave.bias, phase_errors(made, x, model.decoder[-1].upscale_factor))
+    errors = []
+    for at in np.linspace(0, len(clips) - 1, LEVELLED).astype(np.int64).reshape(-1, 16):
+        x = to_signed(torch.from_numpy(clips.take(at))).to(leave.weight.device)
+        errors.append(phase_errors(model.pictures(model.latents(x)), x, model.decoder[-1].upscale_factor))
+    level(leave.bias, torch.stack(errors).mean(0))
 
 
 def texture_loss(y: Tensor, x: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ from .recipe import Recipe
 
 DECODED_SHARE = 0.3  # of the streams that begin with a decoded picture instead of a recorded one
 STILL_SHARE = 0.15  # of the streams that stand still
-LEVELLED = 256  # pictures, about, on which the pixels are levelled
+LEVELLED = 32  # batches on which the pixels are levelled
 
 
 def detail_config(recipe: Recipe) -> DetailConfig:
@@ -80,14 +80,13 @@ def _shown(model: DetailNet, dreamed: Tensor, glimpse: Glimpse) -> Tensor:
 def level_pixels(model: DetailNet, dreamers: Dreamers) -> None:
     """Take off what the pixels of pictures are off by on average, each place of a cell by itself."""
     assert model.leave.bias is not None
-    made: list[Tensor] = []
-    true: list[Tensor] = []
-    while sum(map(len, made)) < LEVELLED:
+    errors: list[Tensor] = []
+    for _ in range(LEVELLED):
         dreamed, glimpse, truth = dreamers.dream()
-        made.append(_shown(model, dreamed, glimpse).clamp(-1.0, 1.0))
-        true.append(truth)
-        dreamers.show(made[-1], glimpse)
-    level(model.leave.bias, phase_errors(torch.cat(made), torch.cat(true), FOLD))
+        made = _shown(model, dreamed, glimpse).clamp(-1.0, 1.0)
+        errors.append(phase_errors(made, truth, FOLD))
+        dreamers.show(made, glimpse)
+    level(model.leave.bias, torch.stack(errors).mean(0))
 
 
 @dataclass
