@@ -10,6 +10,7 @@ from torch import nn
 
 from worldloom.models.album import Album
 from worldloom.models.autoencoder import Autoencoder, AutoencoderConfig
+from worldloom.models.camera_view import CameraOutlook
 from worldloom.models.detail import DetailConfig, DetailNet
 from worldloom.models.dit import CausalDiT, DiTConfig
 from worldloom.models.keyframes import Keyframes
@@ -17,7 +18,6 @@ from worldloom.models.kv_format import KVFormat
 from worldloom.models.motion import MotionConfig, MotionNet
 from worldloom.models.spec import ActionSpec, Axis, Key, WorldSpec
 from worldloom.models.state import StartScene
-from worldloom.models.view import Outlook
 from worldloom.models.world import DiTWorld, DreamConfig
 
 TINY_ACTIONS = ActionSpec(
@@ -117,7 +117,7 @@ def tiny_album(count: int) -> Album:
     return Album.of(pictures, poses)
 
 
-def tiny_outlook() -> Outlook:
+def tiny_outlook() -> CameraOutlook:
     detail = DetailNet(DetailConfig(8, 1))
     randomise(detail, 5, 0.02)
-    return Outlook(tiny_motion(), tiny_album(12), detail)
+    return CameraOutlook(tiny_motion(), tiny_album(12), detail)
