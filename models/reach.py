@@ -66,7 +66,7 @@ class Reach(nn.Module):
             actions[:, 0, 3:],
             actions[:, min(1, actions.shape[1] - 1), 3:],
         )
-        (p, opening), (q, before) = arm.hand.split((3, 1), 1), arm.before.split((3, 1), 1)
+        p, opening, q, before = arm.hand[:, :3], arm.hand[:, 3:], arm.before[:, :3], arm.before[:, 3:]
         target = torch.minimum(torch.maximum(arm.target + self.config.step * action, low), high)
         pulled = (torch.stack([target - p, arm.target - q, p - q], -1) * self.pull).sum(-1)
         apart = [(target - p) * 20, (p - q) * 100, (p - (low + high) / 2) * 4, (target - arm.target) * 100, grip]

@@ -115,9 +115,10 @@ class WarpNet(nn.Module):
     def _maps(self, was: Tensor, will: Tensor, shift: Tensor) -> Tensor:
         """(B, MAPS, h, w) bells and slopes about both places, and the shift about the first."""
         x, y = _centres(self.config.height, self.config.width, was.device)
+        shape = (len(was), y.shape[0], x.shape[1])
         maps = []
         for at in (will, was):
-            right, down = torch.broadcast_tensors(x - at[:, 0, None, None], y - at[:, 1, None, None])
+            right, down = (x - at[:, 0, None, None]).expand(shape), (y - at[:, 1, None, None]).expand(shape)
             apart = right.square() + down.square()
             maps += [torch.exp(apart / -32.0), torch.exp(apart / -288.0)]
             maps += [torch.tanh(side / reach) for reach in (6.0, 40.0) for side in (right, down)]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from worldloom.models.autoencoder import to_pictures, to_signed
-from worldloom.models.camera_view import CameraOutlook
+from worldloom.models.camera_view import CameraOutlook, CameraWay
 from worldloom.models.detail import MOST, NEVER, SEEN, DetailConfig, DetailNet
 from worldloom.models.motion import Motion
 from worldloom.models.view import Glimpse, View
@@ -29,6 +29,11 @@ def picture(seed: int) -> Tensor:
     return torch.rand(3, 32, 48, generator=torch.Generator().manual_seed(seed)) * 2.0 - 1.0
 
 
+def pose_of(view: View) -> Tensor:
+    assert isinstance(view.way, CameraWay)
+    return view.way.pose
+
+
 def standing(outlook: CameraOutlook, heading: float, seed: int = 0) -> View:
     way = outlook.at_rest(picture(seed))
     return View(picture(seed), replace(way, pose=torch.tensor([0.0, 0.0, heading], dtype=torch.float64)), 0)
@@ -37,7 +42,7 @@ def standing(outlook: CameraOutlook, heading: float, seed: int = 0) -> View:
 def seen_next(
     outlook: CameraOutlook, view: View, motion: Motion, after: Tensor, barred: Tensor | None = None
 ) -> Glimpse:
-    return outlook.glimpse(view.picture[None], motion, view.way.pose[None], after, barred)
+    return outlook.glimpse(view.picture[None], motion, pose_of(view)[None], after, barred)
 
 
 def turning(degrees: float) -> Motion:
@@ -46,23 +51,23 @@ def turning(degrees: float) -> Motion:
 
 def test_who_stands_still_knows_the_whole_picture(outlook: CameraOutlook) -> None:
     view = standing(outlook, 0.0)
-    glimpse = seen_next(outlook, view, turning(0.0), view.way.pose[None])
+    glimpse = seen_next(outlook, view, turning(0.0), pose_of(view)[None])
     assert bool(glimpse.seen.all())
     torch.testing.assert_close(glimpse.filled[0], view.picture)
 
 
 def test_who_stands_still_goes_on_seeing_what_he_saw(outlook: CameraOutlook) -> None:
     view = standing(outlook, 0.0)
-    glimpse = seen_next(outlook, view, turning(0.0), view.way.pose[None])
+    glimpse = seen_next(outlook, view, turning(0.0), pose_of(view)[None])
     dreamed = picture(1)[None]
     assert torch.equal(outlook.picture(dreamed, glimpse)[0], view.picture)
-    moving = seen_next(outlook, view, turning(1.0), view.way.pose[None])
+    moving = seen_next(outlook, view, turning(1.0), pose_of(view)[None])
     assert not torch.equal(outlook.picture(dreamed, moving)[0], moving.moved[0])
 
 
 def test_what_comes_into_sight_is_filled_from_the_album(outlook: CameraOutlook) -> None:
     view = standing(outlook, 0.0)
-    after = view.way.pose[None] + torch.tensor([0.0, 0.0, 20.0])
+    after = pose_of(view)[None] + torch.tensor([0.0, 0.0, 20.0])
     glimpse = seen_next(outlook, view, turning(20.0), after)
     new = ~glimpse.seen & glimpse.known
     assert new[..., 40:].any(), "to the right"
@@ -74,7 +79,8 @@ def test_what_comes_into_sight_is_filled_from_the_album(outlook: CameraOutlook) 
 
 def test_a_picture_taken_from_here_is_recalled_as_it_is(outlook: CameraOutlook) -> None:
     pose = outlook.album.poses[5]
-    view = replace(standing(outlook, 0.0), way=replace(standing(outlook, 0.0).way, pose=pose))
+    view = standing(outlook, 0.0)
+    view = replace(view, way=CameraWay(**(view.way.tensors() | {"pose": pose})))
     glimpse = seen_next(outlook, view, turning(0.0), pose[None])
     torch.testing.assert_close(to_pictures(glimpse.recalled)[0], outlook.album.picture(5))
     assert bool(glimpse.known.all())
@@ -83,9 +89,9 @@ def test_a_picture_taken_from_here_is_recalled_as_it_is(outlook: CameraOutlook) 
 def test_what_may_not_be_recalled_is_not(outlook: CameraOutlook) -> None:
     view = standing(outlook, 0.0)
     barred = torch.zeros(1, len(outlook.album), dtype=torch.bool)
-    first = seen_next(outlook, view, turning(0.0), view.way.pose[None], barred)
-    barred[0, outlook.album.taken_near(view.way.pose[None])] = True
-    second = seen_next(outlook, view, turning(0.0), view.way.pose[None], barred)
+    first = seen_next(outlook, view, turning(0.0), pose_of(view)[None], barred)
+    barred[0, outlook.album.taken_near(pose_of(view)[None])] = True
+    second = seen_next(outlook, view, turning(0.0), pose_of(view)[None], barred)
     assert not torch.equal(first.recalled, second.recalled)
 
 
