@@ -99,6 +99,8 @@ class HandOutlook(Outlook):
         if still.any():
             moved[still] = pictures[still].float()
         plate = to_signed(self.plate).expand_as(moved)
-        everywhere = torch.ones_like(trust, dtype=torch.bool)
+        # The plate is shown to the network that puts pictures together, and has no share of its own: half of a share
+        # of a table, frame by frame, would make an arm fade away.
+        nowhere = torch.zeros_like(trust, dtype=torch.bool)
         ways = [HandWay(*(part.clone() for part in parts)) for parts in zip(*after, strict=True)]
-        return Glimpse(moved, everywhere, plate, everywhere, MOST * torch.sigmoid(trust), still, ways)
+        return Glimpse(moved, trust > 0.0, plate, nowhere, MOST * torch.sigmoid(trust), still, ways)
