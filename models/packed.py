@@ -7,13 +7,15 @@ measures how large they are and what it changes. Knows states and safetensors; n
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from .kv_cache import KVCache
-from .state import PENDING, WAY, DiTState, Pending
+from .state import PENDING, DiTState, Pending
 from .view import View, Way
 
 
@@ -40,13 +42,13 @@ def parked(state: DiTState, world: str) -> bytes:
     return as_bytes(_remembered(state) | _carried(state), world)
 
 
-def unpacked(blob: bytes, cache: KVCache, *, views: bool) -> tuple[DiTState, bool]:
+def unpacked(blob: bytes, cache: KVCache, *, way: type[Way] | None) -> tuple[DiTState, bool]:
     """The stream that `packed` or `parked` wrote, and whether its memory is filled; if not, its `history` tells it.
 
     Args:
         blob: what was written.
         cache: a new one of the world's shape, to be filled.
-        views: the world moves its pictures.
+        way: what the ways of its streams are, if the world moves its pictures.
 
     Raises:
         ValueError, KeyError: it is a stream of another shape.
@@ -60,7 +62,7 @@ def unpacked(blob: bytes, cache: KVCache, *, views: bool) -> tuple[DiTState, boo
     whole = "values" in tensors or not history
     if whole:
         cache.restore(tensors)
-    return _loaded(tensors, cache, history, views=views), whole
+    return _loaded(tensors, cache, history, way=way), whole
 
 
 def _remembered(state: DiTState) -> dict[str, Tensor]:
@@ -76,7 +78,7 @@ def _carried(state: DiTState) -> dict[str, Tensor]:
     if state.pending:
         tensors |= {f"pending.{name}": getattr(state.pending, name) for name in PENDING}
     if state.view:
-        tensors |= {"picture": state.view.picture} | {name: getattr(state.view.way, name) for name in WAY}
+        tensors |= {"picture": state.view.picture} | state.view.way.tensors()
         tensors["clock"] = torch.tensor(state.view.clock)
     tensors["sink_yaw"] = torch.tensor(state.cache.sink_yaw, dtype=torch.float64)
     tensors["yaw"] = torch.tensor(state.yaw, dtype=torch.float64)
@@ -84,7 +86,9 @@ def _carried(state: DiTState) -> dict[str, Tensor]:
     return tensors
 
 
-def _loaded(tensors: dict[str, Tensor], cache: KVCache, history: tuple[Pending, ...], *, views: bool) -> DiTState:
+def _loaded(
+    tensors: dict[str, Tensor], cache: KVCache, history: tuple[Pending, ...], *, way: type[Way] | None
+) -> DiTState:
     device = cache.device
     seed, frame, remembered = (int(n) for n in tensors["numbers"])
     cache.frame, cache.sink_yaw = remembered, tensors["sink_yaw"].tolist()
@@ -93,9 +97,9 @@ def _loaded(tensors: dict[str, Tensor], cache: KVCache, history: tuple[Pending, 
     if frame > remembered:
         pending = _pending({name: tensors[f"pending.{name}"] for name in PENDING}, cache)
     view = None
-    if views:
-        way = Way(**{name: tensors[name].to(device) for name in WAY})
-        view = View(tensors["picture"].to(device), way, int(tensors["clock"]))
+    if way:
+        known = way(**{part.name: tensors[part.name].to(device) for part in fields(way)})
+        view = View(tensors["picture"].to(device), known, int(tensors["clock"]))
     yaw = float(tensors["yaw"])
     return DiTState(cache, seed, past, recent, pending, view, history, yaw, frame)
 

@@ -89,7 +89,7 @@ class DiTState:
         for chunk in (*self.history, *([self.pending] if self.pending else ())):
             yield from (getattr(chunk, name) for name in PENDING)
         if self.view:
-            yield from (self.view.picture, *(getattr(self.view.way, name) for name in WAY))
+            yield from (self.view.picture, *self.view.way.tensors().values())
 
     def followed(self, chunk: Tensor) -> Tensor:
         """`past` after a chunk (F, C, h, w); the first frame of a stream counts as its own past."""
@@ -110,13 +110,12 @@ class StartScene:
 
     def way(self, frame: int, way: Way) -> Way:
         """The way to one of its frames, `way` where that is not known."""
-        device = way.pose.device
-        momentum = way.momentum if self.momenta is None else self.momenta[frame].to(device)
-        return replace(way, momentum=momentum, pose=way.pose if self.poses is None else self.poses[frame].to(device))
+        recorded = {"momentum": self.momenta, "pose": self.poses}
+        known = {name: line[frame] for name, line in recorded.items() if line is not None}
+        return replace(way, **{name: part.to(getattr(way, name).device) for name, part in known.items()})
 
 
 PENDING = tuple(part.name for part in fields(Pending))
-WAY = tuple(part.name for part in fields(Way))
 
 
 def footprint(states: Iterable[DiTState], pooled: frozenset[int] = frozenset()) -> int:

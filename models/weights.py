@@ -19,19 +19,25 @@ from torch import Tensor, nn
 
 from .album import Album
 from .autoencoder import Autoencoder, AutoencoderConfig
+from .camera_view import CameraOutlook
 from .detail import DetailConfig, DetailNet
 from .dit import CausalDiT, DiTConfig
+from .hand_view import HandOutlook
 from .keyframes import Keyframes
 from .kv_format import KVFormat
 from .motion import MotionConfig, MotionNet
 from .network import STREAMS
 from .precision import native_dtype
+from .reach import Reach, ReachConfig
+from .reader import load_reader
 from .spec import ActionSpec, Axis, Key, WorldSpec
 from .state import StartScene
 from .view import Outlook
+from .warp import WarpConfig, WarpNet
 from .world import DiTWorld, DreamConfig
 
 FORMAT = 1
+EXACT = ("reach",)  # what is not rounded in files, for it counts
 SCENE = ("momenta", "poses", "picture")  # what a start scene may have besides latents and actions
 
 
@@ -51,9 +57,13 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
         tensors[f"scene.{k}.actions"] = scene.actions.float()
         tensors |= {f"scene.{k}.{n}": t for n in SCENE if (t := getattr(scene, n)) is not None}
     if world.outlook:
-        tensors |= {f"motion.{k}": v.to(dtype) for k, v in world.outlook.motion.state_dict().items()}
-        tensors |= {f"detail.{k}": v.to(dtype) for k, v in world.outlook.detail.state_dict().items()}
-        tensors |= {f"album.{k}": v for k, v in world.outlook.album.tensors().items()}
+        for name, part in world.outlook.parts.items():
+            kept = torch.float32 if name in EXACT else dtype
+            tensors |= {f"{name}.{k}": v.to(kept) for k, v in part.state_dict().items()}
+        if isinstance(world.outlook, CameraOutlook):
+            tensors |= {f"album.{k}": v for k, v in world.outlook.album.tensors().items()}
+        if isinstance(world.outlook, HandOutlook):
+            tensors["plate"] = world.outlook.plate
     if world.keyframes:
         tensors["keyframes"] = world.keyframes.packed()
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -67,8 +77,7 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
         **about,
     }
     if world.outlook:
-        table["motion"] = asdict(world.outlook.motion.config)
-        table["detail"] = asdict(world.outlook.detail.config)
+        table |= {name: asdict(part.config) for name, part in world.outlook.parts.items()}  # type: ignore[call-overload]
     save_file(tensors, path)
     path.chmod(0o644)  # safetensors writes files that only their owner may read
     path.with_suffix(".json").write_text(json.dumps(table, indent=1) + "\n")
@@ -101,7 +110,7 @@ def load_world(
     dream = DreamConfig(**(table["dream"] | {"sigmas": tuple(table["dream"]["sigmas"])}))
     spec = replace(spec_from_table(table["world"]), looks=_looks(table))
     keyframes = Keyframes.unpacked(tensors["keyframes"]) if "keyframes" in tensors else None
-    outlook = _outlook(table, tensors, path) if "motion" in table else None
+    outlook = _outlook(table, tensors, path) if "detail" in table else None
     dtype = dtype or native_dtype(place)
     parts, pool = (
         (spec, dit, autoencoder, dream, scenes, keyframes, outlook),
@@ -117,14 +126,31 @@ def _scene(parts: Mapping[str, Tensor]) -> StartScene:
 
 def _outlook(table: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> Outlook:
     try:
-        motion = MotionNet(MotionConfig(**(table["motion"] | {"widths": tuple(table["motion"]["widths"])})))
         detail = DetailNet(DetailConfig(**table["detail"]))
+        if "warp" in table:
+            reach, warp = Reach(ReachConfig(**_frozen(table["reach"]))), WarpNet(WarpConfig(**_frozen(table["warp"])))
+            return _filled(HandOutlook(reach, warp, tensors["plate"], detail, load_reader()), tensors, path)
+        motion = MotionNet(MotionConfig(**_frozen(table["motion"])))
         album = Album(**_under(tensors, "album."))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: what moves its pictures is not whole: {error}") from error
-    fill(motion, _under(tensors, "motion."), f"{path}: motion")
-    fill(detail, _under(tensors, "detail."), f"{path}: detail")
-    return Outlook(motion, album, detail)
+    return _filled(CameraOutlook(motion, album, detail), tensors, path)
+
+
+def _filled(outlook: Outlook, tensors: Mapping[str, Tensor], path: Path) -> Outlook:
+    """The same with its networks' weights."""
+    for name, part in outlook.parts.items():
+        fill(part, _under(tensors, f"{name}."), f"{path}: {name}")
+    return outlook
+
+
+def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table with tuples for lists, and lists of lists."""
+
+    def frozen(value: Any) -> Any:
+        return tuple(map(frozen, value)) if isinstance(value, list) else value
+
+    return {name: frozen(value) for name, value in table.items()}
 
 
 def read_table(path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """DiTWorld: a trained autoencoder and a CausalDiT as a world. Its `step` reads as its four calls:
 
 noise -> denoise -> finish -> decode. A finished chunk goes into the memory beside the next chunk's first pass: two
-chunks in one pass cost less than two passes, and no picture waits for it. Where the camera's motion is known, the last
+chunks in one pass cost less than two passes, and no picture waits for it. Where it is known what moves, the last
 picture is moved before (view.py).
 
 Weights are shared and never written; everything that a stream changes is in its `DiTState`. Noise comes from the
@@ -131,7 +131,7 @@ class DiTWorld:
             self._finish([state], latents, given)
             if self.outlook:
                 picture = self._pictures(latents, None)[0, -1]
-                way = scene.way(k, glimpse.ways[0] if glimpse else self.outlook.at_rest(picture))
+                way = scene.way(k, self.outlook.arrived(picture, glimpse.ways[0] if glimpse else None))
                 state.view = View(picture, way, scene.clock + state.frame)
         if state.view and scene.picture is not None:
             state.view = replace(state.view, picture=to_signed(scene.picture).to(self.device, self.dtype))
@@ -190,7 +190,7 @@ class DiTWorld:
         """The stream that `save` or `park` wrote, for this world."""
         try:
             cache = self._network.cache()
-            state, whole = unpacked(blob, cache, views=self.outlook is not None)
+            state, whole = unpacked(blob, cache, way=self.outlook.way if self.outlook else None)
             if not whole:
                 prefill(self.dit, cache, state.history, self.config.context_sigma)
             return state

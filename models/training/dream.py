@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..autoencoder import to_pictures
+from ..camera_view import CameraOutlook
 from ..spec import Actions
 from ..state import StartScene
 from ..world import DiTWorld
@@ -45,6 +46,10 @@ def scenes_at(world: DiTWorld, clips: Clips, starts: NDArray[np.int64], frames: 
     scenes = [StartScene(world.encode(clips.take(span)), torch.from_numpy(clips.leading[span])) for span in spans]
     if not world.outlook:
         return scenes
+    last = [torch.from_numpy(clips.take(span[-1:])[0]) for span in spans]
+    scenes = [replace(scene, picture=picture) for scene, picture in zip(scenes, last, strict=True)]
+    if not isinstance(world.outlook, CameraOutlook):
+        return scenes
     config = world.outlook.motion.config
     (_, momenta, clocks), poses = walked(clips, config), recorded_poses(clips, config.unit)
     return [  # recordings are entered in the middle of a walk
@@ -52,7 +57,6 @@ def scenes_at(world: DiTWorld, clips: Clips, starts: NDArray[np.int64], frames: 
             scene,
             momenta=momenta[span],
             poses=poses[span],
-            picture=torch.from_numpy(clips.take(span[-1:])[0]),
             clock=int(clocks[span[0]]),
         )
         for scene, span in zip(scenes, spans, strict=True)

@@ -27,7 +27,7 @@ from .fit_decoder import texture_loss
 from .fit_dynamics import load_dynamics
 from .latents import ClipSource
 from .loop import descend, resume, run_steps, save
-from .moved import Mover
+from .moved import mover_of
 from .phases import level, phase_errors
 from .recipe import Recipe
 
@@ -104,7 +104,7 @@ class Dreamers:
 
     def __init__(self, recipe: Recipe, folder: Path, device: torch.device, rng: np.random.Generator) -> None:
         assert recipe.detail is not None, "the recipe has no [detail]"
-        self.mover = Mover(recipe, folder, "train", device)
+        self.mover = mover_of(recipe, folder, "train", device)
         outlook, r = self.mover.outlook, recipe.dynamics
         self.world = DiTWorld(
             recipe.spec,

@@ -27,7 +27,7 @@ from ..two_streams import two_stream_attention
 from .budget import Budget
 from .latents import Batch, ClipSource
 from .loop import descend, read_checkpoint, run_steps, write_checkpoint
-from .moved import Mover
+from .moved import mover_of
 from .muon import Muon
 from .recipe import Recipe
 from .rollouts import Rollouts
@@ -50,7 +50,7 @@ def dit_config(recipe: Recipe) -> DiTConfig:
         patch=r.patch,
         stem=r.stem,
         history=r.history,
-        moves=recipe.motion is not None,
+        moves=recipe.moves,
         recalls=r.keyframes > 0,
         fov=r.fov if r.azimuth else 0.0,
     )
@@ -240,7 +240,7 @@ def fit_dynamics(recipe: Recipe, folder: Path, device: torch.device) -> None:
     model: Any = torch.compile(trainee.model) if r.compile else trainee.model
     budget = trainee.budget
     rng = np.random.default_rng((recipe.data.seed, budget.done))
-    mover = Mover(recipe, folder, "train", device) if recipe.motion else None
+    mover = mover_of(recipe, folder, "train", device) if recipe.moves else None
     rollouts = Rollouts(source, r.window, r.rollout_frames, rng, r.rollout_beyond, mover)
 
     def step() -> dict[str, float]:

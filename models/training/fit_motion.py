@@ -75,7 +75,7 @@ def _losses(
 ) -> dict[str, Tensor]:
     """What is minimised on the frames `at` (B,) and those before them."""
     truth, last = walks.pictures(at).to(device), walks.pictures(at - 1).to(device)
-    shown = _soften(last, rng) if rng.random() < SOFT_SHARE else last
+    shown = soften(last, rng) if rng.random() < SOFT_SHARE else last
     steps, momenta = walks.steps[at].to(device), walks.momenta[at - 1].to(device)
     momenta = momenta + MOMENTUM_NOISE * torch.randn_like(momenta)
     with torch.autocast(device.type, torch.bfloat16):
@@ -90,7 +90,7 @@ def _losses(
     }
 
 
-def _soften(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+def soften(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     """Pictures as a dream may show them: noisy, or at a half or a quarter of their resolution."""
     scale = int(rng.choice([1, 2, 2, 4]))
     if scale == 1:

@@ -61,7 +61,7 @@ class ClipSource:
         self.latents = np.load(folder / f"latents-{name}.npy", mmap_mode="r")
         self.actions = normal_actions(recipe, clips.leading)
         moved = folder / f"moved-{name}.npy"
-        self.moved = np.load(moved, mmap_mode="r") if recipe.motion and moved.exists() else None
+        self.moved = np.load(moved, mmap_mode="r") if recipe.moves and moved.exists() else None
         self.clips = clips
         turn = recipe.dynamics.azimuth
         column = recipe.spec.actions.columns.index(turn) if turn else -1

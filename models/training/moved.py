@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..camera_view import CameraOutlook
 from ..detail import DetailConfig, DetailNet
+from ..hand_view import HandOutlook
 from ..precision import native_dtype
+from ..reach import Arm
+from ..reader import load_reader
 from ..view import Glimpse, Outlook
 from .clips import Clips
 from .fit_autoencoder import encoder_file, load_autoencoder
 from .fit_motion import load_motion
+from .fit_reach import load_reach
+from .fit_warp import load_warp
+from .hands import Hands, clean_plate
 from .recipe import Recipe
 from .survey import Index, survey
 from .walks import Walks
@@ -31,43 +39,26 @@ from .walks import Walks
 BATCH = 32  # frames moved at once
 
 
-class Mover:
-    """Moves pictures towards the recorded ones that follow them, in the arithmetic of streams.
+class Mover(ABC):
+    """Moves pictures towards the recorded ones that follow them, in the arithmetic of streams."""
 
-    Nothing is recalled from an episode's own pictures: an episode that is streamed was never recorded.
-    """
+    walks: Walks | Hands  # the recordings
+    outlook: Outlook
 
-    def __init__(self, recipe: Recipe, folder: Path, name: str, device: torch.device) -> None:
-        album, frames = survey(recipe, trained := Clips.open(folder / "data" / "train"))
-        dtype, channels_last = native_dtype(device), torch.channels_last
-        self.outlook = Outlook(load_motion(recipe, folder), album, DetailNet(DetailConfig())).to(device, dtype)
+    def __init__(self, recipe: Recipe, folder: Path, device: torch.device) -> None:
+        self.device, dtype = device, native_dtype(device)
         autoencoder = load_autoencoder(recipe, folder, device)
-        self.autoencoder = autoencoder.to(dtype, memory_format=channels_last)  # type: ignore[call-overload]
-        self.walks = Walks.of(recipe, folder, name)
-        self.device = device
-        episodes = trained.episodes[frames] if name == "train" else np.full(len(frames), -1)
-        self._episodes = torch.from_numpy(episodes.astype(np.int64))
+        self.autoencoder = autoencoder.to(dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    @torch.inference_mode()
+    @abstractmethod
     def glimpse(self, at: Index, pictures: Tensor, still: NDArray[np.bool_] | None = None) -> Glimpse:
         """What is known of recorded frames before they are dreamed.
 
         Args:
             at: (n,) recorded frames that follow.
             pictures: (n, 3, H, W) of the frames before them.
-            still: (n,) True where the camera stays where it is.
+            still: (n,) True where nothing moves.
         """
-        walks, device = self.walks, self.device
-        goes = torch.from_numpy(np.ones(len(at), bool) if still is None else ~still)[:, None]
-        told, momenta = walks.told(at) * goes[:, None], walks.momenta[np.maximum(at - 1, 0)] * goes
-        motion = self.outlook.motion(pictures, momenta.to(device), told.to(device), walks.clock(at).to(device))
-        step = motion.step.clone()
-        step[:, ::2] = walks.steps[at].to(device)
-        motion = replace(motion, turn=motion.turn * goes[:, 0].to(device), step=step * goes.to(device))
-        after = walks.poses[at]
-        before = torch.where(goes, walks.poses[np.maximum(at - 1, 0)], after)
-        own = torch.from_numpy(walks.clips.episodes[at].astype(np.int64))[:, None] == self._episodes
-        return self.outlook.glimpse(pictures, motion, before.to(device), after.to(device), own)
 
     @torch.inference_mode()
     def towards(self, at: Index, pictures: Tensor, still: NDArray[np.bool_] | None = None) -> Tensor:
@@ -80,6 +71,77 @@ class Mover:
         return self.autoencoder.pictures(latents.to(self.device))
 
 
+class HandMover(Mover):
+    """Where a hand moves before a camera that stands still."""
+
+    outlook: HandOutlook
+    walks: Hands
+
+    def __init__(self, recipe: Recipe, folder: Path, name: str, device: torch.device) -> None:
+        super().__init__(recipe, folder, device)
+        self.outlook = hand_outlook(recipe, folder, DetailNet(DetailConfig())).to(device, native_dtype(device))
+        self.walks = Hands.of(recipe, folder, name)
+
+    @torch.inference_mode()
+    def glimpse(self, at: Index, pictures: Tensor, still: NDArray[np.bool_] | None = None) -> Glimpse:
+        """What the last pictures say; see `Mover`."""
+        goes = np.ones(len(at), bool) if still is None else ~still
+        before, after = self.walks.arm(np.where(goes, np.maximum(at - 1, 0), at)), self.walks.arm(at)
+        return self.outlook.glimpse(pictures, *(Arm(*(p.to(self.device) for p in arm)) for arm in (before, after)))
+
+
+class CameraMover(Mover):
+    """Where a camera walks.
+
+    Nothing is recalled from an episode's own pictures: an episode that is streamed was never recorded.
+    """
+
+    outlook: CameraOutlook
+    walks: Walks
+
+    def __init__(self, recipe: Recipe, folder: Path, name: str, device: torch.device) -> None:
+        super().__init__(recipe, folder, device)
+        album, frames = survey(recipe, trained := Clips.open(folder / "data" / "train"))
+        outlook = CameraOutlook(load_motion(recipe, folder), album, DetailNet(DetailConfig()))
+        self.outlook = outlook.to(device, native_dtype(device))
+        self.walks = Walks.of(recipe, folder, name)
+        episodes = trained.episodes[frames] if name == "train" else np.full(len(frames), -1)
+        self._episodes = torch.from_numpy(episodes.astype(np.int64))
+
+    @torch.inference_mode()
+    def glimpse(self, at: Index, pictures: Tensor, still: NDArray[np.bool_] | None = None) -> Glimpse:
+        """What the last pictures and the album say; see `Mover`."""
+        walks, device = self.walks, self.device
+        goes = torch.from_numpy(np.ones(len(at), bool) if still is None else ~still)[:, None]
+        told, momenta = walks.told(at) * goes[:, None], walks.momenta[np.maximum(at - 1, 0)] * goes
+        motion = self.outlook.motion(pictures, momenta.to(device), told.to(device), walks.clock(at).to(device))
+        step = motion.step.clone()
+        step[:, ::2] = walks.steps[at].to(device)
+        motion = replace(motion, turn=motion.turn * goes[:, 0].to(device), step=step * goes.to(device))
+        after = walks.poses[at]
+        before = torch.where(goes, walks.poses[np.maximum(at - 1, 0)], after)
+        own = torch.from_numpy(walks.clips.episodes[at].astype(np.int64))[:, None] == self._episodes
+        return self.outlook.glimpse(pictures, motion, before.to(device), after.to(device), own)
+
+
+def mover_of(recipe: Recipe, folder: Path, name: str, device: torch.device) -> Mover:
+    """What moves the pictures of the set `name`."""
+    return (HandMover if recipe.hand else CameraMover)(recipe, folder, name, device)
+
+
+def hand_outlook(recipe: Recipe, folder: Path, detail: DetailNet) -> HandOutlook:
+    """What the checkpoints of the motion stage make."""
+    plate = clean_plate(Clips.open(folder / "data" / "train"))
+    return HandOutlook(load_reach(folder), load_warp(recipe, folder), plate, detail, load_reader())
+
+
+def outlook_of(recipe: Recipe, folder: Path, detail: DetailNet) -> Outlook:
+    """What moves a world's pictures."""
+    if recipe.hand:
+        return hand_outlook(recipe, folder, detail)
+    return CameraOutlook(load_motion(recipe, folder), survey(recipe, Clips.open(folder / "data" / "train"))[0], detail)
+
+
 def move_recordings(recipe: Recipe, folder: Path, device: torch.device) -> None:
     """Every training frame but the first of an episode, as moved from the one before it: `moved-train.npy` (float16).
 
@@ -88,12 +150,12 @@ def move_recordings(recipe: Recipe, folder: Path, device: torch.device) -> None:
     path, note = folder / "moved-train.npy", folder / "moved-train.json"
     made_from: dict[str, Any] = {
         "autoencoder": _digest(encoder_file(folder)),
-        "motion": _digest(folder / "motion.pt"),
+        "motion": _digest(folder / ("warp.pt" if recipe.hand else "motion.pt")),
     }
     made_from["album"] = recipe.motion.album if recipe.motion else 0
     if path.exists() and note.exists() and json.loads(note.read_text()) == made_from:
         return
-    mover = Mover(recipe, folder, "train", device)
+    mover = mover_of(recipe, folder, "train", device)
     moved = np.zeros(np.load(folder / "latents-train.npy", mmap_mode="r").shape, np.float16)
     for k in range(0, len(mover.walks.followers), BATCH):
         at = mover.walks.followers[k : k + BATCH]

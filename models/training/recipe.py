@@ -83,6 +83,15 @@ class MotionRecipe(FitRecipe):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HandRecipe(FitRecipe):
+    """The networks that count a robot's hand and warp the last picture towards it (see hand_view.py)."""
+
+    lr: float  # peak learning rate of AdamW
+    widths: tuple[int, int, int]  # feature widths of the WarpNet at 1/4, 1/8 and 1/16 of the picture
+    counting: float  # of the minutes, the share in which the hand's way is learnt; the rest is for pictures
+
+
+@dataclass(frozen=True, kw_only=True)
 class DetailRecipe(FitRecipe):
     """The network that puts dreamed, moved and recalled pictures together (see detail.py)."""
 
@@ -134,9 +143,15 @@ class Recipe:
     decoder: DecoderRecipe
     dynamics: DynamicsRecipe
     motion: MotionRecipe | None  # None where the last picture is shown as it was
-    detail: DetailRecipe | None  # with `motion`, and not without
+    hand: HandRecipe | None  # the same for a hand that moves before a camera that stands still
+    detail: DetailRecipe | None  # with `motion` or `hand`, and not without
     notices: tuple[str, ...]  # whose pictures these are, and under which licence
     digest: str  # SHA-256 of the file
+
+    @property
+    def moves(self) -> bool:
+        """Whether the last picture is shown moved."""
+        return self.motion is not None or self.hand is not None
 
 
 def normal_actions(recipe: Recipe, rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -162,8 +177,8 @@ def load_recipe(name: str) -> Recipe:
         raise ValueError(f"no recipe {name!r}; known: {known}, or a path to a .toml file")
     text = path.read_bytes()
     table = tomllib.loads(text.decode())
-    if ("motion" in table) != ("detail" in table):
-        raise ValueError(f"{path}: expected both [motion] and [detail], or neither")
+    if ("motion" in table or "hand" in table) != ("detail" in table) or {"motion", "hand"} <= table.keys():
+        raise ValueError(f"{path}: expected both [motion] and [detail], or [hand] and [detail], or neither")
     try:
         autoencoder = table["autoencoder"] | {"widths": tuple(table["autoencoder"]["widths"])}
         data, dynamics = _with_tuples(table["data"]), _with_tuples(table["dynamics"])
@@ -174,7 +189,8 @@ def load_recipe(name: str) -> Recipe:
             decoder=DecoderRecipe(**table["decoder"]),
             dynamics=DynamicsRecipe(**dynamics),
             motion=_motion(table.get("motion")),
-            detail=DetailRecipe(**table["detail"]) if "motion" in table else None,
+            hand=HandRecipe(**_with_tuples(table["hand"])) if "hand" in table else None,
+            detail=DetailRecipe(**table["detail"]) if "detail" in table else None,
             notices=tuple(table["notices"]),
             digest=hashlib.sha256(text).hexdigest(),
         )

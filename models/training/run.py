@@ -23,7 +23,6 @@ import torch
 from numpy.typing import NDArray
 
 from ..state import StartScene
-from ..view import Outlook
 from ..weights import load_world, save_world
 from ..world import DiTWorld, DreamConfig
 from .balance import kinds, report_balance
@@ -36,15 +35,16 @@ from .fit_autoencoder import encode_recordings, fit_autoencoder, load_autoencode
 from .fit_decoder import fit_decoder
 from .fit_detail import fit_detail, load_detail
 from .fit_dynamics import fit_dynamics, load_dynamics
-from .fit_motion import fit_motion, load_motion
+from .fit_motion import fit_motion
+from .fit_reach import fit_reach
+from .fit_warp import fit_warp
 from .latents import ClipSource
 from .metrics import luma
-from .moved import move_recordings
+from .moved import move_recordings, outlook_of
 from .own_recipe import derive_recipe
 from .own_recordings import import_recordings
 from .recipe import Recipe, is_recipe, load_recipe
 from .report import write_report
-from .survey import survey
 from .warm import begin_from
 
 STAGES = ("collect", "autoencoder", "decoder", "motion", "dynamics", "detail", "evaluate")
@@ -95,6 +95,7 @@ def train(
             decoder=replace(recipe.decoder, minutes=minutes),
             dynamics=replace(recipe.dynamics, minutes=minutes),
             motion=replace(recipe.motion, minutes=minutes) if recipe.motion else None,
+            hand=replace(recipe.hand, minutes=minutes) if recipe.hand else None,
             detail=replace(recipe.detail, minutes=minutes) if recipe.detail else None,
         )
     folder = folder or Path("runs") / recipe.spec.name
@@ -117,8 +118,11 @@ def train(
         fit_decoder(recipe, folder, device)
     if "motion" in stages and recipe.motion:
         fit_motion(recipe, folder, device)
+    if "motion" in stages and recipe.hand:
+        fit_reach(recipe, folder, device)
+        fit_warp(recipe, folder, device)
     if "dynamics" in stages:
-        if recipe.motion:
+        if recipe.moves:
             move_recordings(recipe, folder, device)
         fit_dynamics(recipe, folder, device)
     if "detail" in stages and recipe.detail:
@@ -157,9 +161,8 @@ def assemble(recipe: Recipe, folder: Path, *, dtype: torch.dtype = torch.float32
     autoencoder = load_autoencoder(recipe, folder, torch.device("cpu"))
     dream = DreamConfig(r.sigmas, r.context_sigma, r.window, r.sink, r.azimuth)
     keyframes = ClipSource(recipe, folder, "train").keyframes
-    outlook, clips = None, Clips.open(folder / "data" / "train")
-    if recipe.motion:
-        outlook = Outlook(load_motion(recipe, folder), survey(recipe, clips)[0], load_detail(recipe, folder))
+    clips = Clips.open(folder / "data" / "train")
+    outlook = outlook_of(recipe, folder, load_detail(recipe, folder)) if recipe.moves else None
     dit = load_dynamics(recipe, folder)
     world = DiTWorld(recipe.spec, dit, autoencoder, dream, keyframes=keyframes, outlook=outlook, dtype=dtype)
     world.scenes = start_scenes(world, clips, kinds(recipe, clips))
@@ -197,7 +200,7 @@ def about(recipe: Recipe, folder: Path, metrics: dict[str, Any]) -> dict[str, An
     """What goes into a world's `.json` beside its shapes."""
     checkpoints = {
         stage: torch.load(folder / f"{stage}.pt", map_location="cpu", weights_only=True)
-        for stage in ("autoencoder", "decoder", "motion", "dynamics", "detail")
+        for stage in ("autoencoder", "decoder", "motion", "reach", "warp", "dynamics", "detail")
         if (folder / f"{stage}.pt").exists()
     }
     return {

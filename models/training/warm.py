@@ -21,6 +21,7 @@ from .budget import Budget
 from .fit_autoencoder import autoencoder_config
 from .fit_detail import detail_config
 from .fit_dynamics import dit_config
+from .hands import hand_configs
 from .loop import write_checkpoint
 from .recipe import Recipe
 from .walks import motion_config
@@ -71,7 +72,7 @@ def _parts(world: DiTWorld) -> dict[str, nn.Module]:
     """What each stage leaves. The decoder's checkpoint holds a whole autoencoder."""
     parts: dict[str, nn.Module] = {"decoder": world.autoencoder, "dynamics": world.dit}
     if world.outlook:
-        parts |= {"motion": world.outlook.motion, "detail": world.outlook.detail}
+        parts |= world.outlook.parts
     return parts
 
 
@@ -83,9 +84,10 @@ def _state(part: nn.Module) -> dict[str, Any]:
 def _check(recipe: Recipe, world: DiTWorld) -> None:
     wanted = {"autoencoder": autoencoder_config(recipe, lean=recipe.decoder.lean), "dynamics": dit_config(recipe)}
     found: dict[str, object] = {"autoencoder": world.autoencoder.config, "dynamics": world.dit.config}
-    if recipe.motion and recipe.detail:
-        wanted |= {"motion": motion_config(recipe), "detail": detail_config(recipe)}
-        found |= {"motion": world.outlook.motion.config, "detail": world.outlook.detail.config} if world.outlook else {}
+    if recipe.moves:
+        wanted |= {"detail": detail_config(recipe)}
+        wanted |= {"motion": motion_config(recipe)} if recipe.motion else hand_configs(recipe)
+        found |= {name: part.config for name, part in world.outlook.parts.items()} if world.outlook else {}
     for stage, config in wanted.items():
         if found.get(stage) != config:
             raise ValueError(f"{stage}: expected what the recipe says, {config}; got {found.get(stage)} in the world")

@@ -11,15 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from worldloom.models.autoencoder import to_pictures, to_signed
+from worldloom.models.camera_view import CameraOutlook, CameraWay
 from worldloom.models.detail import MOST, NEVER, SEEN, DetailConfig, DetailNet
 from worldloom.models.motion import Motion
-from worldloom.models.view import Glimpse, Outlook, View
+from worldloom.models.view import Glimpse, View
 
 from .tiny import randomise, tiny_outlook
 
 
 @pytest.fixture
-def outlook() -> Iterator[Outlook]:
+def outlook() -> Iterator[CameraOutlook]:
     with torch.inference_mode():
         yield tiny_outlook().to(torch.device("cpu"), torch.float32)
 
@@ -28,38 +29,45 @@ def picture(seed: int) -> Tensor:
     return torch.rand(3, 32, 48, generator=torch.Generator().manual_seed(seed)) * 2.0 - 1.0
 
 
-def standing(outlook: Outlook, heading: float, seed: int = 0) -> View:
+def pose_of(view: View) -> Tensor:
+    assert isinstance(view.way, CameraWay)
+    return view.way.pose
+
+
+def standing(outlook: CameraOutlook, heading: float, seed: int = 0) -> View:
     way = outlook.at_rest(picture(seed))
     return View(picture(seed), replace(way, pose=torch.tensor([0.0, 0.0, heading], dtype=torch.float64)), 0)
 
 
-def seen_next(outlook: Outlook, view: View, motion: Motion, after: Tensor, barred: Tensor | None = None) -> Glimpse:
-    return outlook.glimpse(view.picture[None], motion, view.way.pose[None], after, barred)
+def seen_next(
+    outlook: CameraOutlook, view: View, motion: Motion, after: Tensor, barred: Tensor | None = None
+) -> Glimpse:
+    return outlook.glimpse(view.picture[None], motion, pose_of(view)[None], after, barred)
 
 
 def turning(degrees: float) -> Motion:
     return Motion(torch.tensor([degrees]), torch.zeros(1, 3), torch.full((1, 1, 32, 48), 0.01))
 
 
-def test_who_stands_still_knows_the_whole_picture(outlook: Outlook) -> None:
+def test_who_stands_still_knows_the_whole_picture(outlook: CameraOutlook) -> None:
     view = standing(outlook, 0.0)
-    glimpse = seen_next(outlook, view, turning(0.0), view.way.pose[None])
+    glimpse = seen_next(outlook, view, turning(0.0), pose_of(view)[None])
     assert bool(glimpse.seen.all())
     torch.testing.assert_close(glimpse.filled[0], view.picture)
 
 
-def test_who_stands_still_goes_on_seeing_what_he_saw(outlook: Outlook) -> None:
+def test_who_stands_still_goes_on_seeing_what_he_saw(outlook: CameraOutlook) -> None:
     view = standing(outlook, 0.0)
-    glimpse = seen_next(outlook, view, turning(0.0), view.way.pose[None])
+    glimpse = seen_next(outlook, view, turning(0.0), pose_of(view)[None])
     dreamed = picture(1)[None]
     assert torch.equal(outlook.picture(dreamed, glimpse)[0], view.picture)
-    moving = seen_next(outlook, view, turning(1.0), view.way.pose[None])
+    moving = seen_next(outlook, view, turning(1.0), pose_of(view)[None])
     assert not torch.equal(outlook.picture(dreamed, moving)[0], moving.moved[0])
 
 
-def test_what_comes_into_sight_is_filled_from_the_album(outlook: Outlook) -> None:
+def test_what_comes_into_sight_is_filled_from_the_album(outlook: CameraOutlook) -> None:
     view = standing(outlook, 0.0)
-    after = view.way.pose[None] + torch.tensor([0.0, 0.0, 20.0])
+    after = pose_of(view)[None] + torch.tensor([0.0, 0.0, 20.0])
     glimpse = seen_next(outlook, view, turning(20.0), after)
     new = ~glimpse.seen & glimpse.known
     assert new[..., 40:].any(), "to the right"
@@ -69,24 +77,25 @@ def test_what_comes_into_sight_is_filled_from_the_album(outlook: Outlook) -> Non
     torch.testing.assert_close(glimpse.filled[seen], glimpse.moved[seen])
 
 
-def test_a_picture_taken_from_here_is_recalled_as_it_is(outlook: Outlook) -> None:
+def test_a_picture_taken_from_here_is_recalled_as_it_is(outlook: CameraOutlook) -> None:
     pose = outlook.album.poses[5]
-    view = replace(standing(outlook, 0.0), way=replace(standing(outlook, 0.0).way, pose=pose))
+    view = standing(outlook, 0.0)
+    view = replace(view, way=CameraWay(**(view.way.tensors() | {"pose": pose})))
     glimpse = seen_next(outlook, view, turning(0.0), pose[None])
     torch.testing.assert_close(to_pictures(glimpse.recalled)[0], outlook.album.picture(5))
     assert bool(glimpse.known.all())
 
 
-def test_what_may_not_be_recalled_is_not(outlook: Outlook) -> None:
+def test_what_may_not_be_recalled_is_not(outlook: CameraOutlook) -> None:
     view = standing(outlook, 0.0)
     barred = torch.zeros(1, len(outlook.album), dtype=torch.bool)
-    first = seen_next(outlook, view, turning(0.0), view.way.pose[None], barred)
-    barred[0, outlook.album.taken_near(view.way.pose[None])] = True
-    second = seen_next(outlook, view, turning(0.0), view.way.pose[None], barred)
+    first = seen_next(outlook, view, turning(0.0), pose_of(view)[None], barred)
+    barred[0, outlook.album.taken_near(pose_of(view)[None])] = True
+    second = seen_next(outlook, view, turning(0.0), pose_of(view)[None], barred)
     assert not torch.equal(first.recalled, second.recalled)
 
 
-def test_a_stream_that_begins_anywhere_takes_itself_to_be_where_it_looks_most_like(outlook: Outlook) -> None:
+def test_a_stream_that_begins_anywhere_takes_itself_to_be_where_it_looks_most_like(outlook: CameraOutlook) -> None:
     picture = to_signed(outlook.album.picture(7))
     assert torch.equal(outlook.at_rest(picture + 0.02 * torch.randn(picture.shape)).pose, outlook.album.poses[7])
 
@@ -127,7 +136,7 @@ def test_shares_are_those_of_masked_logits_to_the_bit() -> None:
         assert torch.equal(shown, torch.addcmul(want, shares[:, 2:], apart[1]))
 
 
-def test_what_fills_a_picture_is_one_or_the_other_to_the_bit(outlook: Outlook) -> None:
+def test_what_fills_a_picture_is_one_or_the_other_to_the_bit(outlook: CameraOutlook) -> None:
     glimpse = seen_next(outlook, standing(outlook, 0.0), turning(20.0), torch.tensor([[0.0, 0.0, 20.0]]).double())
     want = torch.where(glimpse.seen | ~glimpse.known, glimpse.moved, glimpse.recalled)
     assert torch.equal(glimpse.filled, want)

@@ -131,8 +131,8 @@ def test_the_network_is_shown_the_last_picture_as_the_camera_moves_it() -> None:
         assert torch.equal(given.shown[:, 0, 0], world.autoencoder.latents(want.filled))
         assert torch.equal(given.shown[0, 0, 1], state.past[0])
         frame = world.step([state], rows)[0, 0]
-        assert torch.equal(state.view.way.momentum, want.ways[0].momentum)
-        assert torch.equal(state.view.way.solid, want.ways[0].solid)
+        assert torch.equal(state.view.way.tensors()["momentum"], want.ways[0].tensors()["momentum"])
+        assert torch.equal(state.view.way.tensors()["solid"], want.ways[0].tensors()["solid"])
         assert np.array_equal(to_pictures(state.view.picture), frame)
 
 
@@ -142,7 +142,7 @@ def test_a_scene_entered_in_the_middle_of_a_walk_goes_on_with_its_momentum() -> 
     momenta = torch.arange(6.0).view(3, 2) / 10.0
     state = world.begin(replace(scene, momenta=momenta, clock=7), 0)
     assert state.view
-    assert torch.equal(state.view.way.momentum, momenta[-1])
+    assert torch.equal(state.view.way.tensors()["momentum"], momenta[-1])
     assert state.view.clock == 10
 
 
@@ -174,7 +174,9 @@ def test_batched_equals_alone(chunk: int, sink: int, keyframes: int, moves: bool
         if a.view and b.view:
             # Resampled at every frame, which makes much of little: a quarter of a grey level.
             torch.testing.assert_close(a.view.picture, b.view.picture, atol=2e-3, rtol=0.0)
-            torch.testing.assert_close(a.view.way.momentum, b.view.way.momentum, atol=close, rtol=close)
+            torch.testing.assert_close(
+                a.view.way.tensors()["momentum"], b.view.way.tensors()["momentum"], atol=close, rtol=close
+            )
         assert bool(a.view) == bool(b.view) == moves
 
 

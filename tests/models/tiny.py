@@ -10,14 +10,20 @@ from torch import nn
 
 from worldloom.models.album import Album
 from worldloom.models.autoencoder import Autoencoder, AutoencoderConfig
+from worldloom.models.camera_view import CameraOutlook
 from worldloom.models.detail import DetailConfig, DetailNet
 from worldloom.models.dit import CausalDiT, DiTConfig
+from worldloom.models.hand_view import HandOutlook
 from worldloom.models.keyframes import Keyframes
 from worldloom.models.kv_format import KVFormat
 from worldloom.models.motion import MotionConfig, MotionNet
+from worldloom.models.reach import Reach, ReachConfig
+from worldloom.models.reader import Reader
 from worldloom.models.spec import ActionSpec, Axis, Key, WorldSpec
 from worldloom.models.state import StartScene
-from worldloom.models.view import Outlook
+from worldloom.models.training.gripper import AXES, CAMERA, VIEW
+from worldloom.models.training.hands import HIGH, LOW
+from worldloom.models.warp import WarpConfig, WarpNet
 from worldloom.models.world import DiTWorld, DreamConfig
 
 TINY_ACTIONS = ActionSpec(
@@ -25,6 +31,14 @@ TINY_ACTIONS = ActionSpec(
     axes=(Axis("turn", -6.0, 6.0, "degree/frame", "amount"), Axis("lift", -1.0, 1.0, "cm/frame")),
     keys={"KeyW": Key("forward"), "ArrowRight": Key("turn", 5.0)},
     look=("turn", None),
+)
+
+
+HAND = ActionSpec(
+    buttons=(),
+    axes=tuple(Axis(name, -1.0, 1.0, "cm/frame") for name in ("x", "y", "z", "gripper")),
+    keys={"KeyD": Key("x", 1.0)},
+    look=(None, None),
 )
 
 
@@ -39,14 +53,21 @@ def randomise(module: nn.Module, seed: int, scale: float = 0.25) -> None:
 
 
 def tiny_dit(
-    fov: float = 0.0, *, recalls: bool = False, moves: bool = False, rows: int = 2, columns: int = 3, patch: int = 1
+    fov: float = 0.0,
+    *,
+    recalls: bool = False,
+    moves: bool = False,
+    rows: int = 2,
+    columns: int = 3,
+    patch: int = 1,
+    actions: int = 3,
 ) -> CausalDiT:
     dit = CausalDiT(
         DiTConfig(
             channels=4,
             rows=rows,
             columns=columns,
-            actions=3,
+            actions=actions,
             width=32,
             layers=2,
             heads=2,
@@ -78,25 +99,28 @@ def tiny_world(
     keyframes: int = 0,
     steps: tuple[int, int] = (0, 0),
     moves: bool = False,
+    hand: bool = False,
     pool: int = 0,
     kv: KVFormat = "native",
 ) -> DiTWorld:
-    spec = WorldSpec("tiny", 32, 48, Fraction(20), chunk, TINY_ACTIONS, images=True, steps=steps)
+    spec = WorldSpec("tiny", 32, 48, Fraction(20), chunk, HAND if hand else TINY_ACTIONS, images=True, steps=steps)
+    columns = len(spec.actions.columns)
     autoencoder = Autoencoder(AutoencoderConfig(32, 48, 4, (8, 8, 16), position=True))
     randomise(autoencoder, 1, 0.0)
-    if moves:  # pictures come back as latents, and a random loop would make a storm of every rounding
+    if moves or hand:  # pictures come back as latents, and a random loop would make a storm of every rounding
         with torch.no_grad():
             last = [p for n, p in autoencoder.encoder.named_parameters()][-2:]
             last[0].mul_(0.03)
             last[1].fill_(1.0)
     generator = torch.Generator().manual_seed(2)
     scenes = [
-        StartScene(torch.randn(3, 4, 2, 3, generator=generator).half().float(), torch.zeros(3, 3)) for _ in range(2)
+        StartScene(torch.randn(3, 4, 2, 3, generator=generator).half().float(), torch.zeros(3, columns))
+        for _ in range(2)
     ]
     config = DreamConfig((1.0, 0.5, 0.0), 0.1, window=2 * chunk, sink=sink, azimuth=azimuth)
-    dit = tiny_dit(90.0 if azimuth else 0.0, recalls=keyframes > 0, moves=moves)
+    dit = tiny_dit(90.0 if azimuth else 0.0, recalls=keyframes > 0, moves=moves or hand, actions=columns)
     recalled = tiny_keyframes(keyframes) if keyframes else None
-    outlook = tiny_outlook() if moves else None
+    outlook = tiny_outlook() if moves else tiny_hand_outlook() if hand else None
     return DiTWorld(spec, dit, autoencoder, config, scenes, recalled, outlook, kv=kv, pool=pool)
 
 
@@ -117,7 +141,33 @@ def tiny_album(count: int) -> Album:
     return Album.of(pictures, poses)
 
 
-def tiny_outlook() -> Outlook:
+def tiny_outlook() -> CameraOutlook:
     detail = DetailNet(DetailConfig(8, 1))
     randomise(detail, 5, 0.02)
-    return Outlook(tiny_motion(), tiny_album(12), detail)
+    return CameraOutlook(tiny_motion(), tiny_album(12), detail)
+
+
+def tiny_warp() -> WarpNet:
+    """Nothing is learned yet."""
+    right, down, behind = AXES.T.tolist()
+    x, y, z = CAMERA.tolist()
+    axes = (tuple(right), tuple(down), tuple(-side for side in behind))
+    return WarpNet(WarpConfig(32, 48, (x, y, z), axes, VIEW, LOW, HIGH, widths=(8, 8, 8))).eval()
+
+
+def tiny_hand_outlook() -> HandOutlook:
+    """Hands that go as springs pull them."""
+    warp, detail = tiny_warp(), DetailNet(DetailConfig(8, 1))
+    randomise(warp, 4, 0.1)
+    randomise(detail, 5, 0.02)
+    plate = torch.full((32, 48, 3), 90, dtype=torch.uint8)
+    return HandOutlook(Reach(ReachConfig(LOW, HIGH, width=8)), warp, plate, detail, tiny_reader())
+
+
+def tiny_reader() -> Reader:
+    """Hands about the middle of the box."""
+    reader = Reader(32, 48)
+    randomise(reader, 6, 0.1)
+    reader.mean.copy_(torch.tensor([0.0, 0.7, 0.25, 0.0, 0.7]))
+    reader.scale.fill_(0.02)
+    return reader.eval()

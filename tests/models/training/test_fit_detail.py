@@ -16,7 +16,7 @@ from worldloom.models.training.fit_autoencoder import encode_recordings, fit_aut
 from worldloom.models.training.fit_detail import Dreamers, fit_detail, load_detail
 from worldloom.models.training.fit_dynamics import fit_dynamics
 from worldloom.models.training.fit_motion import fit_motion
-from worldloom.models.training.moved import Mover, move_recordings
+from worldloom.models.training.moved import CameraMover, move_recordings
 from worldloom.models.training.recipe import DetailRecipe, MotionRecipe, Recipe, load_recipe
 from worldloom.models.training.run import about, assemble
 from worldloom.models.training.simulators import open_simulator
@@ -63,12 +63,12 @@ def test_recordings_are_moved_from_the_frame_before(recipe: Recipe, folder: Path
     assert (moved[walks.followers] != 0).any((1, 2, 3)).all()
     begins = np.flatnonzero(walks.clocks == 0)
     assert (moved[begins] == 0).all(), "nothing comes before an episode"
-    mover, at = Mover(recipe, folder, "train", CPU), walks.followers[5:7]
+    mover, at = CameraMover(recipe, folder, "train", CPU), walks.followers[5:7]
     np.testing.assert_allclose(mover.towards(at, walks.pictures(at - 1)).numpy(), moved[at], atol=0.05)
 
 
 def test_nothing_is_recalled_from_an_episodes_own_frames(recipe: Recipe, folder: Path) -> None:
-    mover = Mover(recipe, folder, "train", CPU)
+    mover = CameraMover(recipe, folder, "train", CPU)
     album, frames = survey(recipe, mover.walks.clips)
     at = np.array([10, 50, 90])
     pictures = mover.walks.pictures(at - 1)

@@ -1,0 +1,106 @@
+"""HandOutlook: the last picture, moved as a robot's hand is counted to move before a camera that stands still.
+
+Where the hand is cannot be seen exactly enough in a dream to go on from, and dreams lag behind: so it is counted from
+the actions (reach.py), and read (reader.py) from pictures only where a stream begins. The last picture is warped to
+where the hand is counted to be (warp.py). What an arm had hidden is recalled from one picture for all: what the camera
+sees most of the time, without the arm. Knows nothing about diffusion or memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .autoencoder import to_pictures, to_signed
+from .detail import MOST, DetailNet
+from .reach import Arm, Reach, standing
+from .reader import Reader
+from .view import Glimpse, Outlook, View, Way
+from .warp import WarpNet, settled, warped
+
+STILL = 0.0003
+"""Metres a frame below which a hand stands."""
+
+STILL_OPENING = 0.003
+"""Of fingers, the same."""
+
+GAIN, SPEED_GAIN, TARGET_GAIN = 0.4, 0.1, 0.7
+"""How far hand, its speed and its target follow from what is counted to what is read, a frame of context at a time."""
+
+
+@dataclass(frozen=True)
+class HandWay(Way):
+    """Where a hand is, and where it is meant to be; see `Arm`."""
+
+    hand: Tensor  # (4,) float32
+    before: Tensor  # (4,) float32
+    target: Tensor  # (3,) float32
+
+
+class HandOutlook(Outlook):
+    """What counts hands and warps pictures."""
+
+    way = HandWay
+
+    def __init__(self, reach: Reach, warp: WarpNet, plate: Tensor, detail: DetailNet, reader: Reader) -> None:
+        """Args:
+        reach: counts the hand.
+        warp: warps the picture.
+        plate: (H, W, 3) uint8, what the camera sees most of the time.
+        detail: puts pictures together.
+        reader: reads the hand.
+        """
+        super().__init__(detail)
+        self.reach, self.warp, self.plate, self.reader = reach, warp, plate, reader
+
+    @property
+    def parts(self) -> Mapping[str, nn.Module]:
+        """Its networks, but for the reader, which ships by itself."""
+        return {"reach": self.reach, "warp": self.warp, "detail": self.detail}
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> HandOutlook:
+        """The same, ready to be used there. What is counted stays in single precision, and what reads on the CPU."""
+        self.plate = self.plate.to(device)
+        self.reach.to(device).eval().requires_grad_(False)
+        for part in (self.warp, self.detail):
+            part.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            part.eval().requires_grad_(False)
+        place = self.warp.place  # laid out as what it is added to
+        place.data = place[None].contiguous(memory_format=torch.channels_last)[0]
+        return self
+
+    def arrived(self, picture: Tensor, way: Way | None) -> HandWay:
+        """The hand is about where the picture shows it: what is counted is put right by what is read (an observer)."""
+        shown = to_pictures(picture.float()[None]).cpu().numpy()
+        place = torch.from_numpy(self.reader.read(shown)[0][:, :3]).to(picture.device)
+        if not isinstance(way, HandWay):
+            return HandWay(*(part[0] for part in standing(place)))
+        off = place[0] - way.hand[:3]
+        hand = F.pad(off, (0, 1))  # fingers are not read
+        before = way.before + (GAIN - SPEED_GAIN) * hand
+        return HandWay(way.hand + GAIN * hand, before, way.target + TARGET_GAIN * off)
+
+    def ahead(self, views: Sequence[View], actions: Tensor) -> Glimpse:
+        """What the next frames have in common with what was seen; see `Outlook`."""
+        ways = [view.way for view in views]
+        arm = Arm(*(torch.stack([getattr(way, name) for way in ways]) for name in Arm._fields))
+        return self.glimpse(torch.stack([view.picture for view in views]), arm, self.reach(arm, actions.float()))
+
+    def glimpse(self, pictures: Tensor, before: Arm, after: Arm) -> Glimpse:
+        """What pictures (B, 3, H, W) say of the next ones, when hands go where it is known."""
+        gone = (after.hand - before.hand).abs()
+        still = (gone[:, :3].amax(1) < STILL) & (gone[:, 3] < STILL_OPENING)
+        flow, trust = self.warp(pictures, before.hand, after.hand)
+        moved = warped(pictures, settled(flow)).clamp(-1.0, 1.0)
+        if still.any():
+            moved[still] = pictures[still].float()
+        plate = to_signed(self.plate).expand_as(moved)
+        # The plate is shown to the network that puts pictures together, and has no share of its own: half of a share
+        # of a table, frame by frame, would make an arm fade away.
+        nowhere = torch.zeros_like(trust, dtype=torch.bool)
+        ways = [HandWay(*(part.clone() for part in parts)) for parts in zip(*after, strict=True)]
+        return Glimpse(moved, trust > 0.0, plate, nowhere, MOST * torch.sigmoid(trust), still, ways)

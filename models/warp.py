@@ -1,0 +1,166 @@
+"""WarpNet: where every pixel of the next picture was in the last one, when a robot's hand moves before a still camera.
+
+Where the hand was and where it will be are known in metres (reach.py), so how far it goes in the picture is geometry.
+What goes with it is not: a wrist goes as the hand does, an elbow less, a table not at all, and what the fingers hold
+goes too. The network looks at the last picture and says for every pixel which share of the hand's shift is its own,
+and what has to be added. The last picture is then sampled backward at those places (spatial transformer, arXiv
+1506.02025), with cubic weights: linear ones blur a little more every frame. It also says where that can be trusted;
+what had been behind the arm is not in the last picture.
+
+Pictures are (B, 3, H, W) in [-1, 1], places in metres, flow in pixels. Knows nothing about latents or streams.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .convolution import Conv2d
+from .linear import Linear
+from .patches import Mixer
+from .pixels import to_cells, to_pixels
+
+CELL = 4
+"""Pixels that one position of the finest features spans, each way."""
+
+LEAST = 0.04
+"""Pixels: shifts shorter than this are none, longer ones are shorter by as much, so that a table stands still."""
+
+MAPS = 14
+"""Planes that show where the hand was and will be."""
+
+
+@dataclass(frozen=True)
+class WarpConfig:
+    """Shape of a WarpNet, and the camera that it sees through."""
+
+    height: int  # pixels, a multiple of 16
+    width: int  # pixels, a multiple of 16
+    camera: tuple[float, float, float]  # metres: where the camera is
+    axes: tuple[tuple[float, float, float], ...]  # rows: right, down and ahead as the picture shows them
+    view: float  # degrees from the top of the picture to its bottom
+    low: tuple[float, float, float]  # metres: the corner of the hand's space with the smallest numbers
+    high: tuple[float, float, float]  # metres: the opposite corner
+    widths: tuple[int, int, int] = (32, 48, 64)  # features at 1/4, 1/8 and 1/16 of the picture
+
+
+class WarpNet(nn.Module):
+    """Backward flow, and where it can be trusted."""
+
+    def __init__(self, config: WarpConfig) -> None:
+        super().__init__()
+        self.config = config
+        a, b, c = config.widths
+        self.told = nn.Sequential(Linear(14, 64), nn.SiLU(), Linear(64, 64), nn.SiLU())
+        self.enter = Conv2d(3 * CELL**2 + MAPS, a, 3, padding=1)
+        self.place = nn.Parameter(torch.zeros(a, config.height // CELL, config.width // CELL))
+        self.inform_fine = Linear(64, a)
+        self.fine = Mixer(a)
+        self.shrink = Conv2d(a, b, 2, stride=2)
+        self.middle = Mixer(b)
+        self.inform = Linear(64, c)
+        self.shrink_again = Conv2d(b, c, 2, stride=2)
+        self.coarse = nn.Sequential(Mixer(c), Mixer(c))
+        self.grow = Conv2d(c, 4 * b, 1)
+        self.middle_out = Mixer(b)
+        self.grow_again = Conv2d(b, 4 * a, 1)
+        self.fine_out = Mixer(a)
+        self.leave = Conv2d(a, 16, 3, padding=1)
+        for layer in (self.leave, self.inform, self.inform_fine):
+            nn.init.zeros_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, last: Tensor, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+        """Flow (B, 2, H, W): how far from its place each pixel was, right and down; and logits of trust (B, 1, H, W).
+
+        Args:
+            last: (B, 3, H, W) the last picture.
+            before: (B, 4) float32 where the hand is in it, in metres, and how far it is open, 0 to 1.
+            after: (B, 4) the same of the next picture.
+        """
+        dtype = self.enter.weight.dtype
+        (was, near), (will, nearer) = (projected(self.config, hand[:, :3]) for hand in (before, after))
+        shift = will - was
+        told = self.told(self._numbers(before, after, will, shift, nearer - near, nearer).to(dtype))
+        x = torch.cat([to_cells(last.to(dtype), CELL), self._maps(was, will, shift).to(dtype)], 1)
+        x = self.enter(x.contiguous(memory_format=torch.channels_last))
+        fine = self.fine(x + self.place + self.inform_fine(told)[:, :, None, None])
+        middle = self.middle(self.shrink(fine))
+        coarse = self.coarse(self.shrink_again(middle) + self.inform(told)[:, :, None, None])
+        middle = self.middle_out(middle + F.pixel_shuffle(self.grow(coarse), 2))
+        fine = self.fine_out(fine + F.pixel_shuffle(self.grow_again(middle), 2))
+        y = to_pixels(self.leave(F.silu(fine)), 2).float()
+        y = F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
+        share = torch.sigmoid(4.0 * y[:, :1] - 2.0)
+        return 2.0 * y[:, 1:3] - share * shift[:, :, None, None], 4.0 * y[:, 3:] + 2.0
+
+    def _numbers(
+        self, before: Tensor, after: Tensor, will: Tensor, shift: Tensor, nears: Tensor, depth: Tensor
+    ) -> Tensor:
+        """(B, 14) what the network is told in numbers, each about one."""
+        c, device = self.config, before.device
+        low, high = torch.tensor(c.low, device=device), torch.tensor(c.high, device=device)
+        place = (after[:, :3] - (low + high) / 2) / ((high - low) / 2)
+        size, grip = torch.tensor([c.width / 2, c.height / 2], device=device), after[:, 3:]
+        far, nears = depth[:, None], 30 * nears[:, None]
+        step = 30 * (after - before)[:, :3]
+        return torch.cat([place, step, will / size - 1, shift / 4, nears, far, grip, grip.square()], 1)
+
+    def _maps(self, was: Tensor, will: Tensor, shift: Tensor) -> Tensor:
+        """(B, MAPS, h, w) bells and slopes about both places, and the shift about the first."""
+        x, y = _centres(self.config.height, self.config.width, was.device)
+        shape = (len(was), y.shape[0], x.shape[1])
+        maps = []
+        for at in (will, was):
+            right, down = (x - at[:, 0, None, None]).expand(shape), (y - at[:, 1, None, None]).expand(shape)
+            apart = right.square() + down.square()
+            maps += [torch.exp(apart / -32.0), torch.exp(apart / -288.0)]
+            maps += [torch.tanh(side / reach) for reach in (6.0, 40.0) for side in (right, down)]
+        about = torch.exp(apart / -512.0)
+        maps += [about * shift[:, k, None, None] / 3.0 for k in (0, 1)]
+        return torch.stack(maps, 1)
+
+
+def projected(config: WarpConfig, places: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 3) metres -> (B, 2) pixels right and down, and (B,) metres from the camera's plane."""
+    apart = places - torch.tensor(config.camera, device=places.device)
+    axes = torch.tensor(config.axes, device=places.device)
+    right, down, ahead = (apart[:, None] * axes).sum(-1).unbind(1)  # a product of matrices rounds batches another way
+    focal = config.height / 2.0 / math.tan(math.radians(config.view) / 2.0)
+    return torch.stack([config.width / 2 + focal * right / ahead, config.height / 2 + focal * down / ahead], 1), ahead
+
+
+def settled(flow: Tensor) -> Tensor:
+    """Flow (B, 2, H, W) without what is too little to be meant; see `LEAST`."""
+    length = flow.norm(dim=1, keepdim=True)
+    return flow * ((length - LEAST).clamp(min=0.0) / length.clamp(min=1e-6))
+
+
+def warped(picture: Tensor, flow: Tensor) -> Tensor:
+    """(B, C, H, W) float32 picture sampled where the flow (B, 2, H, W) says; its border goes on outside."""
+    height, width = picture.shape[-2:]
+    x, y = _whole(height, width, flow.device)
+    places = torch.stack([(x + flow[:, 0]) * (2.0 / width) - 1.0, (y + flow[:, 1]) * (2.0 / height) - 1.0], -1)
+    return F.grid_sample(picture.float(), places, mode="bicubic", padding_mode="border", align_corners=False)
+
+
+@lru_cache
+def _centres(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Centres of cells in pixels, (1, w) and (h, 1); not to be written to."""
+    with torch.inference_mode(False):
+        x, y = (torch.arange(size // CELL, device=device) * float(CELL) + CELL / 2 for size in (width, height))
+        return x[None], y[:, None]
+
+
+@lru_cache
+def _whole(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Centres of pixels, (1, W) and (H, 1); not to be written to."""
+    with torch.inference_mode(False):
+        x, y = (torch.arange(size, device=device) + 0.5 for size in (width, height))
+        return x[None], y[:, None]

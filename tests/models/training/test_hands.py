@@ -1,0 +1,89 @@
+"""A hand in recordings: where it was meant to be, what is told of it, and the stages that learn from both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from worldloom.models.training.clips import Clips, Shard
+from worldloom.models.training.fit_reach import fit_reach, load_reach, rolled_off
+from worldloom.models.training.fit_warp import Own, fit_warp, load_warp
+from worldloom.models.training.hands import HIGH, Hands, clean_plate
+from worldloom.models.training.recipe import HandRecipe, Recipe, load_recipe
+
+FRAMES = 30
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    arm = load_recipe("arm")
+    hand = HandRecipe(minutes=0.0, steps=3, batch=6, lr=1e-3, widths=(8, 8, 8), counting=0.1)
+    return replace(arm, spec=replace(arm.spec, height=32, width=48), hand=hand)
+
+
+@pytest.fixture
+def folder(recipe: Recipe, tmp_path: Path) -> Path:
+    """Two episodes: in one the hand goes right and a bright square with it, in the other it stands."""
+    actions, poses = np.zeros((2 * FRAMES, 4), np.float32), np.zeros((2 * FRAMES, 7), np.float32)
+    actions[:FRAMES, 0] = 2.0  # more than a stick can ask for
+    poses[:, :4] = (0.4, 0.6, 0.2, 1.0)
+    poses[:FRAMES, 0] = 0.4 + 0.005 * np.arange(FRAMES)
+    frames = np.full((2 * FRAMES, 32, 48, 3), 80, np.uint8)
+    for k in range(2 * FRAMES):
+        at = min(k, FRAMES)
+        frames[k, 10:20, at : at + 10] = 250
+    Shard(frames, actions, poses, np.repeat([0, 1], FRAMES)).save(tmp_path / "data" / "train" / "0000")
+    return tmp_path
+
+
+def test_targets_go_as_actions_say_and_stay_in_their_box(recipe: Recipe, folder: Path) -> None:
+    hands = Hands.of(recipe, folder, "train")
+    torch.testing.assert_close(hands.targets[3, 0], torch.tensor(0.43))
+    assert float(hands.targets[FRAMES - 1, 0]) == HIGH[0]
+    torch.testing.assert_close(hands.targets[FRAMES], torch.tensor([0.4, 0.6, 0.2]))
+
+
+def test_nothing_is_told_across_the_beginning_of_an_episode(recipe: Recipe, folder: Path) -> None:
+    hands = Hands.of(recipe, folder, "train")
+    told = hands.told(np.array([0, 1, 2, FRAMES]))
+    assert told[:, :, 0].tolist() == [[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 0.0]]
+    first = hands.arm(np.array([FRAMES]))
+    assert torch.equal(first.hand, first.before)
+
+
+def test_the_plate_is_what_stands_behind(folder: Path) -> None:
+    plate = clean_plate(Clips.open(folder / "data" / "train"))
+    assert plate.shape == (32, 48, 3)
+    assert bool((plate[:, :25] == 80).all()), "what passed by is not in it"
+
+
+def test_own_pictures_begin_anew_where_episodes_end(recipe: Recipe, folder: Path) -> None:
+    hands, rng = Hands.of(recipe, folder, "train"), np.random.default_rng(0)
+    own = Own.of(hands, 4, rng)
+    for _ in range(40):
+        assert (hands.clocks[own.at + 1] == hands.clocks[own.at] + 1).all(), "there is a frame to go to"
+        before = own.at.copy()
+        own.go_on(torch.zeros(4, 2, 32, 48), rng)
+        anew = own.at != before + 1
+        assert not anew.any() or torch.equal(own.pictures[torch.from_numpy(anew)], hands.pictures(own.at[anew]))
+
+
+@pytest.mark.slow
+def test_both_stages_run_and_resume(recipe: Recipe, folder: Path) -> None:
+    assert recipe.hand
+    for steps in (3, 5):
+        more = replace(recipe, hand=replace(recipe.hand, steps=steps))
+        fit_reach(more, folder, CPU)
+        fit_warp(more, folder, CPU)
+        for stage in ("reach", "warp"):
+            assert torch.load(folder / f"{stage}.pt", weights_only=True)["done"] == steps
+    hands = Hands.of(recipe, folder, "train")
+    off = rolled_off(load_reach(folder), hands, np.array([1]), 4, torch.tensor([False]))
+    assert off.shape == (1, 4, 4)
+    flow, trust = load_warp(recipe, folder)(hands.pictures(np.array([4])), hands.hands[[4]], hands.hands[[5]])
+    assert (flow.shape, trust.shape) == ((1, 2, 32, 48), (1, 1, 32, 48))
