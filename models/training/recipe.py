@@ -89,6 +89,7 @@ class HandRecipe(FitRecipe):
     lr: float  # peak learning rate of AdamW
     widths: tuple[int, int, int]  # feature widths of the WarpNet at 1/4, 1/8 and 1/16 of the picture
     counting: float  # of the minutes, the share in which the hand's way is learnt; the rest is for pictures
+    track: tuple[float, float, float] | None = None  # metres: how near and how far a handle slides, and its height
 
 
 @dataclass(frozen=True, kw_only=True)
