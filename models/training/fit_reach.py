@@ -1,6 +1,7 @@
 """The counting stage: learn where a hand goes under actions, over rollouts of 8 to 64 frames.
 
-And a handle with it, where something slides: a part of the rollouts are those in which it does. Knows no pictures.
+And a handle with it, where something slides: a part of the rollouts are those in which it does, and where touches were
+recorded (touches.py), half of all are of these. Knows no pictures.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from .budget import Budget
 from .hands import Hands, reach_config
 from .loop import descend, resume, run_steps, save
 from .recipe import Recipe
+from .touches import open_touches
 
 BATCH = 192  # rollouts a step
 LENGTHS = (8, 16, 32, 64)  # frames that they last
@@ -32,7 +34,8 @@ def fit_reach(recipe: Recipe, folder: Path, device: torch.device) -> None:
     """Train until the recipe's share of minutes is spent; `folder/reach.pt` is the checkpoint and holds the result."""
     r = recipe.hand
     assert r is not None, "the recipe has no [hand]"
-    hands = Hands.of(recipe, folder, "train")
+    hands, touches = Hands.of(recipe, folder, "train"), open_touches(folder / "data")
+    sets = [hands, Hands.in_clips(recipe, touches)] if touches else [hands]
     torch.manual_seed(recipe.data.seed)
     model = Reach(reach_config(recipe))
     optimiser = torch.optim.Adam(model.parameters(), RATE)
@@ -43,8 +46,8 @@ def fit_reach(recipe: Recipe, folder: Path, device: torch.device) -> None:
     def step() -> dict[str, float]:
         rng = np.random.default_rng((recipe.data.seed, budget.done))
         length = int(rng.choice([n for n in LENGTHS if len(hands.clips.windows(n + 2))]))
-        starts = _starts(hands, length, rng)
-        off = rolled_off(model, hands, starts, length, torch.from_numpy(rng.random(BATCH) < GUESSED), NOISE)
+        count = BATCH // len(sets)
+        off = torch.cat([_rolled_off(model, one, length, count, rng) for one in sets])
         apart = off[..., :3].norm(dim=-1), OPENINGS * off[..., 3].abs(), HANDLES * off[..., 5].abs()
         descend(100.0 * torch.stack(apart).sum(0).mean(), model, {optimiser: RATE * budget.rate})
         hand, opening, handle = (part.mean().item() for part in apart)
@@ -53,17 +56,23 @@ def fit_reach(recipe: Recipe, folder: Path, device: torch.device) -> None:
     run_steps(f"reach {recipe.spec.name}", budget, step, lambda: save(path, model, optimiser, budget))
 
 
-def _starts(hands: Hands, length: int, rng: np.random.Generator) -> np.ndarray:
-    """(BATCH,) frames from which so many go on in the same episode."""
+def _starts(hands: Hands, length: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count,) frames from which `length` more go on in the same episode."""
     windows = hands.clips.windows(length + 2) + 1
-    starts = rng.choice(windows, BATCH)
+    starts = rng.choice(windows, count)
     # From before a handle slides to after it, as often as from anywhere in between.
     ahead = (hands.sliding[:, None] - rng.integers(1, length + 1, (1, 4))).ravel()
     ahead = ahead[np.isin(ahead, windows)]
     if len(ahead):
-        some = rng.random(BATCH) < SLIDING_SHARE
+        some = rng.random(count) < SLIDING_SHARE
         starts[some] = rng.choice(ahead, int(some.sum()))
     return starts
+
+
+def _rolled_off(model: Reach, hands: Hands, length: int, count: int, rng: np.random.Generator) -> Tensor:
+    """`rolled_off` of so many rollouts, some of which know less than others."""
+    guessed = torch.from_numpy(rng.random(count) < GUESSED)
+    return rolled_off(model, hands, _starts(hands, length, count, rng), length, guessed, NOISE)
 
 
 def rolled_off(

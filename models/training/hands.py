@@ -79,7 +79,11 @@ class Hands:
     @classmethod
     def of(cls, recipe: Recipe, folder: Path, name: str) -> Hands:
         """The set `name` of a run's folder."""
-        clips = Clips.open(folder / "data" / name)
+        return cls.in_clips(recipe, Clips.open(folder / "data" / name))
+
+    @classmethod
+    def in_clips(cls, recipe: Recipe, clips: Clips) -> Hands:
+        """Those in recordings."""
         begins = np.diff(clips.episodes, prepend=-1) != 0
         clocks = np.arange(len(clips)) - np.maximum.accumulate(np.where(begins, np.arange(len(clips)), 0))
         actions = normal_actions(recipe, clips.leading)
