@@ -75,6 +75,7 @@ class Hands:
     handles: Tensor  # (n, 2) metres: of what slides, see `Arm`
     clocks: Index  # (n,) frames since the episode began
     followers: Index  # frames that have a frame before them
+    sliding: Index  # frames to which the handle has gone
 
     @classmethod
     def of(cls, recipe: Recipe, folder: Path, name: str) -> Hands:
@@ -94,13 +95,8 @@ class Hands:
             # A first pose still has the handle where it stood before it was put where the episode has it.
             late = np.minimum(np.arange(len(clips)) + (clocks == 0), len(clips) - 1)
             handles = torch.from_numpy(clips.poses[late][:, HANDLE].astype(np.float32))
-        return cls(clips, actions, hands, targets, handles, clocks, np.flatnonzero(clocks > 0))
-
-    @property
-    def sliding(self) -> Index:
-        """Frames to which the handle has gone."""
-        gone = (self.handles[1:] - self.handles[:-1])[:, 1].abs().numpy() > SLIDES
-        return np.flatnonzero(np.append(False, gone) & (self.clocks > 0))
+        followers = np.flatnonzero(clocks > 0)
+        return cls(clips, actions, hands, targets, handles, clocks, followers, sliding(clips, recipe))
 
     def told(self, at: Index) -> Tensor:
         """(n, HISTORY, A) the latest actions at frames (n,), zeros before the episode began."""
@@ -116,6 +112,14 @@ class Hands:
     def pictures(self, at: Index) -> Tensor:
         """(n, 3, H, W) recorded frames in [-1, 1]."""
         return torch.from_numpy(self.clips.take(at)).movedim(-1, 1).float().div(127.5).sub(1.0)
+
+
+def sliding(clips: Clips, recipe: Recipe) -> Index:
+    """Frames to which a handle has gone; none where nothing slides."""
+    if not (recipe.hand and recipe.hand.track):
+        return np.zeros(0, np.int64)
+    gone = np.abs(np.diff(clips.poses[:, HANDLE.stop - 1], prepend=0.0)) > SLIDES
+    return np.flatnonzero(gone & (np.diff(clips.episodes, prepend=-1) == 0))
 
 
 def clean_plate(clips: Clips) -> Tensor:

@@ -126,6 +126,7 @@ class DynamicsRecipe(FitRecipe):
     keyframes: int = 0  # recorded frames that the world carries, to be shown the nearest one (see keyframes.py)
     history: int = 1  # action rows that a frame is told: the one that leads to it and those before it
     still_share: float = 0.0  # share of clips in which nothing moves: one frame again and again, `rest` at zero
+    slide_share: float = 0.0  # share of clips in which what [hand] tracks slides, which is seldom and matters
     fade_share: float = 0.0  # share of the true clips whose context is partly washed out, as dreams are after a while
     rest: tuple[str, ...] = ()  # action columns that are zero when nothing moves; the others stay as they are
     long_from: float = 0.7  # progress from which clips are as long as the window
