@@ -8,7 +8,8 @@
  *
  * Pictures come over WebRTC, or over the WebSocket where WebRTC finds no path; controls always travel over the
  * WebSocket. Each carries a number, and the server says what became of it. A lost connection comes back by itself, to
- * the same world at the same frame; what was said and not answered meanwhile fails (`receipts.js`). A spectator passes another session's watch token and cannot steer.
+ * the same world at the same frame; what was said and not answered meanwhile fails (`receipts.js`). A spectator passes
+ * another session's watch token and cannot steer.
  */
 
 import { Beat } from './beat.js';
@@ -33,24 +34,7 @@ export { Refused };
 /** How often the server is told how long inputs took, ms. */
 const REPORT_EVERY = 1000;
 
-/**
- * @typedef {object} Options
- * @property {string} [url] of the server's WebSocket, or of a gateway's /v1/sessions; this page's server when absent
- * @property {string} [world] name; the server's first one when absent
- * @property {number} [seed] drawn by the server when absent
- * @property {string | null} [prompt] a text to start from, where the world takes one
- * @property {HTMLVideoElement} [video] shows WebRTC
- * @property {HTMLCanvasElement} [canvas] shows WebSocket frames
- * @property {'auto' | 'webrtc' | 'websocket' | 'none'} [transport] 'auto' goes by WebRTC where that works, else by the
- *   WebSocket, and needs both elements; 'none' asks for no pictures
- * @property {'realtime' | 'lockstep'} [mode]
- * @property {boolean} [deterministic] pictures do not depend, to the bit, on who else is served
- * @property {boolean} [wait] when every place is taken: wait for one
- * @property {(waiting: import('./protocol.js').WaitingMessage) => void} [onWaiting] told now and then meanwhile
- * @property {string} [token] signed by the server, where it serves strangers
- * @property {string} [resume] token of an earlier session, to go on with it
- * @property {string} [watch] token of somebody's session, to see it
- */
+/** @typedef {import('./options.js').Options} Options */
 
 /**
  * Opens a world.
@@ -74,8 +58,8 @@ export async function connect(options) {
  * One open world. Events, with what `detail` holds:
  * `receipt` {seq, status, frame, control}; `transport` {transport}: pictures flow this way from now on; `stats` the
  * server's figures; `fault` {code, message, seq}: one request was refused; `notice`
- * {code, message, seconds}: what will end the session, and when, or what has ended its recording; `lost`: the connection is gone and is being
- * sought again; `back`: the same session goes on, and no key is held any more; `closed` {code, message, retryable}.
+ * {code, message, seconds}: what will end the session, and when, or what has ended its recording; `lost`: the
+ * connection is gone and is being sought again; `back`: the same session goes on, and no key is held any more; `closed` {code, message, retryable}.
  */
 export class World extends Controls {
   /** @param {Options} options */
