@@ -28,8 +28,8 @@ STILL = 0.0003
 STILL_OPENING = 0.003
 """Of fingers, the same."""
 
-GAIN, SPEED_GAIN, TARGET_GAIN = 0.4, 0.1, 0.7
-"""How far hand, its speed and its target follow from what is counted to what is read, a frame of context at a time."""
+GAIN, SPEED_GAIN, TARGET_GAIN, HANDLE_GAIN = 0.4, 0.1, 0.7, 0.5
+"""How far hand, speed, target and handle go from what is counted to what is read, a frame of context at a time."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class HandWay(Way):
     hand: Tensor  # (4,) float32
     before: Tensor  # (4,) float32
     target: Tensor  # (3,) float32
+    handle: Tensor  # (2,) float32
 
 
 class HandOutlook(Outlook):
@@ -76,13 +77,17 @@ class HandOutlook(Outlook):
     def arrived(self, picture: Tensor, way: Way | None) -> HandWay:
         """The hand is about where the picture shows it: what is counted is put right by what is read (an observer)."""
         shown = to_pictures(picture.float()[None]).cpu().numpy()
-        place = torch.from_numpy(self.reader.read(shown)[0][:, :3]).to(picture.device)
+        read = torch.from_numpy(self.reader.read(shown)[0]).to(picture.device)
+        place, handle, track = read[:, :3], torch.zeros_like(read[:, 3:]), self.reach.config.track
+        if track:
+            handle = torch.cat([read[:, 3:4], read[:, 4:].clamp(*track[:2])], 1)
         if not isinstance(way, HandWay):
-            return HandWay(*(part[0] for part in standing(place)))
+            return HandWay(*(part[0] for part in standing(place, handle)))
         off = place[0] - way.hand[:3]
         hand = F.pad(off, (0, 1))  # fingers are not read
         before = way.before + (GAIN - SPEED_GAIN) * hand
-        return HandWay(way.hand + GAIN * hand, before, way.target + TARGET_GAIN * off)
+        target, handle = way.target + TARGET_GAIN * off, way.handle.lerp(handle[0], HANDLE_GAIN)
+        return HandWay(way.hand + GAIN * hand, before, target, handle)
 
     def ahead(self, views: Sequence[View], actions: Tensor) -> Glimpse:
         """What the next frames have in common with what was seen; see `Outlook`."""
@@ -93,8 +98,8 @@ class HandOutlook(Outlook):
     def glimpse(self, pictures: Tensor, before: Arm, after: Arm) -> Glimpse:
         """What pictures (B, 3, H, W) say of the next ones, when hands go where it is known."""
         gone = (after.hand - before.hand).abs()
-        still = (gone[:, :3].amax(1) < STILL) & (gone[:, 3] < STILL_OPENING)
-        flow, trust = self.warp(pictures, before.hand, after.hand)
+        still = (gone[:, :3].amax(1) < STILL) & (gone[:, 3] < STILL_OPENING) & (after.handle == before.handle).all(1)
+        flow, trust = self.warp(pictures, before.places, after.places)
         moved = warped(pictures, settled(flow)).clamp(-1.0, 1.0)
         if still.any():
             moved[still] = pictures[still].float()

@@ -3,9 +3,9 @@
 Where the hand was and where it will be are known in metres (reach.py), so how far it goes in the picture is geometry.
 What goes with it is not: a wrist goes as the hand does, an elbow less, a table not at all, and what the fingers hold
 goes too. The network looks at the last picture and says for every pixel which share of the hand's shift is its own,
-and what has to be added. The last picture is then sampled backward at those places (spatial transformer, arXiv
-1506.02025), with cubic weights: linear ones blur a little more every frame. It also says where that can be trusted;
-what had been behind the arm is not in the last picture.
+and what has to be added; the same of what slides with its handle (reach.py). The last picture is then sampled backward
+at those places (spatial transformer, arXiv 1506.02025), with cubic weights: linear ones blur a little more every frame.
+It also says where that can be trusted; what had been behind the arm is not in the last picture.
 
 Pictures are (B, 3, H, W) in [-1, 1], places in metres, flow in pixels. Knows nothing about latents or streams.
 """
@@ -34,6 +34,9 @@ LEAST = 0.04
 MAPS = 14
 """Planes that show where the hand was and will be."""
 
+SLIDING_MAPS, SLIDING_NUMBERS = 8, 6
+"""Planes and numbers that say the same of a handle."""
+
 
 @dataclass(frozen=True)
 class WarpConfig:
@@ -47,6 +50,7 @@ class WarpConfig:
     low: tuple[float, float, float]  # metres: the corner of the hand's space with the smallest numbers
     high: tuple[float, float, float]  # metres: the opposite corner
     widths: tuple[int, int, int] = (32, 48, 64)  # features at 1/4, 1/8 and 1/16 of the picture
+    track: tuple[float, float, float] | None = None  # of a handle that slides, as in ReachConfig
 
 
 class WarpNet(nn.Module):
@@ -56,8 +60,10 @@ class WarpNet(nn.Module):
         super().__init__()
         self.config = config
         a, b, c = config.widths
-        self.told = nn.Sequential(Linear(14, 64), nn.SiLU(), Linear(64, 64), nn.SiLU())
-        self.enter = Conv2d(3 * CELL**2 + MAPS, a, 3, padding=1)
+        slides = config.track is not None
+        numbers, maps = 14 + SLIDING_NUMBERS * slides, MAPS + SLIDING_MAPS * slides
+        self.told = nn.Sequential(Linear(numbers, 64), nn.SiLU(), Linear(64, 64), nn.SiLU())
+        self.enter = Conv2d(3 * CELL**2 + maps, a, 3, padding=1)
         self.place = nn.Parameter(torch.zeros(a, config.height // CELL, config.width // CELL))
         self.inform_fine = Linear(64, a)
         self.fine = Mixer(a)
@@ -70,7 +76,7 @@ class WarpNet(nn.Module):
         self.middle_out = Mixer(b)
         self.grow_again = Conv2d(b, 4 * a, 1)
         self.fine_out = Mixer(a)
-        self.leave = Conv2d(a, 16, 3, padding=1)
+        self.leave = Conv2d(a, 4 * (4 + slides), 3, padding=1)
         for layer in (self.leave, self.inform, self.inform_fine):
             nn.init.zeros_(layer.weight)
             assert layer.bias is not None
@@ -81,14 +87,22 @@ class WarpNet(nn.Module):
 
         Args:
             last: (B, 3, H, W) the last picture.
-            before: (B, 4) float32 where the hand is in it, in metres, and how far it is open, 0 to 1.
-            after: (B, 4) the same of the next picture.
+            before: (B, 6) float32 where hand and handle are in it, see `Arm.places`.
+            after: (B, 6) the same of the next picture.
         """
         dtype = self.enter.weight.dtype
-        (was, near), (will, nearer) = (projected(self.config, hand[:, :3]) for hand in (before, after))
+        (was, near), (will, nearer) = (projected(self.config, places[:, :3]) for places in (before, after))
         shift = will - was
-        told = self.told(self._numbers(before, after, will, shift, nearer - near, nearer).to(dtype))
-        x = torch.cat([to_cells(last.to(dtype), CELL), self._maps(was, will, shift).to(dtype)], 1)
+        numbers = [self._numbers(before[:, :4], after[:, :4], will, shift, nearer - near, nearer)]
+        maps = [self._maps(was, will, shift)]
+        slid = None
+        if self.config.track:
+            (stood, _), (stands, _) = (projected(self.config, self._handle(places)) for places in (before, after))
+            slid = stands - stood
+            numbers.append(self._sliding_numbers(before, slid))
+            maps.append(self._sliding_maps(stood, stands, slid))
+        told = self.told(torch.cat(numbers, 1).to(dtype))
+        x = torch.cat([to_cells(last.to(dtype), CELL), *(m.to(dtype) for m in maps)], 1)
         x = self.enter(x.contiguous(memory_format=torch.channels_last))
         fine = self.fine(x + self.place + self.inform_fine(told)[:, :, None, None])
         middle = self.middle(self.shrink(fine))
@@ -98,7 +112,34 @@ class WarpNet(nn.Module):
         y = to_pixels(self.leave(F.silu(fine)), 2).float()
         y = F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
         share = torch.sigmoid(4.0 * y[:, :1] - 2.0)
-        return 2.0 * y[:, 1:3] - share * shift[:, :, None, None], 4.0 * y[:, 3:] + 2.0
+        flow = 2.0 * y[:, 1:3] - share * shift[:, :, None, None]
+        if slid is not None:
+            flow = flow - torch.sigmoid(4.0 * y[:, 4:] - 4.0) * slid[:, :, None, None]
+        return flow, 4.0 * y[:, 3:4] + 2.0
+
+    def _handle(self, places: Tensor) -> Tensor:
+        """(B, 3) metres."""
+        assert self.config.track is not None, "nothing slides"
+        return F.pad(places[:, 4:], (0, 1), value=self.config.track[2])
+
+    def _sliding_numbers(self, before: Tensor, slid: Tensor) -> Tensor:
+        """(B, SLIDING_NUMBERS) where the handle is from the hand, how far it goes, and how far it could."""
+        assert self.config.track is not None, "nothing slides"
+        handle, (near, far, _) = self._handle(before), self.config.track
+        return torch.cat([(before[:, :3] - handle) * 10, slid / 2, (handle[:, 1:2] - near) / (far - near)], 1)
+
+    def _sliding_maps(self, stood: Tensor, stands: Tensor, slid: Tensor) -> Tensor:
+        """(B, SLIDING_MAPS, h, w) bells about both places, slopes and the shift about the first."""
+        x, y = _centres(self.config.height, self.config.width, stood.device)
+        shape = (len(stood), y.shape[0], x.shape[1])
+        maps = []
+        for at in (stands, stood):
+            right, down = (x - at[:, 0, None, None]).expand(shape), (y - at[:, 1, None, None]).expand(shape)
+            apart = right.square() + down.square()
+            maps += [torch.exp(apart / -32.0), torch.exp(apart / -512.0)]
+        maps += [torch.tanh(side / 20.0) for side in (right, down)]
+        maps += [maps[3] * slid[:, k, None, None] for k in (0, 1)]
+        return torch.stack(maps, 1)
 
     def _numbers(
         self, before: Tensor, after: Tensor, will: Tensor, shift: Tensor, nears: Tensor, depth: Tensor

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..spec import Image
-from .arm_policy import visit_drawer, visit_tasks
+from .arm_policy import touch_handle, visit_drawer, visit_tasks
 from .simulators import Pose, Row
 
 DRAWER = "drawer-open-v3"
@@ -62,8 +62,12 @@ class ArmSimulator:
         frame = np.ascontiguousarray(env.render()[::-1])  # this camera hangs upside down
         if frame.mean() < 5.0:
             raise RuntimeError("the renderer drew a black frame: run one arm simulator per process")
+        return frame, self.pose()
+
+    def pose(self) -> Pose:
+        """What `observe` says beside the picture, which takes most of the time."""
         flags = [self._stuck >= STUCK, self._success, self._task] if self._tasks else []
-        return frame, np.array([*self._obs[:7], *flags], np.float32)
+        return np.array([*self._obs[:7], *flags], np.float32)
 
     def act(self, row: Row) -> bool:
         """One control step."""
@@ -84,6 +88,10 @@ class ArmSimulator:
         if self._tasks:
             return visit_tasks(self._expert, rng)
         return visit_drawer(lambda: self._experts[0].get_action(self._obs), rng)
+
+    def touching(self, rng: np.random.Generator) -> Iterator[Row]:
+        """How a hand is tried on a handle; see arm_policy.py."""
+        return touch_handle(lambda: self._obs[4:7] - self._obs[:3], rng)
 
     def _expert(self, offset: NDArray[np.float64]) -> NDArray[np.float64]:
         """What the scripted expert of the task does now if it believes the thing to be `offset` (3,) metres away."""

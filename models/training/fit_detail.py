@@ -106,12 +106,13 @@ class Dreamers:
         assert recipe.detail is not None, "the recipe has no [detail]"
         self.mover = mover_of(recipe, folder, "train", device)
         outlook, r = self.mover.outlook, recipe.dynamics
+        self._source = source = ClipSource(recipe, folder, "train")
         self.world = DiTWorld(
             recipe.spec,
             load_dynamics(recipe, folder),
             self.mover.autoencoder,
             DreamConfig(r.sigmas, r.context_sigma, r.window, r.sink, r.azimuth),
-            keyframes=ClipSource(recipe, folder, "train").keyframes,
+            keyframes=source.keyframes,
             outlook=outlook,
             device=device,
             dtype=native_dtype(device),
@@ -146,7 +147,8 @@ class Dreamers:
                 self._dreamers[k] = self._begin()
 
     def _begin(self) -> Dreamer:
-        window, start = self.world.config.window, self.rng.choice(self._starts)
+        window = self.world.config.window
+        (start,) = self._source.starts(self.rng, self._starts, 1, window + self.longest)
         (scene,) = scenes_at(self.world, self.mover.walks.clips, np.array([start]), window)
         if self.rng.random() < DECODED_SHARE:
             scene = replace(scene, picture=None)

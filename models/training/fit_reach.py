@@ -1,4 +1,8 @@
-"""The counting stage: learn where a hand goes under actions, over rollouts of 8 to 64 frames. Knows no pictures."""
+"""The counting stage: learn where a hand goes under actions, over rollouts of 8 to 64 frames.
+
+And a handle with it, where something slides: a part of the rollouts are those in which it does, and where touches were
+recorded (touches.py), half of all are of these. Knows no pictures.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,16 @@ from .budget import Budget
 from .hands import Hands, reach_config
 from .loop import descend, resume, run_steps, save
 from .recipe import Recipe
+from .touches import open_touches
 
 BATCH = 192  # rollouts a step
 LENGTHS = (8, 16, 32, 64)  # frames that they last
 RATE = 2e-3  # of Adam
 GUESSED = 0.4  # of the rollouts, whose target is not told but guessed, as where a stream begins
 OPENINGS = 0.1  # of a metre that fingers count as in the loss
+SLIDING_SHARE = 0.4  # of the rollouts, in which a handle slides
+HANDLES = 2.0  # of a hand's metres that the handle's count as
+NOISE = 0.004  # metres by which half of the rollouts begin with a handle elsewhere, for it is read from a picture
 LEAD = 2.0  # steps of a moving hand that its target is guessed to be ahead
 
 
@@ -26,9 +34,10 @@ def fit_reach(recipe: Recipe, folder: Path, device: torch.device) -> None:
     """Train until the recipe's share of minutes is spent; `folder/reach.pt` is the checkpoint and holds the result."""
     r = recipe.hand
     assert r is not None, "the recipe has no [hand]"
-    hands = Hands.of(recipe, folder, "train")
+    hands, touches = Hands.of(recipe, folder, "train"), open_touches(folder / "data")
+    sets = [hands, Hands.in_clips(recipe, touches)] if touches else [hands]
     torch.manual_seed(recipe.data.seed)
-    model = Reach(reach_config())
+    model = Reach(reach_config(recipe))
     optimiser = torch.optim.Adam(model.parameters(), RATE)
     budget = Budget(r.minutes * r.counting, r.steps)
     path = folder / "reach.pt"
@@ -37,36 +46,67 @@ def fit_reach(recipe: Recipe, folder: Path, device: torch.device) -> None:
     def step() -> dict[str, float]:
         rng = np.random.default_rng((recipe.data.seed, budget.done))
         length = int(rng.choice([n for n in LENGTHS if len(hands.clips.windows(n + 2))]))
-        starts = rng.choice(hands.clips.windows(length + 2), BATCH) + 1
-        off = rolled_off(model, hands, starts, length, torch.from_numpy(rng.random(BATCH) < GUESSED))
-        loss = 100.0 * (off[..., :3].norm(dim=-1) + OPENINGS * off[..., 3].abs()).mean()
-        descend(loss, model, {optimiser: RATE * budget.rate})
-        return {"mm": 1e3 * off[..., :3].norm(dim=-1).mean().item(), "opening": off[..., 3].abs().mean().item()}
+        count = BATCH // len(sets)
+        off = torch.cat([_rolled_off(model, one, length, count, rng) for one in sets])
+        apart = off[..., :3].norm(dim=-1), OPENINGS * off[..., 3].abs(), HANDLES * off[..., 5].abs()
+        descend(100.0 * torch.stack(apart).sum(0).mean(), model, {optimiser: RATE * budget.rate})
+        hand, opening, handle = (part.mean().item() for part in apart)
+        return {"mm": 1e3 * hand, "opening": opening / OPENINGS, "handle_mm": 1e3 * handle / HANDLES}
 
     run_steps(f"reach {recipe.spec.name}", budget, step, lambda: save(path, model, optimiser, budget))
 
 
-def rolled_off(model: Reach, hands: Hands, starts: np.ndarray, length: int, guessed: Tensor) -> Tensor:
-    """(B, length, 4) how far counted hands are from the recorded ones behind frames `starts` (B,).
+def _starts(hands: Hands, length: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count,) frames from which `length` more go on in the same episode."""
+    windows = hands.clips.windows(length + 2) + 1
+    starts = rng.choice(windows, count)
+    # From before a handle slides to after it, as often as from anywhere in between.
+    ahead = (hands.sliding[:, None] - rng.integers(1, length + 1, (1, 4))).ravel()
+    ahead = ahead[np.isin(ahead, windows)]
+    if len(ahead):
+        some = rng.random(count) < SLIDING_SHARE
+        starts[some] = rng.choice(ahead, int(some.sum()))
+    return starts
 
-    Where `guessed` (B,), the target is not known but taken to be a few steps ahead of the hand.
+
+def _rolled_off(model: Reach, hands: Hands, length: int, count: int, rng: np.random.Generator) -> Tensor:
+    """`rolled_off` of so many rollouts, some of which know less than others."""
+    guessed = torch.from_numpy(rng.random(count) < GUESSED)
+    return rolled_off(model, hands, _starts(hands, length, count, rng), length, guessed, NOISE)
+
+
+def rolled_off(
+    model: Reach, hands: Hands, starts: np.ndarray, length: int, guessed: Tensor, noise: float = 0.0
+) -> Tensor:
+    """(B, length, 6) how far counted hands and handles are from the recorded ones behind frames `starts` (B,).
+
+    Args:
+        model: counts.
+        hands: the recordings.
+        starts: (B,) frames.
+        length: of the rollouts.
+        guessed: (B,) whose target is not known but taken to be a few steps ahead of the hand.
+        noise: metres by which half of the handles are elsewhere.
     """
     arm = hands.arm(starts)
     ahead = (arm.hand + LEAD * (arm.hand - arm.before))[:, :3]
     arm = arm._replace(target=torch.where(guessed[:, None], ahead, arm.target))
+    if noise and model.config.track:
+        elsewhere = noise * torch.randn_like(arm.handle) * (torch.rand(len(starts), 1) < 0.5)
+        arm = arm._replace(handle=arm.handle + elsewhere)
     off = []
     for k in range(1, length + 1):
         arm = model(arm, hands.told(starts + k))
-        off.append(arm.hand - hands.hands[starts + k])
+        off.append(arm.places - hands.arm(starts + k).places)
     return torch.stack(off, 1)
 
 
-def load_reach(folder: Path) -> Reach:
+def load_reach(recipe: Recipe, folder: Path) -> Reach:
     """The trained network.
 
     Raises:
         FileNotFoundError: the counting stage has not run.
     """
-    model = Reach(reach_config())
+    model = Reach(reach_config(recipe))
     model.load_state_dict(torch.load(folder / "reach.pt", map_location="cpu", weights_only=True)["model"])
     return model.eval()

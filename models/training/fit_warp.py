@@ -27,6 +27,7 @@ from .survey import Index
 
 GAPS = (*(1,) * 10, 2, 2, 3, 3, 4, 4, 6, 8, -1, -2, -4, 0, 0)  # frames from one picture of a pair to the other
 STANDING_SHARE = 0.15  # of the pairs whose hand does not move that are taken all the same
+SLIDING_SHARE = 0.3  # of the pairs and of the own pictures, whose handle slides or is about to
 OWN_SHARE = 1 / 3  # of a batch: pictures that the network warped itself
 LONGEST = 24  # frames that these go on
 SOFT_SHARE = 0.3  # of the batches whose recorded pictures are shown blurred or noisy
@@ -61,7 +62,7 @@ def fit_warp(recipe: Recipe, folder: Path, device: torch.device) -> None:
         pictures, last = hands.pictures(first), np.concatenate([first, own.at])
         shown = soften(pictures, rng) if rng.random() < SOFT_SHARE else pictures
         now = np.concatenate([then, own.at + 1])
-        before, after = hands.hands[last], hands.hands[now]
+        before, after = hands.arm(last).places, hands.arm(now).places
         told = before + _mistaken(before)
         with torch.autocast(device.type, torch.bfloat16):
             flow, trust = model(torch.cat([shown, own.pictures]).to(device), told.to(device), after.to(device))
@@ -93,7 +94,7 @@ class Own:
     @classmethod
     def of(cls, hands: Hands, count: int, rng: np.random.Generator) -> Own:
         """So many, that begin with recorded frames."""
-        at = rng.choice(hands.followers, count) - 1
+        at = _begun(hands, count, rng)
         return cls(hands, at, hands.pictures(at), rng.integers(1, LONGEST + 1, count))
 
     def go_on(self, flow: Tensor, rng: np.random.Generator) -> None:
@@ -103,19 +104,31 @@ class Own:
         clocks = np.append(self.hands.clocks, 0)
         done = (self.left <= 0) | (clocks[self.at + 1] == 0)
         if done.any():
-            self.at[done] = rng.choice(self.hands.followers, int(done.sum())) - 1
+            self.at[done] = _begun(self.hands, int(done.sum()), rng)
             self.left[done] = rng.integers(1, LONGEST + 1, int(done.sum()))
             self.pictures[torch.from_numpy(done)] = self.hands.pictures(self.at[done])
 
 
+def _begun(hands: Hands, count: int, rng: np.random.Generator) -> Index:
+    """(count,) frames that another one follows, some of them before a handle slides."""
+    at, sliding = rng.choice(hands.followers, count) - 1, hands.sliding
+    if len(sliding):
+        ahead = rng.choice(sliding, count) - rng.integers(1, LONGEST // 2, count)
+        some = (rng.random(count) < SLIDING_SHARE) & np.isin(ahead + 1, hands.followers)
+        at[some] = ahead[some]
+    return at
+
+
 def _pairs(hands: Hands, rng: np.random.Generator, count: int) -> tuple[Index, Index]:
     """(count,) frames, and others of the same episodes."""
-    episodes, poses = hands.clips.episodes, hands.hands.numpy()
+    episodes, poses, sliding = hands.clips.episodes, hands.hands.numpy(), hands.sliding
     pairs: list[tuple[int, int]] = []
     while len(pairs) < count:
         first, gap = int(rng.integers(len(episodes))), int(rng.choice(GAPS))
+        if len(sliding) and rng.random() < SLIDING_SHARE:
+            first = int(rng.choice(sliding)) - int(rng.integers(0, 3))
         then = first + gap
-        if not 0 <= then < len(episodes) or episodes[first] != episodes[then]:
+        if min(first, then) < 0 or then >= len(episodes) or episodes[first] != episodes[then]:
             continue
         gone = np.linalg.norm(poses[then, :3] - poses[first, :3])
         if not gap or gone > MOVES * abs(gap) or rng.random() < STANDING_SHARE:
@@ -124,11 +137,11 @@ def _pairs(hands: Hands, rng: np.random.Generator, count: int) -> tuple[Index, I
     return first_frames, then_frames
 
 
-def _mistaken(hands: Tensor) -> Tensor:
-    """(B, 4) errors of places, in metres; none of the fingers."""
-    error = 2.0 * NOISE * torch.randn_like(hands) * torch.rand_like(hands[:, :1])
+def _mistaken(places: Tensor) -> Tensor:
+    """(B, 6) errors of places, in metres; none of the fingers."""
+    error = 2.0 * NOISE * torch.randn_like(places) * torch.rand_like(places[:, :1])
     error[:, 3] = 0.0
-    return error * (torch.rand_like(hands[:, :1]) < NOISY_SHARE)
+    return error * (torch.rand_like(places[:, :1]) < NOISY_SHARE)
 
 
 def _losses(flow: Tensor, trust: Tensor, sources: Tensor, truth: Tensor, changed: Tensor) -> dict[str, Tensor]:

@@ -36,15 +36,22 @@ SAME = 25.0
 MOVES = 0.004
 """Metres a frame from which a hand counts as moving."""
 
+HANDLE = slice(4, 6)
+"""Columns of a pose: a drawer's handle, across and along the way that it slides."""
+
+SLIDES = 0.001
+"""Metres a frame from which it counts as sliding."""
+
 
 def hand_configs(recipe: Recipe) -> dict[str, object]:
     """The shapes of the networks that a recipe with [hand] asks for, by stage."""
-    return {"reach": reach_config(), "warp": warp_config(recipe)}
+    return {"reach": reach_config(recipe), "warp": warp_config(recipe)}
 
 
-def reach_config() -> ReachConfig:
-    """Meta-World's box."""
-    return ReachConfig(LOW, HIGH)
+def reach_config(recipe: Recipe) -> ReachConfig:
+    """Meta-World's box, and the recipe's drawer."""
+    assert recipe.hand is not None, "the recipe has no [hand]"
+    return ReachConfig(LOW, HIGH, recipe.hand.track)
 
 
 def warp_config(recipe: Recipe) -> WarpConfig:
@@ -53,7 +60,8 @@ def warp_config(recipe: Recipe) -> WarpConfig:
     right, down, behind = AXES.T.tolist()  # recorded pictures are turned over: what MuJoCo calls up is down
     axes = (tuple(right), tuple(down), tuple(-side for side in behind))
     x, y, z = CAMERA.tolist()
-    return WarpConfig(recipe.spec.height, recipe.spec.width, (x, y, z), axes, VIEW, LOW, HIGH, recipe.hand.widths)
+    r, size = recipe.hand, (recipe.spec.height, recipe.spec.width)
+    return WarpConfig(*size, (x, y, z), axes, VIEW, LOW, HIGH, r.widths, r.track)
 
 
 @dataclass
@@ -64,19 +72,31 @@ class Hands:
     actions: NDArray[np.float32]  # (n, A) leading, normalised
     hands: Tensor  # (n, 4) metres, and how far the hand is open
     targets: Tensor  # (n, 3) metres: where it was meant to be, counted from the actions
+    handles: Tensor  # (n, 2) metres: of what slides, see `Arm`
     clocks: Index  # (n,) frames since the episode began
     followers: Index  # frames that have a frame before them
+    sliding: Index  # frames to which the handle has gone
 
     @classmethod
     def of(cls, recipe: Recipe, folder: Path, name: str) -> Hands:
         """The set `name` of a run's folder."""
-        clips = Clips.open(folder / "data" / name)
+        return cls.in_clips(recipe, Clips.open(folder / "data" / name))
+
+    @classmethod
+    def in_clips(cls, recipe: Recipe, clips: Clips) -> Hands:
+        """Those in recordings."""
         begins = np.diff(clips.episodes, prepend=-1) != 0
         clocks = np.arange(len(clips)) - np.maximum.accumulate(np.where(begins, np.arange(len(clips)), 0))
         actions = normal_actions(recipe, clips.leading)
         hands = torch.from_numpy(clips.poses[:, :4].astype(np.float32))
         targets = torch.from_numpy(meant(actions, clocks, clips.poses))
-        return cls(clips, actions, hands, targets, clocks, np.flatnonzero(clocks > 0))
+        handles = torch.zeros(len(clips), 2)
+        if recipe.hand and recipe.hand.track:
+            # A first pose still has the handle where it stood before it was put where the episode has it.
+            late = np.minimum(np.arange(len(clips)) + (clocks == 0), len(clips) - 1)
+            handles = torch.from_numpy(clips.poses[late][:, HANDLE].astype(np.float32))
+        followers = np.flatnonzero(clocks > 0)
+        return cls(clips, actions, hands, targets, handles, clocks, followers, sliding(clips, recipe))
 
     def told(self, at: Index) -> Tensor:
         """(n, HISTORY, A) the latest actions at frames (n,), zeros before the episode began."""
@@ -87,11 +107,19 @@ class Hands:
     def arm(self, at: Index) -> Arm:
         """The hand on its way, at frames (n,)."""
         before = np.where(self.clocks[at] > 0, at - 1, at)
-        return Arm(self.hands[at], self.hands[before], self.targets[at])
+        return Arm(self.hands[at], self.hands[before], self.targets[at], self.handles[at])
 
     def pictures(self, at: Index) -> Tensor:
         """(n, 3, H, W) recorded frames in [-1, 1]."""
         return torch.from_numpy(self.clips.take(at)).movedim(-1, 1).float().div(127.5).sub(1.0)
+
+
+def sliding(clips: Clips, recipe: Recipe) -> Index:
+    """Frames to which a handle has gone; none where nothing slides."""
+    if not (recipe.hand and recipe.hand.track):
+        return np.zeros(0, np.int64)
+    gone = np.abs(np.diff(clips.poses[:, HANDLE.stop - 1], prepend=0.0)) > SLIDES
+    return np.flatnonzero(gone & (np.diff(clips.episodes, prepend=-1) == 0))
 
 
 def clean_plate(clips: Clips) -> Tensor:

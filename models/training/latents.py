@@ -14,6 +14,7 @@ from torch import Tensor
 from ..autoencoder import unit_cells
 from ..keyframes import Keyframes
 from .clips import Clips
+from .hands import sliding
 from .recipe import Recipe, normal_actions
 
 BEGINS = 0.2
@@ -68,6 +69,7 @@ class ClipSource:
         self.turned = np.cumsum(clips.leading[:, column].astype(np.float64)) if turn else np.zeros(len(clips))
         self.seed, self.still_share = recipe.data.seed, recipe.dynamics.still_share
         self.history, self.fade_share = recipe.dynamics.history, recipe.dynamics.fade_share
+        self.slide_share, self.sliding = recipe.dynamics.slide_share, sliding(clips, recipe)
         some = np.linspace(0, len(clips) - 1, min(2_000, len(clips))).astype(np.int64)
         self.mean = self.frames(some).mean(0)  # (C, h, w)
         self.rest = np.isin(recipe.spec.actions.columns, recipe.dynamics.rest)
@@ -96,11 +98,20 @@ class ClipSource:
     def draw(self, step: int, batch: int, frames: int) -> Batch:
         """`batch` clips of `frames` true frames."""
         rng = np.random.default_rng((self.seed, step))
-        starts = rng.choice(self.clips.windows(frames + 2), batch)
+        starts = self.starts(rng, self.clips.windows(frames + 2), batch, frames)
         begins, still = rng.random(batch) < BEGINS, rng.random(batch) < self.still_share
         clips = self.at(starts[:, None] + np.arange(2, frames + 2), begins=begins, still=still)
         clips = self.fade(clips, rng) if self.fade_share else clips
         return self.recalling(clips, starts)
+
+    def starts(self, rng: np.random.Generator, windows: NDArray[np.int64], count: int, ahead: int) -> NDArray[np.int64]:
+        """(count,) of `windows`; a share of them soon before something slides, which is seldom and matters."""
+        starts = rng.choice(windows, count)
+        if len(self.sliding):
+            before = rng.choice(self.sliding, count) - rng.integers(2, ahead + 2, count)
+            some = (rng.random(count) < self.slide_share) & np.isin(before, windows)
+            starts[some] = before[some]
+        return starts
 
     def recalling(self, clips: Batch, at: NDArray[np.int64]) -> Batch:
         """The clips with their keyframes, none from a clip's own episode (that of recorded frame `at` (B,)).

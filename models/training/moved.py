@@ -132,7 +132,7 @@ def mover_of(recipe: Recipe, folder: Path, name: str, device: torch.device) -> M
 def hand_outlook(recipe: Recipe, folder: Path, detail: DetailNet) -> HandOutlook:
     """What the checkpoints of the motion stage make."""
     plate = clean_plate(Clips.open(folder / "data" / "train"))
-    return HandOutlook(load_reach(folder), load_warp(recipe, folder), plate, detail, load_reader())
+    return HandOutlook(load_reach(recipe, folder), load_warp(recipe, folder), plate, detail, load_reader())
 
 
 def outlook_of(recipe: Recipe, folder: Path, detail: DetailNet) -> Outlook:

@@ -120,7 +120,7 @@ class Rollouts:
     def _begin(self, slots: NDArray[np.int64]) -> None:
         if not len(slots):
             return
-        starts = self.rng.choice(self._starts, len(slots))
+        starts = self.source.starts(self.rng, self._starts, len(slots), self._kept + self.horizon)
         still = self.rng.random(len(slots)) < self.source.still_share
         at = starts[:, None] + np.arange(self._kept) * ~still[:, None]
         self.latents[slots] = self.source.frames(at)

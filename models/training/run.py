@@ -45,6 +45,7 @@ from .own_recipe import derive_recipe
 from .own_recordings import import_recordings
 from .recipe import Recipe, is_recipe, load_recipe
 from .report import write_report
+from .touches import record_touches
 from .warm import begin_from
 
 STAGES = ("collect", "autoencoder", "decoder", "motion", "dynamics", "detail", "evaluate")
@@ -107,6 +108,7 @@ def train(
         report_balance(recipe, folder / "data")
     elif "collect" in stages:
         collect(recipe, folder / "data")
+        record_touches(recipe, folder / "data")
     if start is not None:
         begin_from(start, recipe, folder)
         stages = [stage for stage in stages if stage not in ("autoencoder", "decoder")]

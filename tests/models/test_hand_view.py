@@ -15,7 +15,7 @@ from worldloom.models.hand_view import HandOutlook, HandWay
 from worldloom.models.view import View
 from worldloom.models.weights import load_world, save_world
 
-from .tiny import tiny_hand_outlook, tiny_world
+from .tiny import TRACK, tiny_hand_outlook, tiny_world
 
 
 @pytest.fixture
@@ -31,18 +31,21 @@ def picture(seed: int) -> Tensor:
 def test_a_stream_begins_where_the_picture_shows_the_hand_and_at_rest(outlook: HandOutlook) -> None:
     way = outlook.arrived(picture(0), None)
     levels = ((picture(0) + 1.0) * 127.5).round().byte().movedim(0, -1)[None].numpy()
-    torch.testing.assert_close(way.hand[:3], torch.from_numpy(outlook.reader.read(levels)[0][0, :3]))
+    read = torch.from_numpy(outlook.reader.read(levels)[0][0])
+    torch.testing.assert_close(way.hand[:3], read[:3])
+    torch.testing.assert_close(way.handle, torch.stack([read[3], read[4].clamp(*TRACK[:2])]))
     assert torch.equal(way.hand, way.before)
     assert torch.equal(way.hand[:3], way.target)
 
 
 def test_what_is_counted_is_put_right_by_what_is_read(outlook: HandOutlook) -> None:
     read = outlook.arrived(picture(0), None)
-    wrong = HandWay(read.hand + 0.1, read.before + 0.1, read.target + 0.1)
+    wrong = HandWay(read.hand + 0.1, read.before + 0.1, read.target + 0.1, read.handle + 0.1)
     better = outlook.arrived(picture(0), wrong)
     assert bool(((better.hand - read.hand)[:3] < 0.07).all())
     assert bool(((better.hand - read.hand)[:3] > 0.0).all())
     assert better.hand[3] == wrong.hand[3], "fingers are not read"
+    torch.testing.assert_close(better.handle, read.handle + 0.05)
 
 
 def test_a_hand_at_rest_leaves_the_picture_as_it_is(outlook: HandOutlook) -> None:

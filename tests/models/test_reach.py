@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from worldloom.models.reach import OPEN, Arm, Reach, ReachConfig, standing
+from worldloom.models.reach import LEAST, OPEN, Arm, Reach, ReachConfig, standing
 
-from .tiny import randomise
+from .tiny import TRACK, randomise
 
 LOW, HIGH = (-0.5, 0.4, 0.05), (0.5, 1.0, 0.5)
 
 
-def pulled() -> Reach:
+def pulled(track: tuple[float, float, float] | None = None) -> Reach:
     """A spring alone: what a network would add is nothing yet."""
-    return Reach(ReachConfig(LOW, HIGH, width=8)).requires_grad_(False)
+    return Reach(ReachConfig(LOW, HIGH, track, width=8)).requires_grad_(False)
 
 
 def on(reach: Reach, arm: Arm, rows: list[float], frames: int) -> Arm:
@@ -38,8 +39,23 @@ def test_a_hand_follows_its_target_and_the_target_stays_in_its_box() -> None:
     torch.testing.assert_close(late.hand[0, :3], torch.tensor([HIGH[0], 0.6, 0.2]), atol=0.01, rtol=0.0)
 
 
-def test_a_batch_rounds_as_each_alone() -> None:
-    reach = pulled()
+def test_a_handle_slides_on_its_track_alone_and_not_by_a_hair() -> None:
+    reach, arm = pulled(TRACK), standing(torch.tensor([[0.1, 0.6, 0.2]]), torch.tensor([[0.02, 0.7]]))
+    assert reach.slide
+    last = reach.slide[-1]
+    assert isinstance(last, torch.nn.Linear)
+    with torch.inference_mode():
+        last.weight.zero_()
+        last.bias.fill_(-80.0 * LEAST)
+        assert torch.equal(on(reach, arm, [0.0] * 4, 9).handle, arm.handle)
+        last.bias.fill_(-100.0 * 0.01)
+        torch.testing.assert_close(on(reach, arm, [0.0] * 4, 3).handle, torch.tensor([[0.02, 0.67]]))
+        torch.testing.assert_close(on(reach, arm, [0.0] * 4, 90).handle, torch.tensor([[0.02, TRACK[0]]]))
+
+
+@pytest.mark.parametrize("track", [None, TRACK])
+def test_a_batch_rounds_as_each_alone(track: tuple[float, float, float] | None) -> None:
+    reach = pulled(track)
     randomise(reach, 3, 0.1)
     places = torch.rand(5, 3, generator=torch.Generator().manual_seed(0)) * 0.4 + 0.1
     rows = torch.rand(5, 2, 4, generator=torch.Generator().manual_seed(1)) * 2.0 - 1.0
@@ -47,4 +63,4 @@ def test_a_batch_rounds_as_each_alone() -> None:
         together = reach(standing(places), rows)
         alone = [reach(standing(places[k : k + 1]), rows[k : k + 1]) for k in range(5)]
     for k, one in enumerate(alone):
-        assert torch.equal(one.hand[0], together.hand[k])
+        assert torch.equal(one.places[0], together.places[k])

@@ -147,21 +147,30 @@ def tiny_outlook() -> CameraOutlook:
     return CameraOutlook(tiny_motion(), tiny_album(12), detail)
 
 
-def tiny_warp() -> WarpNet:
+TRACK = (0.53, 0.74, 0.09)
+"""Metres: of a tiny drawer's handle."""
+
+
+def tiny_warp(track: tuple[float, float, float] | None = TRACK) -> WarpNet:
     """Nothing is learned yet."""
     right, down, behind = AXES.T.tolist()
     x, y, z = CAMERA.tolist()
     axes = (tuple(right), tuple(down), tuple(-side for side in behind))
-    return WarpNet(WarpConfig(32, 48, (x, y, z), axes, VIEW, LOW, HIGH, widths=(8, 8, 8))).eval()
+    return WarpNet(WarpConfig(32, 48, (x, y, z), axes, VIEW, LOW, HIGH, (8, 8, 8), track)).eval()
 
 
 def tiny_hand_outlook() -> HandOutlook:
-    """Hands that go as springs pull them."""
-    warp, detail = tiny_warp(), DetailNet(DetailConfig(8, 1))
+    """Hands that go as springs pull them, and a handle that goes wherever."""
+    warp, detail, reach = tiny_warp(), DetailNet(DetailConfig(8, 1)), Reach(ReachConfig(LOW, HIGH, TRACK, width=8))
+    assert reach.slide
+    randomise(reach.slide, 7, 0.1)
+    with torch.no_grad():
+        for part in reach.slide[-1].parameters():
+            part.mul_(0.02)  # where nobody moves, too little to be meant
     randomise(warp, 4, 0.1)
     randomise(detail, 5, 0.02)
     plate = torch.full((32, 48, 3), 90, dtype=torch.uint8)
-    return HandOutlook(Reach(ReachConfig(LOW, HIGH, width=8)), warp, plate, detail, tiny_reader())
+    return HandOutlook(reach, warp, plate, detail, tiny_reader())
 
 
 def tiny_reader() -> Reader:

@@ -16,13 +16,14 @@ from worldloom.models.training.hands import HIGH, Hands, clean_plate
 from worldloom.models.training.recipe import HandRecipe, Recipe, load_recipe
 
 FRAMES = 30
+TRACK = (0.53, 0.74, 0.09)
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def recipe() -> Recipe:
     arm = load_recipe("arm")
-    hand = HandRecipe(minutes=0.0, steps=3, batch=6, lr=1e-3, widths=(8, 8, 8), counting=0.1)
+    hand = HandRecipe(minutes=0.0, steps=3, batch=6, lr=1e-3, widths=(8, 8, 8), counting=0.1, track=TRACK)
     return replace(arm, spec=replace(arm.spec, height=32, width=48), hand=hand)
 
 
@@ -32,6 +33,9 @@ def folder(recipe: Recipe, tmp_path: Path) -> Path:
     actions, poses = np.zeros((2 * FRAMES, 4), np.float32), np.zeros((2 * FRAMES, 7), np.float32)
     actions[:FRAMES, 0] = 2.0  # more than a stick can ask for
     poses[:, :4] = (0.4, 0.6, 0.2, 1.0)
+    poses[:, 4:] = (0.03, 0.74, 0.09)
+    poses[20:FRAMES, 5] -= 0.01 * np.arange(10)
+    poses[::FRAMES, 4] = 0.0  # as engines leave it before the first step
     poses[:FRAMES, 0] = 0.4 + 0.005 * np.arange(FRAMES)
     frames = np.full((2 * FRAMES, 32, 48, 3), 80, np.uint8)
     for k in range(2 * FRAMES):
@@ -46,6 +50,16 @@ def test_targets_go_as_actions_say_and_stay_in_their_box(recipe: Recipe, folder:
     torch.testing.assert_close(hands.targets[3, 0], torch.tensor(0.43))
     assert float(hands.targets[FRAMES - 1, 0]) == HIGH[0]
     torch.testing.assert_close(hands.targets[FRAMES], torch.tensor([0.4, 0.6, 0.2]))
+
+
+def test_handles_are_where_their_episode_has_them_and_slide_where_they_do(recipe: Recipe, folder: Path) -> None:
+    hands = Hands.of(recipe, folder, "train")
+    torch.testing.assert_close(hands.handles[:, 0], torch.full((2 * FRAMES,), 0.03))
+    assert hands.sliding.tolist() == list(range(21, FRAMES))
+    assert recipe.hand
+    without = Hands.of(replace(recipe, hand=replace(recipe.hand, track=None)), folder, "train")
+    assert not without.handles.any()
+    assert not len(without.sliding)
 
 
 def test_nothing_is_told_across_the_beginning_of_an_episode(recipe: Recipe, folder: Path) -> None:
@@ -83,7 +97,8 @@ def test_both_stages_run_and_resume(recipe: Recipe, folder: Path) -> None:
         for stage in ("reach", "warp"):
             assert torch.load(folder / f"{stage}.pt", weights_only=True)["done"] == steps
     hands = Hands.of(recipe, folder, "train")
-    off = rolled_off(load_reach(folder), hands, np.array([1]), 4, torch.tensor([False]))
-    assert off.shape == (1, 4, 4)
-    flow, trust = load_warp(recipe, folder)(hands.pictures(np.array([4])), hands.hands[[4]], hands.hands[[5]])
+    off = rolled_off(load_reach(recipe, folder), hands, np.array([1]), 4, torch.tensor([False]))
+    assert off.shape == (1, 4, 6)
+    before, after = (hands.arm(np.array([k])).places for k in (4, 5))
+    flow, trust = load_warp(recipe, folder)(hands.pictures(np.array([4])), before, after)
     assert (flow.shape, trust.shape) == ((1, 2, 32, 48), (1, 1, 32, 48))
