@@ -46,11 +46,7 @@ class CameraOutlook(Outlook):
 
     def to(self, device: torch.device, dtype: torch.dtype) -> CameraOutlook:
         """The same, ready to be used there."""
-        for part in (self.motion, self.detail):
-            part.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            part.eval().requires_grad_(False)
-        place = self.motion.place  # laid out as what it is added to
-        place.data = place[None].contiguous(memory_format=torch.channels_last)[0]
+        self._ready(self.motion, device, dtype)
         return self
 
     def at_rest(self, picture: Tensor) -> CameraWay:

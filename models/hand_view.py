@@ -67,11 +67,7 @@ class HandOutlook(Outlook):
         """The same, ready to be used there. What is counted stays in single precision, and what reads on the CPU."""
         self.plate = self.plate.to(device)
         self.reach.to(device).eval().requires_grad_(False)
-        for part in (self.warp, self.detail):
-            part.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            part.eval().requires_grad_(False)
-        place = self.warp.place  # laid out as what it is added to
-        place.data = place[None].contiguous(memory_format=torch.channels_last)[0]
+        self._ready(self.warp, device, dtype)
         return self
 
     def arrived(self, picture: Tensor, way: Way | None) -> HandWay:

@@ -74,6 +74,14 @@ class Outlook(ABC):
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """The same, ready to be used there."""
 
+    def _ready(self, moves: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+        """Bring there what moves pictures and what puts them together; a `place` is laid out as what it is added to."""
+        for part in (moves, self.detail):
+            part.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            part.eval().requires_grad_(False)
+        place = moves.get_parameter("place")
+        place.data = place[None].contiguous(memory_format=torch.channels_last)[0]
+
     @abstractmethod
     def arrived(self, picture: Tensor, way: Way | None) -> Way:
         """Of a stream that is shown (3, H, W) from outside: its way there, `way` as far as that is known."""

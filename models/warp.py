@@ -130,16 +130,20 @@ class WarpNet(nn.Module):
 
     def _sliding_maps(self, stood: Tensor, stands: Tensor, slid: Tensor) -> Tensor:
         """(B, SLIDING_MAPS, h, w) bells about both places, slopes and the shift about the first."""
-        x, y = _centres(self.config.height, self.config.width, stood.device)
-        shape = (len(stood), y.shape[0], x.shape[1])
         maps = []
         for at in (stands, stood):
-            right, down = (x - at[:, 0, None, None]).expand(shape), (y - at[:, 1, None, None]).expand(shape)
-            apart = right.square() + down.square()
+            right, down, apart = self._apart(at)
             maps += [torch.exp(apart / -32.0), torch.exp(apart / -512.0)]
         maps += [torch.tanh(side / 20.0) for side in (right, down)]
         maps += [maps[3] * slid[:, k, None, None] for k in (0, 1)]
         return torch.stack(maps, 1)
+
+    def _apart(self, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, h, w) how far cells are from places (B, 2), in pixels: right, down, and the square of both together."""
+        x, y = _centres(self.config.height, self.config.width, at.device)
+        shape = (len(at), y.shape[0], x.shape[1])
+        right, down = (x - at[:, 0, None, None]).expand(shape), (y - at[:, 1, None, None]).expand(shape)
+        return right, down, right.square() + down.square()
 
     def _numbers(
         self, before: Tensor, after: Tensor, will: Tensor, shift: Tensor, nears: Tensor, depth: Tensor
@@ -155,12 +159,9 @@ class WarpNet(nn.Module):
 
     def _maps(self, was: Tensor, will: Tensor, shift: Tensor) -> Tensor:
         """(B, MAPS, h, w) bells and slopes about both places, and the shift about the first."""
-        x, y = _centres(self.config.height, self.config.width, was.device)
-        shape = (len(was), y.shape[0], x.shape[1])
         maps = []
         for at in (will, was):
-            right, down = (x - at[:, 0, None, None]).expand(shape), (y - at[:, 1, None, None]).expand(shape)
-            apart = right.square() + down.square()
+            right, down, apart = self._apart(at)
             maps += [torch.exp(apart / -32.0), torch.exp(apart / -288.0)]
             maps += [torch.tanh(side / reach) for reach in (6.0, 40.0) for side in (right, down)]
         about = torch.exp(apart / -512.0)

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..autoencoder import Autoencoder, AutoencoderConfig, to_pictures, to_signed
 from .budget import Budget
 from .clips import Clips
-from .loop import descend, resume, run_steps, save
+from .loop import descend, loaded, resume, run_steps, save
 from .metrics import psnr
 from .recipe import Recipe
 
@@ -77,7 +77,7 @@ def load_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> Auto
     """
     first, again = folder / "autoencoder.pt", folder / "decoder.pt"
     if again.exists() and not (first.exists() and first.stat().st_mtime >= again.stat().st_mtime):
-        model = _loaded(Autoencoder(autoencoder_config(recipe, lean=recipe.decoder.lean)), again)
+        model = loaded(Autoencoder(autoencoder_config(recipe, lean=recipe.decoder.lean)), again)
     else:
         model = load_whole(recipe, folder)
     return model.to(device).eval()
@@ -91,12 +91,7 @@ def encoder_file(folder: Path) -> Path:
 
 def load_whole(recipe: Recipe, folder: Path) -> Autoencoder:
     """The same as the autoencoder stage left it."""
-    return _loaded(Autoencoder(autoencoder_config(recipe)), folder / "autoencoder.pt")
-
-
-def _loaded(model: Autoencoder, path: Path) -> Autoencoder:
-    model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"])
-    return model
+    return loaded(Autoencoder(autoencoder_config(recipe)), folder / "autoencoder.pt")
 
 
 @torch.inference_mode()

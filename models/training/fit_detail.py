@@ -26,7 +26,7 @@ from .fit_autoencoder import psnr_of, reconstruction_loss
 from .fit_decoder import texture_loss
 from .fit_dynamics import load_dynamics
 from .latents import ClipSource
-from .loop import descend, resume, run_steps, save
+from .loop import descend, loaded, resume, run_steps, save
 from .moved import mover_of
 from .phases import level, phase_errors
 from .recipe import Recipe
@@ -162,6 +162,4 @@ def load_detail(recipe: Recipe, folder: Path) -> DetailNet:
     Raises:
         FileNotFoundError: the detail stage has not run.
     """
-    model = DetailNet(detail_config(recipe))
-    model.load_state_dict(torch.load(folder / "detail.pt", map_location="cpu", weights_only=True)["model"])
-    return model.eval()
+    return loaded(DetailNet(detail_config(recipe)), folder / "detail.pt").eval()

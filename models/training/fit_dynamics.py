@@ -26,7 +26,7 @@ from ..rope import Rotary, rotary
 from ..two_streams import two_stream_attention
 from .budget import Budget
 from .latents import Batch, ClipSource
-from .loop import descend, read_checkpoint, run_steps, write_checkpoint
+from .loop import descend, loaded, read_checkpoint, run_steps, write_checkpoint
 from .moved import mover_of
 from .muon import Muon
 from .recipe import Recipe
@@ -275,7 +275,4 @@ def load_dynamics(recipe: Recipe, folder: Path) -> CausalDiT:
     Raises:
         FileNotFoundError: the dynamics stage has not run.
     """
-    model = CausalDiT(dit_config(recipe))
-    state = torch.load(folder / "dynamics.pt", map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"] | state["average"])  # buffers are not averaged
-    return model.eval()
+    return loaded(CausalDiT(dit_config(recipe)), folder / "dynamics.pt").eval()

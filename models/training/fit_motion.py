@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..motion import Motion, MotionNet, inside, moved_to, places_of
 from .budget import Budget
-from .loop import descend, read_checkpoint, run_steps, write_checkpoint
+from .loop import descend, loaded, read_checkpoint, run_steps, write_checkpoint
 from .recipe import Recipe
 from .walks import Walks, inertia, motion_config
 
@@ -129,7 +129,4 @@ def load_motion(recipe: Recipe, folder: Path) -> MotionNet:
     Raises:
         FileNotFoundError: the motion stage has not run.
     """
-    model = MotionNet(motion_config(recipe))
-    state = torch.load(folder / "motion.pt", map_location="cpu", weights_only=True)
-    model.load_state_dict(state["average"])
-    return model.eval()
+    return loaded(MotionNet(motion_config(recipe)), folder / "motion.pt").eval()

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..reach import Reach
 from .budget import Budget
 from .hands import Hands, reach_config
-from .loop import descend, resume, run_steps, save
+from .loop import descend, loaded, resume, run_steps, save
 from .recipe import Recipe
 from .touches import open_touches
 
@@ -107,6 +107,4 @@ def load_reach(recipe: Recipe, folder: Path) -> Reach:
     Raises:
         FileNotFoundError: the counting stage has not run.
     """
-    model = Reach(reach_config(recipe))
-    model.load_state_dict(torch.load(folder / "reach.pt", map_location="cpu", weights_only=True)["model"])
-    return model.eval()
+    return loaded(Reach(reach_config(recipe)), folder / "reach.pt").eval()

@@ -20,8 +20,8 @@ from torch import Tensor
 from ..warp import WarpNet, settled, warped
 from .budget import Budget
 from .fit_motion import soften
-from .hands import MOVES, Hands, warp_config
-from .loop import descend, read_checkpoint, run_steps, write_checkpoint
+from .hands import MOVES, Hands, some_before, warp_config
+from .loop import descend, loaded, read_checkpoint, run_steps, write_checkpoint
 from .recipe import Recipe
 from .survey import Index
 
@@ -111,12 +111,8 @@ class Own:
 
 def _begun(hands: Hands, count: int, rng: np.random.Generator) -> Index:
     """(count,) frames that another one follows, some of them before a handle slides."""
-    at, sliding = rng.choice(hands.followers, count) - 1, hands.sliding
-    if len(sliding):
-        ahead = rng.choice(sliding, count) - rng.integers(1, LONGEST // 2, count)
-        some = (rng.random(count) < SLIDING_SHARE) & np.isin(ahead + 1, hands.followers)
-        at[some] = ahead[some]
-    return at
+    at, frames = rng.choice(hands.followers, count) - 1, (1, LONGEST // 2)
+    return some_before(hands.sliding, at, hands.followers - 1, SLIDING_SHARE, frames, rng)
 
 
 def _pairs(hands: Hands, rng: np.random.Generator, count: int) -> tuple[Index, Index]:
@@ -183,7 +179,4 @@ def load_warp(recipe: Recipe, folder: Path) -> WarpNet:
     Raises:
         FileNotFoundError: the warping stage has not run.
     """
-    model = WarpNet(warp_config(recipe))
-    state = torch.load(folder / "warp.pt", map_location="cpu", weights_only=True)
-    model.load_state_dict(state["average"])
-    return model.eval()
+    return loaded(WarpNet(warp_config(recipe)), folder / "warp.pt").eval()

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..autoencoder import to_signed
 from ..reach import Arm, ReachConfig
 from ..warp import WarpConfig
 from .clips import Clips
@@ -111,7 +112,7 @@ class Hands:
 
     def pictures(self, at: Index) -> Tensor:
         """(n, 3, H, W) recorded frames in [-1, 1]."""
-        return torch.from_numpy(self.clips.take(at)).movedim(-1, 1).float().div(127.5).sub(1.0)
+        return to_signed(torch.from_numpy(self.clips.take(at)))
 
 
 def sliding(clips: Clips, recipe: Recipe) -> Index:
@@ -120,6 +121,26 @@ def sliding(clips: Clips, recipe: Recipe) -> Index:
         return np.zeros(0, np.int64)
     gone = np.abs(np.diff(clips.poses[:, HANDLE.stop - 1], prepend=0.0)) > SLIDES
     return np.flatnonzero(gone & (np.diff(clips.episodes, prepend=-1) == 0))
+
+
+def some_before(
+    sliding: Index, starts: Index, allowed: Index, share: float, frames: tuple[int, int], rng: np.random.Generator
+) -> Index:
+    """Starts (n,), a share of them moved to soon before something slides, which is seldom and matters.
+
+    Args:
+        sliding: frames to which something has gone; where there are none, nothing is moved.
+        starts: drawn from anywhere; written to.
+        allowed: where a start may be moved.
+        share: of the starts.
+        frames: before it slides: at least so many, and fewer than so many.
+        rng: draws.
+    """
+    if len(sliding):
+        before = rng.choice(sliding, len(starts)) - rng.integers(*frames, len(starts))
+        some = (rng.random(len(starts)) < share) & np.isin(before, allowed)
+        starts[some] = before[some]
+    return starts
 
 
 def clean_plate(clips: Clips) -> Tensor:

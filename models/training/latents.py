@@ -14,7 +14,7 @@ from torch import Tensor
 from ..autoencoder import unit_cells
 from ..keyframes import Keyframes
 from .clips import Clips
-from .hands import sliding
+from .hands import sliding, some_before
 from .recipe import Recipe, normal_actions
 
 BEGINS = 0.2
@@ -107,11 +107,7 @@ class ClipSource:
     def starts(self, rng: np.random.Generator, windows: NDArray[np.int64], count: int, ahead: int) -> NDArray[np.int64]:
         """(count,) of `windows`; a share of them soon before something slides, which is seldom and matters."""
         starts = rng.choice(windows, count)
-        if len(self.sliding):
-            before = rng.choice(self.sliding, count) - rng.integers(2, ahead + 2, count)
-            some = (rng.random(count) < self.slide_share) & np.isin(before, windows)
-            starts[some] = before[some]
-        return starts
+        return some_before(self.sliding, starts, windows, self.slide_share, (2, ahead + 2), rng)
 
     def recalling(self, clips: Batch, at: NDArray[np.int64]) -> Batch:
         """The clips with their keyframes, none from a clip's own episode (that of recorded frame `at` (B,)).

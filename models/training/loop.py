@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGINT, SIGTERM, signal
 from threading import Event, current_thread, main_thread
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from rich.console import Console
@@ -19,6 +19,8 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from .budget import Budget
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 SAVE_EVERY_S = 180.0  # seconds between checkpoints
 SAY_EVERY = 50  # steps between lines
@@ -127,3 +129,14 @@ def resume(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, budge
 def save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, budget: Budget) -> None:
     """Write what `resume` reads."""
     write_checkpoint(path, {"model": model.state_dict(), "optimiser": optimiser.state_dict()}, budget)
+
+
+def loaded(model: AnyModule, path: Path) -> AnyModule:
+    """The model with what a stage left: averaged weights where it averages.
+
+    Raises:
+        FileNotFoundError: the stage has not run.
+    """
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(state["model"] | state.get("average", {}))  # buffers are not averaged
+    return model

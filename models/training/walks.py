@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..autoencoder import to_signed
 from ..motion import MotionConfig, turned
 from .clips import Clips
 from .recipe import Recipe, normal_actions
@@ -85,7 +86,7 @@ class Walks:
 
     def pictures(self, at: Index) -> Tensor:
         """(n, 3, H, W) recorded frames in [-1, 1]."""
-        return torch.from_numpy(self.clips.take(at)).movedim(-1, 1).float().div(127.5).sub(1.0)
+        return to_signed(torch.from_numpy(self.clips.take(at)))
 
 
 def inertia(walks: Walks) -> Tensor:
