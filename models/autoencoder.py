@@ -177,11 +177,10 @@ def _decoder(config: AutoencoderConfig) -> nn.Sequential:
 
 def _lean_decoder(config: AutoencoderConfig) -> nn.Sequential:
     """The same up to features at 1/8 of the picture, which become pixels at once."""
-    _, b, _ = config.widths
-    if config.position:
-        raise ValueError("expected no position maps in a lean decoder")
+    (_, b, _), (h, w) = config.widths, config.cells
     coarse = list(_decoder(config))[:8]
-    return nn.Sequential(*coarse, SteadyNorm(8, b), nn.SiLU(), Conv2d(b, 192, 3, padding=1), ToPixels(8))
+    where = PositionMap(192, h * 2, w * 2) if config.position else nn.Identity()
+    return nn.Sequential(*coarse, SteadyNorm(8, b), nn.SiLU(), Conv2d(b, 192, 3, padding=1), where, ToPixels(8))
 
 
 def unit_cells(latents: Tensor) -> Tensor:

@@ -59,8 +59,12 @@ def test_the_whole_ones_encoder_is_left_alone(folder: Path) -> None:
     (folder / "decoder.pt").unlink()
 
 
-def test_a_lean_one_learns_to_give_the_same_latents(folder: Path) -> None:
+@pytest.mark.parametrize("position", [False, True])
+def test_a_lean_one_learns_to_give_the_same_latents(folder: Path, position: bool) -> None:
     recipe = recipe_for(lean=True)
+    recipe = replace(recipe, autoencoder=replace(recipe.autoencoder, position=position))
+    (folder / "autoencoder.pt").unlink(missing_ok=True)
+    fit_autoencoder(recipe, folder, CPU)
     whole = load_whole(recipe, folder)
     true = latents(whole, folder)
     fit_decoder(recipe, folder, CPU)
