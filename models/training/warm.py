@@ -2,11 +2,13 @@
 
 What each part was trained before counts as spent, so a run goes on as if it had been stopped there; what the optimisers
 remember is not in a world and begins anew. Blocks that can never do anything, for they and their gates are zero, get
-weights with which they can learn. Knows files of worlds and of checkpoints; nothing about training.
+weights with which they can learn. A recipe with fewer layers takes some of a deeper world's. Knows files of worlds and
+of checkpoints; nothing about training.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +44,11 @@ def begin_from(source: str, recipe: Recipe, folder: Path) -> None:
     if path is None or not path.is_file():
         raise ValueError(f"expected a world with weights to begin from, got {source!r}; try one that ships, or a file")
     world, trained = load_world(path, device="cpu", dtype=torch.float32), read_table(path).get("trained", {})
-    _check(recipe, world)
+    dit = thinned(world.dit, recipe.dynamics.layers)
+    _check(recipe, world, dit)
     torch.manual_seed(recipe.data.seed)
-    revive(world.dit)
-    for stage, part in _parts(world).items():
+    revive(dit)
+    for stage, part in (_parts(world) | {"dynamics": dit}).items():
         file = folder / f"{stage}.pt"
         if not file.exists():
             seen = trained.get(stage, {})
@@ -68,6 +71,24 @@ def revive(dit: CausalDiT) -> int:
     return len(dead)
 
 
+def thinned(dit: CausalDiT, layers: int) -> CausalDiT:
+    """The same network where it has no more layers than that; else one with some of its blocks.
+
+    These are spread evenly, the first and the last among them (LayerDrop, arXiv 1909.11556). What is left predicts
+    badly, and learns what was lost sooner than a network that begins with nothing.
+    """
+    deep = dit.config.layers
+    if deep <= layers:
+        return dit
+    kept = [round(k * (deep - 1) / max(1, layers - 1)) for k in range(layers)]
+    thin = CausalDiT(replace(dit.config, layers=layers)).to(next(dit.parameters()))
+    weights = {name: part for name, part in dit.state_dict().items() if not name.startswith("blocks.")}
+    thin.load_state_dict(weights, strict=False)
+    for block, deeper in zip(thin.blocks, (dit.blocks[k] for k in kept), strict=True):
+        block.load_state_dict(deeper.state_dict())
+    return thin
+
+
 def _parts(world: DiTWorld) -> dict[str, nn.Module]:
     """What each stage leaves. The decoder's checkpoint holds a whole autoencoder."""
     parts: dict[str, nn.Module] = {"decoder": world.autoencoder, "dynamics": world.dit}
@@ -81,9 +102,9 @@ def _state(part: nn.Module) -> dict[str, Any]:
     return {"model": weights, "average": {name: weights[name].clone() for name, _ in part.named_parameters()}}
 
 
-def _check(recipe: Recipe, world: DiTWorld) -> None:
+def _check(recipe: Recipe, world: DiTWorld, dit: CausalDiT) -> None:
     wanted = {"autoencoder": autoencoder_config(recipe, lean=recipe.decoder.lean), "dynamics": dit_config(recipe)}
-    found: dict[str, object] = {"autoencoder": world.autoencoder.config, "dynamics": world.dit.config}
+    found: dict[str, object] = {"autoencoder": world.autoencoder.config, "dynamics": dit.config}
     if recipe.moves:
         wanted |= {"detail": detail_config(recipe)}
         wanted |= {"motion": motion_config(recipe)} if recipe.motion else hand_configs(recipe)

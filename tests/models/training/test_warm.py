@@ -17,7 +17,7 @@ from worldloom.models.training.fit_dynamics import Trainee, dit_config, load_dyn
 from worldloom.models.training.fit_motion import load_motion
 from worldloom.models.training.loop import read_checkpoint
 from worldloom.models.training.recipe import load_recipe
-from worldloom.models.training.warm import begin_from, revive
+from worldloom.models.training.warm import begin_from, revive, thinned
 
 from ..tiny import tiny_dit
 
@@ -68,6 +68,18 @@ def test_another_shape_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a world with weights"):
         begin_from("toy", recipe, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_shallower_run_takes_some_of_the_layers() -> None:
+    deep = CausalDiT(replace(tiny_dit().config, layers=6))
+    thin = thinned(deep, 4)
+    assert thin.config == replace(deep.config, layers=4)
+    for one, other in zip(thin.blocks, (deep.blocks[k] for k in (0, 2, 3, 5)), strict=True):
+        torch.testing.assert_close(one.state_dict(), other.state_dict(), atol=0.0, rtol=0.0)
+    for name, part in deep.state_dict().items():
+        assert name.startswith("blocks.") or torch.equal(part, thin.state_dict()[name]), name
+    assert thinned(deep, 6) is deep
+    assert thinned(deep, 1).blocks[0].state_dict().keys() == deep.blocks[0].state_dict().keys()
 
 
 def test_blocks_that_could_never_learn_are_revived() -> None:
