@@ -180,7 +180,7 @@ def projected(config: WarpConfig, places: Tensor) -> tuple[Tensor, Tensor]:
 
 def settled(flow: Tensor) -> Tensor:
     """Flow (B, 2, H, W) without what is too little to be meant; see `LEAST`."""
-    length = (flow.square().sum(1, keepdim=True) + 1e-12).sqrt()  # a norm over two planes takes ten times as long
+    length = (flow.square().sum(1, keepdim=True) + 1e-12).sqrt()  # a norm over two planes takes thirty times as long
     return flow * ((length - LEAST).clamp(min=0.0) / length)
 
 

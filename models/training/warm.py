@@ -8,6 +8,7 @@ of checkpoints; nothing about training.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,9 @@ def thinned(dit: CausalDiT, layers: int) -> CausalDiT:
     if deep <= layers:
         return dit
     kept = [round(k * (deep - 1) / max(1, layers - 1)) for k in range(layers)]
-    thin = CausalDiT(replace(dit.config, layers=layers)).to(next(dit.parameters()))
-    weights = {name: part for name, part in dit.state_dict().items() if not name.startswith("blocks.")}
-    thin.load_state_dict(weights, strict=False)
-    for block, deeper in zip(thin.blocks, (dit.blocks[k] for k in kept), strict=True):
-        block.load_state_dict(deeper.state_dict())
+    thin = deepcopy(dit)
+    thin.config = replace(dit.config, layers=layers)
+    thin.blocks = nn.ModuleList(thin.blocks[k] for k in kept)
     return thin
 
 
