@@ -23,7 +23,7 @@ class Conv2d(LaidOut, nn.Conv2d):
 
     def forward(self, x: Tensor, *, silu: bool = False, beside: Tensor | None = None) -> Tensor:
         """(B, C, h, w) -> (B, C', h', w'), through SiLU if wanted, or added to `beside` (B, C', h', w')."""
-        if not (takes(x) and operators_exist()):
+        if not (takes(x) and operators_exist(x.dtype)):
             y = super().forward(x)
             return beside + y if beside is not None else F.silu(y) if silu else y
         return self._fused(x, silu, beside)
@@ -41,11 +41,11 @@ class Conv2d(LaidOut, nn.Conv2d):
 
 
 @cache
-def operators_exist() -> bool:
-    """Whether this build of torch has the operators, and they do here what they are said to do."""
+def operators_exist(dtype: torch.dtype) -> bool:
+    """Whether torch has the operators, and they do on this CPU, in this format, what they are said to do."""
 
     def tried() -> tuple[Tensor, Tensor]:
-        x, convolution = torch.ones(1, 16, 2, 2), Conv2d(16, 16, 3, padding=1)
+        x, convolution = torch.ones(1, 16, 2, 2, dtype=dtype), Conv2d(16, 16, 3, padding=1, dtype=dtype)
         return convolution._fused(x, True, None), F.silu(nn.Conv2d.forward(convolution, x))
 
     return agrees(tried)

@@ -25,7 +25,7 @@ class FeedForward(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """(..., width) -> (..., width)."""
         first, gelu, last = self
-        if not (isinstance(first, nn.Linear) and takes(x) and operator_exists()):
+        if not (isinstance(first, nn.Linear) and takes(x) and operator_exists(x.dtype)):
             y: Tensor = last(gelu(first(x)))
             return y
         y = last(fused(x, first))
@@ -39,11 +39,11 @@ def fused(x: Tensor, first: nn.Linear) -> Tensor:
 
 
 @cache
-def operator_exists() -> bool:
-    """Whether this build of torch has the operator, and it does here what it is said to do."""
+def operator_exists(dtype: torch.dtype) -> bool:
+    """Whether torch has the operator, and it does on this CPU, in this format, what it is said to do."""
 
     def tried() -> tuple[Tensor, Tensor]:
-        x, linear = torch.linspace(-1.0, 1.0, 64).view(2, 32), nn.Linear(32, 16)
+        x, linear = torch.linspace(-1.0, 1.0, 64, dtype=dtype).view(2, 32), nn.Linear(32, 16, dtype=dtype)
         return fused(x, linear), F.gelu(linear(x), approximate="tanh")
 
     return agrees(tried)

@@ -23,13 +23,17 @@ def takes(x: Tensor) -> bool:
 
 
 def agrees(tried: Callable[[], tuple[Tensor, Tensor]]) -> bool:
-    """Whether this build of torch has oneDNN, and both ways of `tried`, run without gradients, come to the same."""
+    """Whether this build of torch has oneDNN, and both ways of `tried`, run without gradients, come to the same.
+
+    Or nearly, in bfloat16: one of them may round where the other does not.
+    """
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     try:
         with torch.inference_mode():
             one, other = tried()
-            return torch.allclose(one, other, rtol=1e-3, atol=1e-3)
+            within = 1e-3 if one.dtype == torch.float32 else 2e-2
+            return torch.allclose(one, other, rtol=within, atol=within)
     except (AttributeError, RuntimeError):  # no such operator, or another signature
         return False
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..autoencoder import Autoencoder, AutoencoderConfig, to_pictures, to_signed
+from ..precision import mixed
 from .budget import Budget
 from .clips import Clips
 from .loop import descend, loaded, resume, run_steps, save
@@ -51,7 +52,7 @@ def fit_autoencoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
 def _attempt(model: Autoencoder, frames: Tensor, noise: float) -> tuple[Tensor, float]:
     """The loss of frames (B, H, W, 3) uint8, and the PSNR of the batch."""
     x = to_signed(frames).contiguous(memory_format=torch.channels_last)
-    with torch.autocast(frames.device.type, torch.bfloat16):
+    with mixed(frames.device):
         z = model.encode(x)
         y = model.decode(z + noise * torch.randn_like(z)).float()
     return reconstruction_loss(y, x), psnr_of(y, x)
@@ -112,7 +113,7 @@ def encode_recordings(recipe: Recipe, folder: Path, device: torch.device) -> Non
 
 def _encode(model: Autoencoder, frames: np.ndarray) -> np.ndarray:
     device = next(model.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16):
+    with mixed(device):
         z = model.encode(to_signed(torch.from_numpy(frames).to(device)))
     return z.float().cpu().numpy().astype(np.float16)
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from ..autoencoder import Autoencoder, to_signed
 from ..convolution import Conv2d
 from ..pixels import ToPixels
+from ..precision import mixed
 from .budget import Budget
 from .clips import Clips
 from .fit_autoencoder import load_whole, psnr_of, reconstruction_loss
@@ -53,7 +54,7 @@ def fit_decoder(recipe: Recipe, folder: Path, device: torch.device) -> None:
         rng = np.random.default_rng((recipe.data.seed, budget.done))
         frames = torch.from_numpy(clips.take(rng.integers(0, len(clips), r.batch))).to(device)
         x = to_signed(frames).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed(device):
             with torch.no_grad():
                 z = whole.encode(x)
             y = model.decode(z + r.noise * torch.randn_like(z)).float()

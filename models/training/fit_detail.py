@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..detail import FOLD, DetailConfig, DetailNet
-from ..precision import native_dtype
+from ..precision import mixed, native_dtype
 from ..state import DiTState
 from ..view import Glimpse, View
 from ..world import DiTWorld, DreamConfig
@@ -71,7 +71,7 @@ def fit_detail(recipe: Recipe, folder: Path, device: torch.device) -> None:
 
 def _shown(model: DetailNet, dreamed: Tensor, glimpse: Glimpse) -> Tensor:
     """(B, 3, H, W) in the arithmetic of training."""
-    with torch.autocast(dreamed.device.type, torch.bfloat16):
+    with mixed(dreamed.device):
         y: Tensor = model(dreamed, glimpse.moved, glimpse.seen, glimpse.recalled, glimpse.known, glimpse.doubt)
     return y
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from ..autoencoder import unit_cells
 from ..dit import CausalDiT, DiTConfig, precondition
 from ..memory import TwoStreamMemory
+from ..precision import mixed
 from ..rope import Rotary, rotary
 from ..two_streams import two_stream_attention
 from .budget import Budget
@@ -248,12 +249,12 @@ def fit_dynamics(recipe: Recipe, folder: Path, device: torch.device) -> None:
         own = round(count * r.rollout_share)
         batch = source.draw(budget.done, count - own, frames)
         batch = batch.beside(rollouts.draw(own, frames)) if own else batch
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed(device):
             batch = batch.to(device)
             tried = attempt(model, config, batch, r.sigmas[1:-1])
         trainee.step(tried.loss, recipe)
         if own:
-            with torch.autocast(device.type, torch.bfloat16):
+            with mixed(device):
                 rollouts.extend(sample_last(model, config, batch.last(own), tried.last(own), r.sigmas))
         return {"loss": tried.loss.item()}
 

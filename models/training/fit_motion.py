@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..motion import Motion, MotionNet, inside, moved_to, places_of
+from ..precision import mixed
 from .budget import Budget
 from .loop import descend, loaded, read_checkpoint, run_steps, write_checkpoint
 from .recipe import Recipe
@@ -78,7 +79,7 @@ def _losses(
     shown = soften(last, rng) if rng.random() < SOFT_SHARE else last
     steps, momenta = walks.steps[at].to(device), walks.momenta[at - 1].to(device)
     momenta = momenta + MOMENTUM_NOISE * torch.randn_like(momenta)
-    with torch.autocast(device.type, torch.bfloat16):
+    with mixed(device):
         motion: Motion = model(shown, momenta, walks.told(at).to(device), walks.clock(at).to(device))
     true_step = torch.stack([steps[:, 0], motion.step[:, 1], steps[:, 1]], 1)
     places = places_of(model.config, motion.turn, true_step, motion.near)

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..precision import mixed
 from ..warp import WarpNet, settled, warped
 from .budget import Budget
 from .fit_motion import soften
@@ -64,7 +65,7 @@ def fit_warp(recipe: Recipe, folder: Path, device: torch.device) -> None:
         now = np.concatenate([then, own.at + 1])
         before, after = hands.arm(last).places, hands.arm(now).places
         told = before + _mistaken(before)
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed(device):
             flow, trust = model(torch.cat([shown, own.pictures]).to(device), told.to(device), after.to(device))
         sources, truth = torch.cat([pictures, own.pictures]), hands.pictures(now)
         changed = (truth - torch.cat([pictures, hands.pictures(own.at)])).abs().amax(1, keepdim=True)

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from ..precision import native_dtype
+
 
 class Muon(torch.optim.Optimizer):
     """Optimiser of matrices; everything else belongs to AdamW.
@@ -39,8 +41,11 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """About the nearest orthogonal matrix: five Newton-Schulz steps in bfloat16, singular values near one."""
-    x = matrix.bfloat16()
+    """About the nearest orthogonal matrix: five Newton-Schulz steps, singular values near one.
+
+    bfloat16 is enough, and float32 is quicker where the hardware does not multiply it.
+    """
+    x = matrix.to(native_dtype(matrix.device))
     tall = x.shape[0] > x.shape[1]
     x = x.T.contiguous() if tall else x  # a product with a transposed view takes half as long again
     x = x / (x.norm() + 1e-7)

@@ -3,13 +3,14 @@
 What is missing in aiortc 1.16 for a low-latency sender of pictures that we encode ourselves: the playout-delay header
 extension (39 -> 5 ms from stamp to screen in Chromium where it is zero), the RTP timestamp that a frame left with,
 key-frame requests reaching an encoder that is not aiortc's, the viewer's reports, ciphers for viewers that sign with
-RSA, and host candidates on a machine that has only a loopback address. `tests/streamer/test_aiortc_contract.py` asserts
-that each name used here still exists; the version is pinned. Knows nothing about frames, sessions or codecs' settings.
+RSA, host candidates on a machine that has only a loopback address, and connecting that ends quietly when it is closed.
+`tests/streamer/test_aiortc_contract.py` asserts that each name used here still exists; the version is pinned. Knows
+nothing about frames, sessions or codecs' settings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +19,7 @@ import av
 from aiortc import RTCCertificate, RTCPeerConnection, RTCRtpSender, codecs, rtp
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
+from aiortc.exceptions import InvalidStateError
 from aiortc.rtcdtlstransport import SRTPProtectionProfile
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtcrtptransceiver import RTCRtpTransceiver
@@ -42,6 +44,7 @@ HISTORY = "_RTCRtpSender__rtp_history"
 HEADER_EXTENSIONS_MAP = "_RTCRtpSender__rtp_header_extensions_map"
 RTP_TIMESTAMP = "_RTCRtpSender__rtp_timestamp"
 # And of RTCPeerConnection.
+CONNECT = "_RTCPeerConnection__connect"
 DTLS_TRANSPORTS = "_RTCPeerConnection__dtlsTransports"
 ICE_TRANSPORTS = "_RTCPeerConnection__iceTransports"
 
@@ -113,13 +116,14 @@ class SentPackets(dict[int, rtp.RtpPacket]):
 
 
 def install() -> None:
-    """Patch what is global to the libraries: offered header extensions, ciphers and host addresses. Idempotent."""
+    """Patch what is global to the libraries: header extensions, ciphers, host addresses, connecting. Idempotent."""
     extensions = codecs.HEADER_EXTENSIONS["video"]
     if not any(extension.uri == PLAYOUT_DELAY for extension in extensions):
         extensions.append(RTCRtpHeaderExtensionParameters(id=PLAYOUT_DELAY_ID, uri=PLAYOUT_DELAY))
     if aioice.ice.get_host_addresses is not _host_addresses:
         aioice.ice.get_host_addresses = _host_addresses
     RTCCertificate._create_ssl_context = _ssl_context  # type: ignore[assignment, method-assign]
+    setattr(RTCPeerConnection, CONNECT, _connect)
 
 
 def bind(
@@ -220,6 +224,21 @@ async def shut(peer: RTCPeerConnection) -> None:
             with suppress(Exception):
                 await transport.stop()
         peer.remove_all_listeners()
+
+
+_aiortc_connect: Callable[[RTCPeerConnection], Awaitable[None]] = getattr(RTCPeerConnection, CONNECT)
+
+
+async def _connect(peer: RTCPeerConnection) -> None:
+    """A task that nobody waits for: lines of an offer that share no transport connect one after the other.
+
+    aiortc's raises where the peer is closed while an earlier one connects.
+    """
+    try:
+        await _aiortc_connect(peer)
+    except InvalidStateError:
+        if peer.signalingState != "closed":
+            raise
 
 
 _aiortc_ssl_context = RTCCertificate._create_ssl_context

@@ -29,20 +29,20 @@ def pictures(layer: Conv2d, count: int = 3) -> torch.Tensor:
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="promised on this kind of machine only")
 def test_the_operators_that_nobody_promises_are_there() -> None:
-    assert operators_exist()
+    assert operators_exist(torch.float32)
 
 
 @torch.no_grad()
 def test_under_autocast_it_is_torchs_and_asks_nobody_for_operators() -> None:
     """The answer is kept for the life of the process, and under autocast it would be another one."""
-    layer, known = convolution("square", torch.float32), operators_exist()
+    layer, known = convolution("square", torch.float32), operators_exist(torch.float32)
     x = pictures(layer)
     operators_exist.cache_clear()
     with torch.autocast("cpu", torch.bfloat16):
         for given in (x, x.to(torch.bfloat16)):
             assert torch.equal(layer(given, silu=True), F.silu(nn.Conv2d.forward(layer, given)))
     assert not operators_exist.cache_info().currsize
-    assert operators_exist() == known
+    assert operators_exist(torch.float32) == known
 
 
 @pytest.mark.parametrize("name", SHAPES)

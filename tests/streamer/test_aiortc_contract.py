@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import importlib.metadata
 import inspect
 import re
@@ -9,7 +11,16 @@ from contextlib import suppress
 
 import aioice.ice
 import pytest
-from aiortc import RTCCertificate, RTCPeerConnection, RTCRtpSender, codecs, rtcdtlstransport, rtcrtpsender, rtp
+from aiortc import (
+    RTCCertificate,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+    codecs,
+    rtcdtlstransport,
+    rtcrtpsender,
+    rtp,
+)
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
@@ -129,6 +140,36 @@ def test_without_the_extension_nothing_is_added() -> None:
     assert aiortc_patches.PlayoutDelayMap().set(rtp.HeaderExtensions()) == rtp.HeaderExtensionsMap().set(
         rtp.HeaderExtensions()
     )
+
+
+async def test_closed_while_lines_connect_one_after_the_other_nobody_hears_of_it() -> None:
+    aiortc_patches.install()
+    unhandled: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context["exception"]))
+    viewer, server = RTCPeerConnection(), RTCPeerConnection()
+    for kind in ("video", "audio"):
+        viewer.addTransceiver(kind, direction="recvonly")
+    await viewer.setLocalDescription(await viewer.createOffer())
+    apart = re.sub(r"a=group:BUNDLE[^\n]*\n", "", viewer.localDescription.sdp)
+    await server.setRemoteDescription(RTCSessionDescription(apart, "offer"))
+    first, second = (line.receiver.transport.transport for line in server.getTransceivers())
+    begun, closing = asyncio.Event(), asyncio.Event()
+
+    async def connects_until_the_other_closes(_: object) -> None:
+        begun.set()
+        await closing.wait()
+
+    first.start = connects_until_the_other_closes  # type: ignore[assignment, method-assign]
+    second.on("statechange", closing.set)
+    await server.setLocalDescription(await server.createAnswer())
+    await begun.wait()
+    await server.close()
+    assert second.state == "closed"
+    await viewer.close()
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        gc.collect()  # a task that nobody waited for is found out when it goes
+    assert unhandled == []
 
 
 def test_ciphers_are_those_of_aiortc_and_some_for_rsa() -> None:

@@ -18,7 +18,7 @@ from .parts import in_parts
 TINY = VaeConfig(
     width=4, channels=4, growth=(1, 2, 2, 2), blocks=1, mean=(0.1, -0.2, 0.3, 0.0), std=(1.5, 2.0, 0.7, 1.0)
 )
-CLOSE = 1e-5
+CLOSE = 3e-5  # pictures in [-1, 1]; without AVX-512 sums of convolutions come out that far apart
 
 
 def tiny_vae(config: VaeConfig = TINY) -> WanVae:
