@@ -27,11 +27,12 @@ from ..rope import Rotary, rotary
 from ..two_streams import two_stream_attention
 from .budget import Budget
 from .latents import Batch, ClipSource
-from .loop import descend, loaded, read_checkpoint, run_steps, write_checkpoint
+from .loop import loaded, run_steps
 from .moved import mover_of
 from .muon import Muon
 from .recipe import Recipe
 from .rollouts import Rollouts
+from .trainee import Trainee
 
 PURE_SHARE = 0.7  # share of targets that start from pure noise, as every sampled frame does
 SPREAD = 0.5  # of the others around a sampler's level: standard deviation of log(noise / picture)
@@ -171,70 +172,24 @@ def past_of(batch: Batch) -> Tensor:
     return torch.cat([torch.stack([last, before], 2), batch.recalled], 2)
 
 
-@dataclass
-class Trainee:
-    """Everything that a checkpoint holds."""
-
-    model: CausalDiT
-    average: dict[str, Tensor]  # exponential moving average of the weights: what ships
-    muon: Muon
-    adam: torch.optim.AdamW
-    budget: Budget
-
-    @classmethod
-    def fresh(cls, recipe: Recipe, device: torch.device) -> Trainee:
-        """Random weights."""
-        r = recipe.dynamics
-        torch.manual_seed(recipe.data.seed)
-        model = CausalDiT(dit_config(recipe)).to(device)
-        names = {
-            n for n, p in model.named_parameters() if n.startswith("blocks.") and n.endswith("weight") and p.ndim == 2
-        }
-        rest = [p for n, p in model.named_parameters() if n not in names]
-        return cls(
-            model,
-            {n: p.detach().clone() for n, p in model.named_parameters()},
-            Muon([p for n, p in model.named_parameters() if n in names], r.lr_muon),
-            torch.optim.AdamW(rest, r.lr_adam, betas=(0.9, 0.95), weight_decay=0.0),
-            Budget(r.minutes, r.steps),
-        )
-
-    def step(self, loss: Tensor, recipe: Recipe) -> None:
-        """Gradients, both optimisers, the average."""
-        r, rate = recipe.dynamics, self.budget.rate
-        descend(loss, self.model, {self.muon: r.lr_muon * rate, self.adam: r.lr_adam * rate})
-        keep = min(r.ema, 1.0 - 10.0 / (self.budget.done + 11.0))
-        with torch.no_grad():
-            weights = [p.detach() for _, p in self.model.named_parameters()]
-            torch._foreach_lerp_(list(self.average.values()), weights, 1.0 - keep)
-
-    def save(self, path: Path) -> None:
-        """Write the checkpoint, whole or not at all."""
-        state = {
-            "model": self.model.state_dict(),
-            "average": self.average,
-            "muon": self.muon.state_dict(),
-            "adam": self.adam.state_dict(),
-        }
-        write_checkpoint(path, state, self.budget)
-
-    def resume(self, path: Path) -> None:
-        """Go on from a checkpoint, if there is one."""
-        state = read_checkpoint(path, self.budget, next(self.model.parameters()).device)
-        if state is None:
-            return
-        self.model.load_state_dict(state["model"])
-        self.average = state["average"]
-        if "muon" in state:  # not in a checkpoint that was made of a world (warm.py)
-            self.muon.load_state_dict(state["muon"])
-            self.adam.load_state_dict(state["adam"])
+def trainee_of(recipe: Recipe, device: torch.device) -> Trainee[CausalDiT]:
+    """Random weights."""
+    r = recipe.dynamics
+    torch.manual_seed(recipe.data.seed)
+    model = CausalDiT(dit_config(recipe)).to(device)
+    names = {n for n, p in model.named_parameters() if n.startswith("blocks.") and n.endswith("weight") and p.ndim == 2}
+    matrices = [p for n, p in model.named_parameters() if n in names]
+    rest = [p for n, p in model.named_parameters() if n not in names]
+    adam = torch.optim.AdamW(rest, r.lr_adam, betas=(0.9, 0.95), weight_decay=0.0)
+    optimisers = {"muon": (Muon(matrices, r.lr_muon), r.lr_muon), "adam": (adam, r.lr_adam)}
+    return Trainee.of(model, optimisers, Budget(r.minutes, r.steps), r.ema)
 
 
 def fit_dynamics(recipe: Recipe, folder: Path, device: torch.device) -> None:
     """Train until the recipe's budget is spent; `folder/dynamics.pt` is the checkpoint and holds the result."""
     r, config = recipe.dynamics, dit_config(recipe)
     source = ClipSource(recipe, folder, "train")
-    trainee = Trainee.fresh(recipe, device)
+    trainee = trainee_of(recipe, device)
     trainee.model.change.fill_(source.change())
     path = folder / "dynamics.pt"
     trainee.resume(path)
@@ -252,7 +207,7 @@ def fit_dynamics(recipe: Recipe, folder: Path, device: torch.device) -> None:
         with mixed(device):
             batch = batch.to(device)
             tried = attempt(model, config, batch, r.sigmas[1:-1])
-        trainee.step(tried.loss, recipe)
+        trainee.step(tried.loss)
         if own:
             with mixed(device):
                 rollouts.extend(sample_last(model, config, batch.last(own), tried.last(own), r.sigmas))

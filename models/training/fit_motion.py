@@ -19,8 +19,9 @@ from torch import Tensor
 from ..motion import Motion, MotionNet, inside, moved_to, places_of
 from ..precision import mixed
 from .budget import Budget
-from .loop import descend, loaded, read_checkpoint, run_steps, write_checkpoint
+from .loop import loaded, run_steps
 from .recipe import Recipe
+from .trainee import Trainee
 from .walks import Walks, inertia, motion_config
 
 MOVING_SHARE = 0.8  # share of the frames of a batch whose camera took a step
@@ -39,30 +40,18 @@ def fit_motion(recipe: Recipe, folder: Path, device: torch.device) -> None:
     model = MotionNet(walks.config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     with torch.no_grad():
         model.inertia.copy_(inertia(walks))
-    average = {name: p.detach().clone() for name, p in model.named_parameters()}
-    optimiser = torch.optim.AdamW(model.parameters(), r.lr, betas=(0.9, 0.98), weight_decay=0.01)
-    budget = Budget(r.minutes, r.steps)
-    path = folder / "motion.pt"
-    kept = read_checkpoint(path, budget, device)
-    if kept:
-        model.load_state_dict(kept["model"])
-        average = kept["average"]
-        if "optimiser" in kept:  # not in a checkpoint that was made of a world (warm.py)
-            optimiser.load_state_dict(kept["optimiser"])
+    adam = torch.optim.AdamW(model.parameters(), r.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    trainee = Trainee.of(model, {"optimiser": (adam, r.lr)}, Budget(r.minutes, r.steps), EMA)
+    path, budget = folder / "motion.pt", trainee.budget
+    trainee.resume(path)
 
     def step() -> dict[str, float]:
         rng = np.random.default_rng((recipe.data.seed, budget.done))
         losses = _losses(model, walks, _draw(walks, rng, r.batch), rng, device)
-        descend(torch.stack(list(losses.values())).sum(), model, {optimiser: r.lr * budget.rate})
-        keep = min(EMA, 1.0 - 10.0 / (budget.done + 11.0))
-        torch._foreach_lerp_(list(average.values()), [p.detach() for p in model.parameters()], 1.0 - keep)
+        trainee.step(torch.stack(list(losses.values())).sum())
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
-    def save() -> None:
-        state = {"model": model.state_dict(), "average": average, "optimiser": optimiser.state_dict()}
-        write_checkpoint(path, state, budget)
-
-    run_steps(f"motion {recipe.spec.name}", budget, step, save)
+    run_steps(f"motion {recipe.spec.name}", budget, step, lambda: trainee.save(path))
 
 
 def _draw(walks: Walks, rng: np.random.Generator, batch: int) -> np.ndarray:

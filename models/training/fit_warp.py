@@ -22,9 +22,10 @@ from ..warp import WarpNet, settled, warped
 from .budget import Budget
 from .fit_motion import soften
 from .hands import MOVES, Hands, some_before, warp_config
-from .loop import descend, loaded, read_checkpoint, run_steps, write_checkpoint
+from .loop import loaded, run_steps
 from .recipe import Recipe
 from .survey import Index
+from .trainee import Trainee
 
 GAPS = (*(1,) * 10, 2, 2, 3, 3, 4, 4, 6, 8, -1, -2, -4, 0, 0)  # frames from one picture of a pair to the other
 STANDING_SHARE = 0.15  # of the pairs whose hand does not move that are taken all the same
@@ -45,16 +46,10 @@ def fit_warp(recipe: Recipe, folder: Path, device: torch.device) -> None:
     hands = Hands.of(recipe, folder, "train")
     torch.manual_seed(recipe.data.seed)
     model = WarpNet(warp_config(recipe)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = {name: p.detach().clone() for name, p in model.named_parameters()}
-    optimiser = torch.optim.AdamW(model.parameters(), r.lr, betas=(0.9, 0.98), weight_decay=0.01)
-    budget = Budget(r.minutes * (1.0 - r.counting), r.steps)
-    path = folder / "warp.pt"
-    kept = read_checkpoint(path, budget, device)
-    if kept:
-        model.load_state_dict(kept["model"])
-        average = kept["average"]
-        if "optimiser" in kept:  # not in a checkpoint that was made of a world (warm.py)
-            optimiser.load_state_dict(kept["optimiser"])
+    adam = torch.optim.AdamW(model.parameters(), r.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    trainee = Trainee.of(model, {"optimiser": (adam, r.lr)}, Budget(r.minutes * (1.0 - r.counting), r.steps), EMA)
+    path, budget = folder / "warp.pt", trainee.budget
+    trainee.resume(path)
     own = Own.of(hands, round(r.batch * OWN_SHARE), np.random.default_rng((recipe.data.seed, budget.done)))
 
     def step() -> dict[str, float]:
@@ -70,17 +65,11 @@ def fit_warp(recipe: Recipe, folder: Path, device: torch.device) -> None:
         sources, truth = torch.cat([pictures, own.pictures]), hands.pictures(now)
         changed = (truth - torch.cat([pictures, hands.pictures(own.at)])).abs().amax(1, keepdim=True)
         losses = _losses(flow, trust, sources.to(device), truth.to(device), changed.to(device))
-        descend(torch.stack(list(losses.values())).sum(), model, {optimiser: r.lr * budget.rate})
-        keep = min(EMA, 1.0 - 10.0 / (budget.done + 11.0))
-        torch._foreach_lerp_(list(average.values()), [p.detach() for p in model.parameters()], 1.0 - keep)
+        trainee.step(torch.stack(list(losses.values())).sum())
         own.go_on(flow[len(first) :].detach().cpu(), rng)
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
-    def save() -> None:
-        state = {"model": model.state_dict(), "average": average, "optimiser": optimiser.state_dict()}
-        write_checkpoint(path, state, budget)
-
-    run_steps(f"warp {recipe.spec.name}", budget, step, save)
+    run_steps(f"warp {recipe.spec.name}", budget, step, lambda: trainee.save(path))
 
 
 @dataclass

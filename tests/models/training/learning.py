@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from worldloom.models.training.fit_dynamics import Trainee, attempt, dit_config, load_dynamics
+from worldloom.models.training.fit_dynamics import attempt, dit_config, load_dynamics, trainee_of
 from worldloom.models.training.latents import ClipSource
 from worldloom.models.training.recipe import Recipe
 
@@ -14,7 +14,7 @@ from worldloom.models.training.recipe import Recipe
 def held_out_loss(recipe: Recipe, folder: Path) -> tuple[float, float]:
     """The dynamics' loss on the same held-out clips: with random weights, and with those of a run. 1 is copying."""
     trained = load_dynamics(recipe, folder)
-    fresh = Trainee.fresh(recipe, torch.device("cpu")).model
+    fresh = trainee_of(recipe, torch.device("cpu")).model
     fresh.change.copy_(trained.change)
     batch = ClipSource(recipe, folder, "holdout").draw(0, 32, recipe.dynamics.window)
     losses = []

@@ -17,16 +17,17 @@ from worldloom.models.rope import RopeConfig, rotary
 from worldloom.models.state import DiTState
 from worldloom.models.training.budget import Budget
 from worldloom.models.training.fit_dynamics import (
-    Trainee,
     attempt,
     dit_config,
     past_of,
     some_levels,
+    trainee_of,
     two_streams,
 )
 from worldloom.models.training.latents import Batch
 from worldloom.models.training.muon import Muon, orthogonal
 from worldloom.models.training.recipe import Recipe, load_recipe
+from worldloom.models.training.trainee import Trainee
 
 from ..tiny import randomise, tiny_dit
 
@@ -58,11 +59,11 @@ def some_batch(c: DiTConfig, frames: int, *, begins: bool = False, turning: bool
 
 def test_every_weight_learns(recipe: Recipe) -> None:
     """From the beginning that training has: what is zero at first must not stay so."""
-    trainee = Trainee.fresh(recipe, torch.device("cpu"))
+    trainee = trainee_of(recipe, torch.device("cpu"))
     config = dit_config(recipe)
     first = {name: p.detach().clone() for name, p in trainee.model.named_parameters()}
     for _ in range(4):
-        trainee.step(attempt(trainee.model, config, some_batch(config, 4)).loss, recipe)
+        trainee.step(attempt(trainee.model, config, some_batch(config, 4)).loss)
     for name, p in trainee.model.named_parameters():
         assert bool(p.grad is not None and p.grad.any()), f"{name} has no gradient"
         assert not torch.equal(p, first[name]), f"{name} stays as it was"
@@ -166,13 +167,13 @@ def test_noise_levels_are_those_of_the_sampler() -> None:
 @pytest.mark.slow
 def test_loss_falls_on_one_clip(recipe: Recipe) -> None:
     recipe = replace(recipe, dynamics=replace(recipe.dynamics, steps=1000))
-    trainee = Trainee.fresh(recipe, torch.device("cpu"))
+    trainee = trainee_of(recipe, torch.device("cpu"))
     config, batch = dit_config(recipe), some_batch(dit_config(recipe), 3)
     torch.manual_seed(0)
     losses = []
     for _ in range(40):
         loss = attempt(trainee.model, config, batch).loss
-        trainee.step(loss, recipe)
+        trainee.step(loss)
         trainee.budget.done = 100  # past the warm-up, before the fall
         losses.append(loss.item())
     assert np.mean(losses[-10:]) < 0.2 * np.mean(losses[:10])
@@ -181,22 +182,22 @@ def test_loss_falls_on_one_clip(recipe: Recipe) -> None:
 def test_a_checkpoint_resumes_where_it_was(recipe: Recipe, tmp_path: Path) -> None:
     config, batch = dit_config(recipe), some_batch(dit_config(recipe), 3)
 
-    def steps(trainee: Trainee, count: int) -> float:
+    def steps(trainee: Trainee[CausalDiT], count: int) -> float:
         value = 0.0
         for _ in range(count):
             torch.manual_seed(trainee.budget.done)
             loss = attempt(trainee.model, config, batch).loss
-            trainee.step(loss, recipe)
+            trainee.step(loss)
             trainee.budget.done += 1
             value = loss.item()
         return value
 
-    whole = Trainee.fresh(recipe, torch.device("cpu"))
+    whole = trainee_of(recipe, torch.device("cpu"))
     want = steps(whole, 6)
-    first = Trainee.fresh(recipe, torch.device("cpu"))
+    first = trainee_of(recipe, torch.device("cpu"))
     steps(first, 3)
     first.save(tmp_path / "dynamics.pt")
-    second = Trainee.fresh(recipe, torch.device("cpu"))
+    second = trainee_of(recipe, torch.device("cpu"))
     second.resume(tmp_path / "dynamics.pt")
     assert second.budget.done == 3
     assert steps(second, 3) == want

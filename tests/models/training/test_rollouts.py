@@ -14,7 +14,7 @@ from worldloom.models.kv_cache import CacheConfig, KVCache
 from worldloom.models.memory import CachedMemory
 from worldloom.models.sampler import denoise
 from worldloom.models.training.clips import Shard
-from worldloom.models.training.fit_dynamics import Trainee, attempt, dit_config, past_of, sample_last
+from worldloom.models.training.fit_dynamics import attempt, dit_config, past_of, sample_last, trainee_of
 from worldloom.models.training.latents import ClipSource
 from worldloom.models.training.recipe import Recipe, load_recipe
 from worldloom.models.training.rollouts import POOL, Rollouts
@@ -99,7 +99,7 @@ def test_the_frame_that_extends_a_rollout_is_the_one_that_streaming_would_make(
     recipe: Recipe, source: ClipSource, monkeypatch: pytest.MonkeyPatch, sigmas: tuple[float, ...]
 ) -> None:
     """`sample_last`, from the same noise, equals the sampler through the cache."""
-    model = Trainee.fresh(recipe, torch.device("cpu")).model
+    model = trainee_of(recipe, torch.device("cpu")).model
     torch.manual_seed(1)
     with torch.no_grad():
         for weight in model.parameters():

@@ -13,7 +13,7 @@ from worldloom.models.dit import CausalDiT
 from worldloom.models.training.budget import Budget
 from worldloom.models.training.fit_autoencoder import load_autoencoder
 from worldloom.models.training.fit_detail import load_detail
-from worldloom.models.training.fit_dynamics import Trainee, dit_config, load_dynamics
+from worldloom.models.training.fit_dynamics import dit_config, load_dynamics, trainee_of
 from worldloom.models.training.fit_motion import load_motion
 from worldloom.models.training.loop import read_checkpoint
 from worldloom.models.training.recipe import load_recipe
@@ -54,9 +54,9 @@ def test_what_is_there_already_stays(tmp_path: Path) -> None:
 def test_optimisers_begin_anew(tmp_path: Path) -> None:
     recipe = load_recipe("arm")
     begin_from("arm", recipe, tmp_path)
-    trainee = Trainee.fresh(recipe, torch.device("cpu"))
+    trainee = trainee_of(recipe, torch.device("cpu"))
     trainee.resume(tmp_path / "dynamics.pt")
-    assert not trainee.adam.state_dict()["state"]
+    assert not trainee.optimisers["adam"].state_dict()["state"]
     assert trainee.budget.done > 0
 
 
