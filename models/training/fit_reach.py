@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..reach import Reach
 from .budget import Budget
-from .hands import Hands, reach_config
+from .hands import Hands, reach_config, some_before
 from .loop import descend, loaded, resume, run_steps, save
 from .recipe import Recipe
 from .touches import open_touches
@@ -59,14 +59,8 @@ def fit_reach(recipe: Recipe, folder: Path, device: torch.device) -> None:
 def _starts(hands: Hands, length: int, count: int, rng: np.random.Generator) -> np.ndarray:
     """(count,) frames from which `length` more go on in the same episode."""
     windows = hands.clips.windows(length + 2) + 1
-    starts = rng.choice(windows, count)
     # From before a handle slides to after it, as often as from anywhere in between.
-    ahead = (hands.sliding[:, None] - rng.integers(1, length + 1, (1, 4))).ravel()
-    ahead = ahead[np.isin(ahead, windows)]
-    if len(ahead):
-        some = rng.random(count) < SLIDING_SHARE
-        starts[some] = rng.choice(ahead, int(some.sum()))
-    return starts
+    return some_before(hands.sliding, rng.choice(windows, count), windows, SLIDING_SHARE, (1, length + 1), rng)
 
 
 def _rolled_off(model: Reach, hands: Hands, length: int, count: int, rng: np.random.Generator) -> Tensor:
