@@ -23,18 +23,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .convolution import Conv2d
+from .hourglass import CELL, TOLD, Hourglass
 from .linear import Linear
-from .patches import Mixer
 from .pixels import to_cells
 
 HALF = 2
 """The network looks at pictures of half the size (see `halved`): depth needs no grain."""
 
-FOLD = 2
+FOLD = CELL // HALF
 """Pixels of these that one position of the finest features spans, each way."""
-
-CELL = HALF * FOLD
-"""Pixels of the whole picture that it spans."""
 
 STILL = 0.01
 """Steps shorter than this, in units of depth, are none: a tenth of a usual one, and half of the first from rest."""
@@ -80,34 +77,19 @@ class Motion:
         return replace(self, step=self.step * walks)
 
 
-class MotionNet(nn.Module):
+class MotionNet(Hourglass):
     """The next picture's inverse depth and the camera's step."""
 
     def __init__(self, config: MotionConfig) -> None:
-        super().__init__()
+        size, numbers = (config.height, config.width), config.history * config.actions + 4
+        super().__init__(size, config.widths, numbers=numbers, entering=4 * FOLD**2, leaving=1)
         self.config = config
-        a, b, c = config.widths
-        h, w = config.height // 16, config.width // 16
-        self.told = nn.Sequential(Linear(config.history * config.actions + 4, 64), nn.SiLU(), Linear(64, 64), nn.SiLU())
-        self.enter = Conv2d(4 * FOLD**2, a, 3, padding=1)
-        self.place = nn.Parameter(torch.zeros(a, 4 * h, 4 * w))
-        self.fine = Mixer(a)
-        self.shrink = Conv2d(a, b, 2, stride=2)
-        self.middle = Mixer(b)
-        self.inform = Linear(64, c)
-        self.shrink_again = Conv2d(b, c, 2, stride=2)
-        self.coarse = nn.Sequential(Mixer(c), Mixer(c))
-        self.grow = Conv2d(c, 4 * b, 1)
-        self.middle_out = Mixer(b)
-        self.grow_again = Conv2d(b, 4 * a, 1)
-        self.fine_out = Mixer(a)
-        self.leave = Conv2d(a, 1, 3, padding=1)
+        c, cells = config.widths[2], config.height // 16 * (config.width // 16)
         self.squeeze = Conv2d(c, 8, 1)
-        self.stride = nn.Sequential(Linear(8 * h * w + 64, 128), nn.SiLU(), Linear(128, 3))
+        self.stride = nn.Sequential(Linear(8 * cells + TOLD, 128), nn.SiLU(), Linear(128, 3))
         self.inertia = nn.Parameter(torch.eye(2, 2 + config.actions), requires_grad=False)  # of a free body, see `free`
-        for layer in (self.leave, self.stride[2], self.inform):
-            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(self.stride[2].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.stride[2].bias)  # type: ignore[arg-type]
 
     def forward(self, last: Tensor, momentum: Tensor, actions: Tensor, frame: Tensor) -> Motion:
         """What comes next.
@@ -122,13 +104,9 @@ class MotionNet(nn.Module):
         turn = actions[:, 0, self.config.turn].float() * self.config.degrees
         seen = self._facing(halved(last.float()), turn).to(dtype)
         told = self.told(torch.cat([4.0 * momentum, self._swing(frame), actions.flatten(1)], 1).to(dtype))
-        fine = self.fine(self.enter(to_cells(seen, FOLD)) + self.place)
-        middle = self.middle(self.shrink(fine))
-        coarse = self.coarse(self.shrink_again(middle) + self.inform(told)[:, :, None, None])
+        depth, coarse = self.down_and_up(to_cells(seen, FOLD), told)
         push = self.stride(torch.cat([self.squeeze(coarse).flatten(1), told], 1)).float()
-        middle = self.middle_out(middle + F.pixel_shuffle(self.grow(coarse), 2))
-        fine = self.fine_out(fine + F.pixel_shuffle(self.grow_again(middle), 2))
-        near = F.softplus(self.leave(F.silu(fine)).float())
+        near = F.softplus(depth.float())
         near = F.interpolate(near, scale_factor=CELL, mode="bilinear", align_corners=False)
         right, ahead = free(self.inertia.float(), momentum, actions[:, 0].float(), turn).unbind(1)
         return Motion(turn, torch.stack([right, torch.zeros_like(right), ahead], 1) + 0.1 * push, near)

@@ -18,15 +18,10 @@ from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from .convolution import Conv2d
-from .linear import Linear
-from .patches import Mixer
+from .hourglass import CELL, Hourglass
 from .pixels import to_cells, to_pixels
-
-CELL = 4
-"""Pixels that one position of the finest features spans, each way."""
 
 LEAST = 0.04
 """Pixels: shifts shorter than this are none, longer ones are shorter by as much, so that a table stands still."""
@@ -53,34 +48,20 @@ class WarpConfig:
     track: tuple[float, float, float] | None = None  # of a handle that slides, as in ReachConfig
 
 
-class WarpNet(nn.Module):
+class WarpNet(Hourglass):
     """Backward flow, and where it can be trusted."""
 
     def __init__(self, config: WarpConfig) -> None:
-        super().__init__()
-        self.config = config
-        a, b, c = config.widths
         slides = config.track is not None
-        numbers, maps = 14 + SLIDING_NUMBERS * slides, MAPS + SLIDING_MAPS * slides
-        self.told = nn.Sequential(Linear(numbers, 64), nn.SiLU(), Linear(64, 64), nn.SiLU())
-        self.enter = Conv2d(3 * CELL**2 + maps, a, 3, padding=1)
-        self.place = nn.Parameter(torch.zeros(a, config.height // CELL, config.width // CELL))
-        self.inform_fine = Linear(64, a)
-        self.fine = Mixer(a)
-        self.shrink = Conv2d(a, b, 2, stride=2)
-        self.middle = Mixer(b)
-        self.inform = Linear(64, c)
-        self.shrink_again = Conv2d(b, c, 2, stride=2)
-        self.coarse = nn.Sequential(Mixer(c), Mixer(c))
-        self.grow = Conv2d(c, 4 * b, 1)
-        self.middle_out = Mixer(b)
-        self.grow_again = Conv2d(b, 4 * a, 1)
-        self.fine_out = Mixer(a)
-        self.leave = Conv2d(a, 4 * (4 + slides), 3, padding=1)
-        for layer in (self.leave, self.inform, self.inform_fine):
-            nn.init.zeros_(layer.weight)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+        super().__init__(
+            (config.height, config.width),
+            config.widths,
+            numbers=14 + SLIDING_NUMBERS * slides,
+            entering=3 * CELL**2 + MAPS + SLIDING_MAPS * slides,
+            leaving=4 * (4 + slides),
+            told_at_once=True,
+        )
+        self.config = config
 
     def forward(self, last: Tensor, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
         """Flow (B, 2, H, W): how far from its place each pixel was, right and down; and logits of trust (B, 1, H, W).
@@ -103,13 +84,8 @@ class WarpNet(nn.Module):
             maps.append(self._sliding_maps(stood, stands, slid))
         told = self.told(torch.cat(numbers, 1).to(dtype))
         x = torch.cat([to_cells(last.to(dtype), CELL), *(m.to(dtype) for m in maps)], 1)
-        x = self.enter(x.contiguous(memory_format=torch.channels_last))
-        fine = self.fine(x + self.place + self.inform_fine(told)[:, :, None, None])
-        middle = self.middle(self.shrink(fine))
-        coarse = self.coarse(self.shrink_again(middle) + self.inform(told)[:, :, None, None])
-        middle = self.middle_out(middle + F.pixel_shuffle(self.grow(coarse), 2))
-        fine = self.fine_out(fine + F.pixel_shuffle(self.grow_again(middle), 2))
-        y = to_pixels(self.leave(F.silu(fine)), 2).float()
+        y, _ = self.down_and_up(x.contiguous(memory_format=torch.channels_last), told)
+        y = to_pixels(y, 2).float()
         y = F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
         share = torch.sigmoid(4.0 * y[:, :1] - 2.0)
         flow = 2.0 * y[:, 1:3] - share * shift[:, :, None, None]
