@@ -181,6 +181,7 @@ def evaluate(
     name: Annotated[str, typer.Argument(help="a world that ships, or a recipe; with --against also NAME@STEPS")],
     folder: Annotated[Path | None, typer.Option(help="of its recordings; runs/NAME by default")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="measure little, in a few minutes")] = False,
+    part: Annotated[list[str] | None, typer.Option(help="only this part; give it again for more")] = None,
     report: Annotated[Path | None, typer.Option(help="a folder: write one page of tables, curves and clips")] = None,
     against: Annotated[str | None, typer.Option(help="compare blind with this world, file or NAME@STEPS")] = None,
     ab: Annotated[Path | None, typer.Option(help="the folder of that comparison's page")] = None,
@@ -190,6 +191,7 @@ def evaluate(
     """Measure a world on episodes that its training has not seen; or show it blind beside another."""
     import torch
 
+    from worldloom.models.training.evaluate import PARTS
     from worldloom.models.training.evaluate import evaluate as measure
 
     if (against is None) != (ab is None):
@@ -201,7 +203,8 @@ def evaluate(
 
             print(compare(name, against, ab, folder=folder))
             return
-        metrics: dict[str, Any] = measure(name, folder=folder, quick=quick, report=report)
+        chosen = part or PARTS
+        metrics: dict[str, Any] = measure(name, folder=folder, quick=quick, parts=chosen, report=report)
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         raise refuse(str(error)) from error
     show(metrics, as_json)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.util import find_spec
@@ -44,6 +44,20 @@ from .seams import seam_flicker
 from .success import SuccessConfig, agreement, open_success
 from .walls import walls
 
+PARTS = (
+    "pictures",
+    "dreams",
+    "far",
+    "control",
+    "clips",
+    "directions",
+    "places",
+    "task",
+    "drift",
+    "drift_10000",
+)
+"""What is measured, in order; docs/worlds.md says what each costs."""
+
 
 def evaluate(
     name: str,
@@ -52,6 +66,7 @@ def evaluate(
     world: DiTWorld | None = None,
     quick: bool = False,
     counts: Counts | None = None,
+    parts: Sequence[str] = PARTS,
     report: Path | None = None,
 ) -> dict[str, Any]:
     """Measure a world; the result is plain data for JSON.
@@ -62,19 +77,26 @@ def evaluate(
         world: what to measure; by default the weights that ship as NAME, or else those in `folder`.
         quick: measure little, in a few minutes.
         counts: how much to measure, instead of what `quick` chooses.
-        report: a folder for one page of all of it, with pictures.
+        parts: which of `PARTS` to measure; all figures of several runs together are those of one.
+        report: a folder for one page of all parts, with pictures.
 
     Raises:
-        ValueError: no such recipe or no weights; the message says what to do.
+        ValueError: no such recipe or part, no weights, or a page of some parts; the message says what to do.
         RuntimeError: something must be recorded or measured and its package is not installed.
     """
+    if unknown := [part for part in parts if part not in PARTS]:
+        raise ValueError(f"expected parts of the evaluation ({', '.join(PARTS)}), got {', '.join(unknown)}")
+    if report and set(parts) != set(PARTS):
+        raise ValueError(
+            f"expected all parts for a page, got {', '.join(parts)}; leave the choice of parts or the page out"
+        )
     recipe = load_recipe(name)
     folder = folder or Path("runs") / recipe.spec.name
     counts = counts or (QUICK if quick else Counts())
     world = world or open_world(recipe, folder)
     if recipe.data.directions:
         record_missing(recipe, folder, counts)
-    measured = Evaluation(recipe, folder, world, counts).run()
+    measured = Evaluation(recipe, folder, world, counts).run(parts)
     result: dict[str, Any] = _rounded(
         {"world": recipe.spec.name}
         | measured
@@ -96,9 +118,9 @@ class Evaluation:
     seconds: dict[str, float] = field(default_factory=dict)  # what each part took
     absent: dict[str, str] = field(default_factory=dict)  # key -> why it was not measured
 
-    def run(self) -> dict[str, Any]:
-        """All parts, in order."""
-        parts: dict[str, Callable[[], dict[str, Any]]] = {
+    def run(self, parts: Sequence[str] = PARTS) -> dict[str, Any]:
+        """These parts, in the order of all."""
+        calls: dict[str, Callable[[], dict[str, Any]]] = {
             "pictures": lambda: next_frames(self.world, self.holdout, self.counts),
             "dreams": lambda: rollouts(self.dreamed),
             "far": self._far,
@@ -111,10 +133,10 @@ class Evaluation:
             "drift_10000": lambda: longer_dreams(self.world, self.holdout, self.counts),
         }
         result: dict[str, Any] = {}
-        for part, call in parts.items():
+        for part in (part for part in PARTS if part in parts):
             Console(stderr=True).print(f"evaluate {self.recipe.spec.name}: {part}")
             began = time.monotonic()
-            _merge(result, call())
+            _merge(result, calls[part]())
             self.seconds[part] = time.monotonic() - began
         return result | {
             "absent": self.absent,

@@ -26,7 +26,7 @@ def test_products_are_made_in_the_native_format(multiplies: bool) -> None:
     with mixed(CPU):
         product = a @ a
     assert product.dtype == native
-    product.sum().backward()
+    product.sum().backward()  # type: ignore[no-untyped-call]
     assert a.grad is not None
     assert a.grad.dtype == torch.float32
 

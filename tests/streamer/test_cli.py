@@ -94,6 +94,7 @@ def test_train_and_eval_hand_their_arguments_on(monkeypatch: pytest.MonkeyPatch,
 
     class Run:
         STAGES = ("collect", "dynamics")
+        PARTS = ("pictures", "drift")
 
         @staticmethod
         def train(name: str, **options: Any) -> Path:
@@ -114,10 +115,12 @@ def test_train_and_eval_hand_their_arguments_on(monkeypatch: pytest.MonkeyPatch,
     code, output = run("train", "arm", *given)
     assert (code, output.strip()) == (0, str(tmp_path / "arm.safetensors"))
     assert run("eval", "arm", "--json") == (0, '{"autoencoder_psnr": 30.5}\n')
+    assert run("eval", "arm", "--part", "drift", "--quick", "--json")[0] == 0
     told = {"stages": ["dynamics"], "folder": None, "data": tmp_path, "start": "doom", "minutes": 2.0, "threads": None}
     assert asked == [
         ("arm", told),
-        ("arm", {"folder": None, "quick": False, "report": None}),
+        ("arm", {"folder": None, "quick": False, "parts": ("pictures", "drift"), "report": None}),
+        ("arm", {"folder": None, "quick": True, "parts": ["drift"], "report": None}),
     ]
 
 

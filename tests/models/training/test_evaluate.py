@@ -16,7 +16,7 @@ from worldloom.models.training import evaluate as evaluation
 from worldloom.models.training.clips import Clips
 from worldloom.models.training.counts import Counts
 from worldloom.models.training.directions import directions
-from worldloom.models.training.evaluate import evaluate
+from worldloom.models.training.evaluate import PARTS, evaluate
 from worldloom.models.training.fit_autoencoder import autoencoder_config
 from worldloom.models.training.fit_dynamics import dit_config
 from worldloom.models.training.recipe import Recipe
@@ -103,9 +103,19 @@ def test_a_tiny_world_from_end_to_end(recordings: Path, dreamer: DiTWorld, tmp_p
     assert result["counts"]["contexts"] == 30
     assert result["seconds"]["total"] > 0
     assert result["hardware"]["dtype"] == "float32"
-    # Same seeds, same numbers, whatever ran before.
-    again = evaluate("toy", folder=recordings, world=dreamer, counts=FEW)
+    # Same seeds, same numbers, whatever ran before; and in parts as in one.
+    halves = PARTS[:4], PARTS[4:]
+    first, last = (evaluate("toy", folder=recordings, world=dreamer, counts=FEW, parts=half) for half in halves)
+    assert set(first["seconds"]) == {*halves[0], "total"}
+    again = first | last | {"absent": first["absent"] | last["absent"]}
     assert {k: v for k, v in again.items() if k != "seconds"} == {k: v for k, v in result.items() if k != "seconds"}
+
+
+def test_parts_that_there_are_not_and_pages_of_some_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"pictures, .* got dreems"):
+        evaluate("arm", parts=["dreems", "drift"])
+    with pytest.raises(ValueError, match="expected all parts for a page, got drift"):
+        evaluate("arm", parts=["drift"], report=tmp_path)
 
 
 @pytest.mark.slow
