@@ -43,6 +43,7 @@ from worldloom.streamer.session import Session
 
 MOST = 16
 MINUTES = 2 * float(os.environ.get("WORLDLOOM_SOAK_MINUTES", "5"))
+ENOUGH = 100  # frames that are made once more, however slow the machine
 LONGEST = 160  # frames of one session before it leaves, for all of them are made once more
 OCTETS = 2**18  # that a session's past may hold
 
@@ -228,10 +229,9 @@ def run(crowd: Crowd, seconds: float) -> None:
             crowd.check()
             if crowd.rng.random() < 0.3:
                 crowd.act()
-            if time.monotonic() > end:
+            if time.monotonic() > end and crowd.checked > ENOUGH:
                 break
         for session in list(crowd.seats):
             crowd.leave(session)
     crowd.desk.check_empty()
-    assert crowd.checked > 100
     print(f"\n{crowd.checked} frames made twice, {crowd.rebuilt} memories made anew; {crowd.said}")
