@@ -182,7 +182,7 @@ def trainee_of(recipe: Recipe, device: torch.device) -> Trainee[CausalDiT]:
     rest = [p for n, p in model.named_parameters() if n not in names]
     adam = torch.optim.AdamW(rest, r.lr_adam, betas=(0.9, 0.95), weight_decay=0.0)
     optimisers = {"muon": (Muon(matrices, r.lr_muon), r.lr_muon), "adam": (adam, r.lr_adam)}
-    return Trainee.of(model, optimisers, Budget(r.minutes, r.steps), r.ema)
+    return Trainee(model, optimisers, Budget(r.minutes, r.steps), r.ema)
 
 
 def fit_dynamics(recipe: Recipe, folder: Path, device: torch.device) -> None:

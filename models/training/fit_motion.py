@@ -41,7 +41,7 @@ def fit_motion(recipe: Recipe, folder: Path, device: torch.device) -> None:
     with torch.no_grad():
         model.inertia.copy_(inertia(walks))
     adam = torch.optim.AdamW(model.parameters(), r.lr, betas=(0.9, 0.98), weight_decay=0.01)
-    trainee = Trainee.of(model, {"optimiser": (adam, r.lr)}, Budget(r.minutes, r.steps), EMA)
+    trainee = Trainee(model, {"optimiser": (adam, r.lr)}, Budget(r.minutes, r.steps), EMA)
     path, budget = folder / "motion.pt", trainee.budget
     trainee.resume(path)
 

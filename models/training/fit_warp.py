@@ -47,7 +47,7 @@ def fit_warp(recipe: Recipe, folder: Path, device: torch.device) -> None:
     torch.manual_seed(recipe.data.seed)
     model = WarpNet(warp_config(recipe)).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     adam = torch.optim.AdamW(model.parameters(), r.lr, betas=(0.9, 0.98), weight_decay=0.01)
-    trainee = Trainee.of(model, {"optimiser": (adam, r.lr)}, Budget(r.minutes * (1.0 - r.counting), r.steps), EMA)
+    trainee = Trainee(model, {"optimiser": (adam, r.lr)}, Budget(r.minutes * (1.0 - r.counting), r.steps), EMA)
     path, budget = folder / "warp.pt", trainee.budget
     trainee.resume(path)
     own = Own.of(hands, round(r.batch * OWN_SHARE), np.random.default_rng((recipe.data.seed, budget.done)))

@@ -234,4 +234,5 @@ def run(crowd: Crowd, seconds: float) -> None:
         for session in list(crowd.seats):
             crowd.leave(session)
     crowd.desk.check_empty()
+    assert crowd.checked > ENOUGH
     print(f"\n{crowd.checked} frames made twice, {crowd.rebuilt} memories made anew; {crowd.said}")

@@ -56,7 +56,7 @@ def test_optimisers_begin_anew(tmp_path: Path) -> None:
     begin_from("arm", recipe, tmp_path)
     trainee = trainee_of(recipe, torch.device("cpu"))
     trainee.resume(tmp_path / "dynamics.pt")
-    assert not trainee.optimisers["adam"].state_dict()["state"]
+    assert not trainee.optimisers["adam"][0].state_dict()["state"]
     assert trainee.budget.done > 0
 
 

@@ -18,7 +18,7 @@ from .parts import in_parts
 TINY = VaeConfig(
     width=4, channels=4, growth=(1, 2, 2, 2), blocks=1, mean=(0.1, -0.2, 0.3, 0.0), std=(1.5, 2.0, 0.7, 1.0)
 )
-CLOSE = 3e-5  # pictures in [-1, 1]; without AVX-512 sums of convolutions come out that far apart
+CLOSE = 1e-5
 
 
 def tiny_vae(config: VaeConfig = TINY) -> WanVae:
@@ -48,7 +48,8 @@ def diffusers_vae() -> Any:
 @pytest.mark.parametrize("chunks", [(3, 2), (2, 1, 2)])
 @torch.inference_mode()
 def test_in_any_chunks_the_same_pictures(chunks: tuple[int, ...]) -> None:
-    vae, film = tiny_vae(), clip(5, 4, 2, 3)
+    # In float64: how a processor splits the sums of a convolution is not what this is about.
+    vae, film = tiny_vae().double(), clip(5, 4, 2, 3).double()
     whole, _ = vae.decode(film, ())
     assert whole.shape == (17, 3, 16, 24)
     parts, _ = in_parts(vae.decode, film, chunks)
