@@ -191,7 +191,6 @@ def evaluate(
     """Measure a world on episodes that its training has not seen; or show it blind beside another."""
     import torch
 
-    from worldloom.models.training.evaluate import PARTS
     from worldloom.models.training.evaluate import evaluate as measure
 
     if (against is None) != (ab is None):
@@ -203,8 +202,7 @@ def evaluate(
 
             print(compare(name, against, ab, folder=folder))
             return
-        chosen = part or PARTS
-        metrics: dict[str, Any] = measure(name, folder=folder, quick=quick, parts=chosen, report=report)
+        metrics: dict[str, Any] = measure(name, folder=folder, quick=quick, parts=part, report=report)
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         raise refuse(str(error)) from error
     show(metrics, as_json)

@@ -44,20 +44,6 @@ from .seams import seam_flicker
 from .success import SuccessConfig, agreement, open_success
 from .walls import walls
 
-PARTS = (
-    "pictures",
-    "dreams",
-    "far",
-    "control",
-    "clips",
-    "directions",
-    "places",
-    "task",
-    "drift",
-    "drift_10000",
-)
-"""What is measured, in order; docs/worlds.md says what each costs."""
-
 
 def evaluate(
     name: str,
@@ -66,7 +52,7 @@ def evaluate(
     world: DiTWorld | None = None,
     quick: bool = False,
     counts: Counts | None = None,
-    parts: Sequence[str] = PARTS,
+    parts: Sequence[str] | None = None,
     report: Path | None = None,
 ) -> dict[str, Any]:
     """Measure a world; the result is plain data for JSON.
@@ -77,13 +63,14 @@ def evaluate(
         world: what to measure; by default the weights that ship as NAME, or else those in `folder`.
         quick: measure little, in a few minutes.
         counts: how much to measure, instead of what `quick` chooses.
-        parts: which of `PARTS` to measure; all figures of several runs together are those of one.
+        parts: which of `PARTS` to measure, all by default; all figures of several runs together are those of one.
         report: a folder for one page of all parts, with pictures.
 
     Raises:
         ValueError: no such recipe or part, no weights, or a page of some parts; the message says what to do.
         RuntimeError: something must be recorded or measured and its package is not installed.
     """
+    parts = list(PARTS) if parts is None else parts
     if unknown := [part for part in parts if part not in PARTS]:
         raise ValueError(f"expected parts of the evaluation ({', '.join(PARTS)}), got {', '.join(unknown)}")
     if report and set(parts) != set(PARTS):
@@ -118,25 +105,13 @@ class Evaluation:
     seconds: dict[str, float] = field(default_factory=dict)  # what each part took
     absent: dict[str, str] = field(default_factory=dict)  # key -> why it was not measured
 
-    def run(self, parts: Sequence[str] = PARTS) -> dict[str, Any]:
+    def run(self, parts: Sequence[str]) -> dict[str, Any]:
         """These parts, in the order of all."""
-        calls: dict[str, Callable[[], dict[str, Any]]] = {
-            "pictures": lambda: next_frames(self.world, self.holdout, self.counts),
-            "dreams": lambda: rollouts(self.dreamed),
-            "far": self._far,
-            "control": lambda: controllability(self.world, self.dreamed, self.counts.batch),
-            "clips": self._clips,
-            "directions": self._directions,
-            "places": self._places,
-            "task": self._task,
-            "drift": lambda: long_dreams(self.world, self.holdout, self.counts),
-            "drift_10000": lambda: longer_dreams(self.world, self.holdout, self.counts),
-        }
         result: dict[str, Any] = {}
         for part in (part for part in PARTS if part in parts):
             Console(stderr=True).print(f"evaluate {self.recipe.spec.name}: {part}")
             began = time.monotonic()
-            _merge(result, calls[part]())
+            _merge(result, PARTS[part](self))
             self.seconds[part] = time.monotonic() - began
         return result | {
             "absent": self.absent,
@@ -154,14 +129,15 @@ class Evaluation:
         """Held-out clips, dreamed once for several measures."""
         return dream_clips(self.world, self.holdout, self.counts.rollouts, LENGTH, self.counts.batch)
 
-    def _far(self) -> dict[str, Any]:
+    def far(self) -> dict[str, Any]:
+        """Rollouts longer than the clips."""
         far = far_rollouts(self.world, self.holdout, self.counts)
         if far is None:
             self.absent[f"rollout_psnr.{FAR}"] = f"no held-out episode has the context and {FAR} frames more"
             return {}
         return {key: {str(FAR): value} for key, value in far.items()}
 
-    def _clips(self) -> dict[str, Any]:
+    def clips(self) -> dict[str, Any]:
         """What is read from dreamed clips: actions, Frechet distance, seams."""
         spec, counts, dreamed = self.recipe.spec, self.counts, self.dreamed
         config = InverseConfig(self.recipe.data.seed, counts.reader_frames, counts.reader_steps)
@@ -178,13 +154,14 @@ class Evaluation:
         result |= frechet(features, features_real, features_other)
         return result | seam_flicker(dreamed, spec.chunk, self.world.config.window)
 
-    def _directions(self) -> dict[str, Any]:
+    def directions(self) -> dict[str, Any]:
+        """What held actions do."""
         if not self.recipe.data.directions:
             self.absent["direction_accuracy"] = "recordings of one's own: no engine holds an action"
             return {}
         return directions(self.world, self.recipe, self.folder, self.counts)
 
-    def _places(self) -> dict[str, Any]:
+    def places(self) -> dict[str, Any]:
         """What a world owes to the places that an engine knows."""
         scripts = scripts_of(self.recipe)
         result: dict[str, Any] = {}
@@ -200,7 +177,7 @@ class Evaluation:
             self.absent["wall_penetration"] = "no walls that this engine knows of"
         return result
 
-    def _task(self) -> dict[str, Any]:
+    def task(self) -> dict[str, Any]:
         """What a robot's world owes to its task."""
         if "attempts" not in scripts_of(self.recipe):
             self.absent |= dict.fromkeys(("gripper_error_px", "success_precision", "success_recall"), "no arm, no task")
@@ -216,6 +193,21 @@ class Evaluation:
 
     def _train(self) -> Clips:
         return Clips.open(self.folder / "data" / "train")
+
+
+PARTS: dict[str, Callable[[Evaluation], dict[str, Any]]] = {
+    "pictures": lambda e: next_frames(e.world, e.holdout, e.counts),
+    "dreams": lambda e: rollouts(e.dreamed),
+    "far": Evaluation.far,
+    "control": lambda e: controllability(e.world, e.dreamed, e.counts.batch),
+    "clips": Evaluation.clips,
+    "directions": Evaluation.directions,
+    "places": Evaluation.places,
+    "task": Evaluation.task,
+    "drift": lambda e: long_dreams(e.world, e.holdout, e.counts),
+    "drift_10000": lambda e: longer_dreams(e.world, e.holdout, e.counts),
+}
+"""What is measured, in order; docs/worlds.md says what each costs."""
 
 
 def open_world(recipe: Recipe, folder: Path) -> DiTWorld:

@@ -148,11 +148,13 @@ class Dreamers:
 
     def _begin(self) -> Dreamer:
         window = self.world.config.window
-        (start,) = self._source.starts(self.rng, self._starts, 1, window + self.longest)
+        # Log-uniform: a picture that is still true must be kept and one of 100 steps mended, and both are seen often.
+        left = int(self.longest ** self.rng.random() + 0.5)
+        (start,) = self._source.starts(self.rng, self._starts, 1, window + left)
         (scene,) = scenes_at(self.world, self.mover.walks.clips, np.array([start]), window)
         if self.rng.random() < DECODED_SHARE:
             scene = replace(scene, picture=None)
-        still, left = bool(self.rng.random() < STILL_SHARE), int(self.rng.integers(1, self.longest + 1))
+        still = bool(self.rng.random() < STILL_SHARE)
         return Dreamer(self.world.begin(scene, int(start)), int(start) + window - still, left, still)
 
 

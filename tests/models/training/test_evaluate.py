@@ -104,7 +104,7 @@ def test_a_tiny_world_from_end_to_end(recordings: Path, dreamer: DiTWorld, tmp_p
     assert result["seconds"]["total"] > 0
     assert result["hardware"]["dtype"] == "float32"
     # Same seeds, same numbers, whatever ran before; and in parts as in one.
-    halves = PARTS[:4], PARTS[4:]
+    halves = list(PARTS)[:4], list(PARTS)[4:]
     first, last = (evaluate("toy", folder=recordings, world=dreamer, counts=FEW, parts=half) for half in halves)
     assert set(first["seconds"]) == {*halves[0], "total"}
     again = first | last | {"absent": first["absent"] | last["absent"]}
