@@ -19,6 +19,9 @@ from .simulators import Pose, Row
 DRAWER = "drawer-open-v3"
 """The task of the shipped world."""
 
+ENDLESS = 1_000_000
+"""Steps after which an episode ends by itself: who records says when, and blind walks are long."""
+
 ASKED = 0.5  # of a stick's way: from here on a visitor means to move the hand
 STILL_M = 0.001  # metres a frame below which the hand counts as standing; a free one starts with about that much
 STUCK = 3  # frames of asking and standing after which it counts as blocked: it needs two to turn round
@@ -107,6 +110,7 @@ def _environment(kind: Any, height: int, width: int) -> Any:
 
     env = kind(render_mode="rgb_array", camera_name="corner2", height=height, width=width)
     # Without a task object the environment draws new positions from its own seed every episode.
+    env.max_path_length = ENDLESS
     env._set_task_called, env._freeze_rand_vec, env.seeded_rand_vec = True, False, True
     model = env.model
     model.vis.quality.offsamples = 4

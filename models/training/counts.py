@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .blind import Length
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -16,7 +18,7 @@ class Counts:
     drift_streams: int = 12  # streams that dream for long
     drift_frames: int = 1_000  # frames that each of them dreams
     drift_tail: int = 400  # of these, the last ones are compared
-    long_streams: int = 2  # streams that dream for very long
+    long_streams: int = 4  # streams that dream for very long
     long_frames: int = 10_000  # frames that each of them dreams
     long_tail: int = 2_000  # of these, the last ones are compared
     places: int = 16  # places from which an engine played a script: a turn around, a walk there and back, a wall
@@ -24,6 +26,16 @@ class Counts:
     reader_frames: int = 16_000  # training frames from which the inverse dynamics learn
     reader_steps: int = 2_000  # training steps of a reader that the evaluation trains
     batch: int = 20  # streams dreamed at once
+
+    @property
+    def long(self) -> Length:
+        """Dreams in which drift is looked for."""
+        return Length(self.drift_streams, self.drift_frames, self.drift_tail)
+
+    @property
+    def longer(self) -> Length:
+        """The same, of the very long ones."""
+        return Length(self.long_streams, self.long_frames, self.long_tail)
 
 
 QUICK = Counts(

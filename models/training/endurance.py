@@ -1,7 +1,7 @@
 """Endurance: dreams of a thousand and of ten thousand frames, and what became of them.
 
-How pictures look is compared by drift.py; how much they move by optical flow against the recordings whose actions the
-dream was given: a dream that froze fails, however good it looks. Knows how to lay out long dreams.
+How pictures look is compared by drift.py; how much they move by optical flow, against what an engine shows that is told
+the same: a dream that froze fails, however good it looks. Knows how to lay out long dreams.
 """
 
 from __future__ import annotations
@@ -12,53 +12,89 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..spec import Actions
 from ..world import DiTWorld
+from .blind import EVERY, KNOWN, Blind, Length
 from .clips import Clips
-from .counts import Counts
 from .dream import context_frames, dream, reconstruct, scenes_at, spread
 from .drift import drift, drift_floor, summary
 from .flow import Flow, amount
 from .metrics import Pictures, appearance
-
-TAIL_EVERY = 8
-"""Drift looks at every eighth frame: neighbours look alike."""
 
 FROZEN = 0.1
 """A dream that moves less than this share of what the engine moves stands still."""
 
 
 @dataclass(frozen=True)
+class Course:
+    """Where S long dreams begin, what they are told, and what an engine showed."""
+
+    clips: Clips
+    starts: NDArray[np.int64]  # (S,) the last of the frames that a dream knows
+    rows: Actions  # (S, T, A) the action that leads to each dreamed frame
+    compared: NDArray[np.int64]  # (K,) which of the T frames are looked at
+    shown: NDArray[np.int64]  # (m,) frames that they should look like
+    into: NDArray[np.int64]  # (S, K) the frame that the engine showed instead, -1 where none comes before it
+
+
+def blind_course(blind: Blind, length: Length) -> Course:
+    """Beside an engine that was told the same."""
+    begins = np.flatnonzero(np.diff(blind.clips.episodes, prepend=-1))
+    known, pairs = begins[::2], begins[1::2]
+    into = pairs[:, None] + 2 * np.arange(len(length.compared)) + 1
+    return Course(
+        blind.clips,
+        known + KNOWN - 1,
+        blind.rows,
+        length.compared,
+        into.ravel(),
+        np.where(blind.cut, -1, into),
+    )
+
+
+def recorded_course(clips: Clips, length: Length, known: int) -> Course:
+    """Beside recordings, where no engine is at hand: actions in order, and where an episode ends those of the next."""
+    starts = spread(clips.windows(known), length.streams) + known - 1
+    compared = np.arange(length.frames - length.tail, length.frames, EVERY)
+    at = (starts[:, None] + 1 + np.arange(length.frames)) % len(clips)
+    into = at[:, compared]
+    goes_on = (into > 0) & (clips.episodes[into - 1] == clips.episodes[into]) & (compared > 0)
+    return Course(
+        clips, starts, clips.leading[at], compared, np.arange(0, len(clips), EVERY), np.where(goes_on, into, -1)
+    )
+
+
+@dataclass(frozen=True)
 class Tail:
-    """The last frames of long dreams, every `TAIL_EVERY`th: K frames of each of S streams."""
+    """Those of S long dreams that are looked at, K frames of each."""
 
     appearance: NDArray[np.float64]  # (K * S, 3)
     flow: NDArray[np.float64]  # (S, K) mean length in pixels, into each of these frames
-    flow_real: NDArray[np.float64]  # (S, K) of the recordings under the same actions; NaN where an episode begins
+    flow_real: NDArray[np.float64]  # (S, K) of the engine under the same actions; NaN where there is none
 
 
-def long_dreams(world: DiTWorld, clips: Clips, counts: Counts) -> dict[str, Any]:
-    """Drift of the last frames of long dreams against all held-out frames; see drift.py for the definition.
+def long_dreams(world: DiTWorld, course: Course) -> dict[str, Any]:
+    """Drift of the last frames of long dreams against what the engine showed; see drift.py for the definition.
 
-    The same held-out frames through the autoencoder show how much of it is there before anything was dreamed.
+    The same frames through the autoencoder show how much of it is there before anything was dreamed.
     """
-    tail = dream_long(world, clips, counts.drift_streams, counts.drift_frames, counts.drift_tail)
-    pictures = clips.take(np.arange(0, len(clips), TAIL_EVERY))
+    tail = dream_long(world, course)
+    pictures = course.clips.take(course.shown)
     real, again = appearance(pictures), appearance(reconstruct(world, pictures))
-    streams, frames = tail.flow.shape
     return {
         "drift": drift(tail.appearance, real),
         "drift_autoencoder": drift(again, real),
         "drift_beyond_autoencoder": drift(tail.appearance, again),
-        "drift_floor": drift_floor(real, streams, frames),
+        "drift_floor": drift_floor(real, *tail.flow.shape),
         "drift_flow": flow_drift(tail),
         "drift_statistics": {"dream": summary(tail.appearance), "real": summary(real), "autoencoder": summary(again)},
     }
 
 
-def longer_dreams(world: DiTWorld, clips: Clips, counts: Counts) -> dict[str, Any]:
+def longer_dreams(world: DiTWorld, course: Course) -> dict[str, Any]:
     """The same after ten thousand frames, with what became of movement."""
-    tail = dream_long(world, clips, counts.long_streams, counts.long_frames, counts.long_tail)
-    real = appearance(clips.take(np.arange(0, len(clips), TAIL_EVERY)))
+    tail = dream_long(world, course)
+    real = appearance(course.clips.take(course.shown))
     return {
         "drift_10000": drift(tail.appearance, real) | {"flow": flow_drift(tail)},
         "drift_10000_floor": drift_floor(real, *tail.flow.shape),
@@ -66,21 +102,19 @@ def longer_dreams(world: DiTWorld, clips: Clips, counts: Counts) -> dict[str, An
     }
 
 
-def dream_long(world: DiTWorld, clips: Clips, streams: int, frames: int, tail: int) -> Tail:
-    """Dream and keep what is measured of the last `tail` frames."""
-    known = context_frames(world)
-    starts = spread(clips.windows(known), streams)
-    # Recorded actions in order from each start; where an episode ends, the next one's actions go on.
-    at = (starts[:, None] + known + np.arange(frames)) % len(clips)
-    flow, first = Flow(), frames - tail
+def dream_long(world: DiTWorld, course: Course) -> Tail:
+    """Dream along a course and keep what is measured."""
+    known, clips, flow = context_frames(world), course.clips, Flow()
+    scenes = scenes_at(world, clips, course.starts - known + 1, known)
+    place = {int(n): k for k, n in enumerate(course.compared)}
     looks, moved, moved_real = [], [], []
     last: Pictures | None = None
-    for n, made in enumerate(dream(world, scenes_at(world, clips, starts, known), clips.leading[at])):
-        if n >= first and (n - first) % TAIL_EVERY == 0:
+    for n, made in enumerate(dream(world, scenes, course.rows)):
+        if n in place:
             looks.append(appearance(made))
             before = last if last is not None else made
             moved.append([_flow(flow, *pair) for pair in zip(before, made, strict=True)])
-            moved_real.append([_real_flow(flow, clips, int(index)) if n else np.nan for index in at[:, n]])
+            moved_real.append([_real_flow(flow, clips, int(index)) for index in course.into[:, place[n]]])
         last = made
     return Tail(np.concatenate(looks), np.array(moved).T, np.array(moved_real).T)
 
@@ -104,10 +138,8 @@ def frozen(tail: Tail) -> float | None:
 
 
 def _real_flow(flow: Flow, clips: Clips, index: int) -> float:
-    """Into a recorded frame from the one before it."""
-    if index == 0 or clips.episodes[index - 1] != clips.episodes[index]:
-        return float("nan")
-    return _flow(flow, clips.frame(index - 1), clips.frame(index))
+    """Into a recorded frame from the one before it; NaN for a negative index."""
+    return _flow(flow, clips.frame(index - 1), clips.frame(index)) if index > 0 else float("nan")
 
 
 def _flow(flow: Flow, before: Pictures, after: Pictures) -> float:

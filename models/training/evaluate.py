@@ -24,12 +24,14 @@ from ..catalog import DATA
 from ..weights import load_world
 from ..world import DiTWorld
 from .around import come_back, dream_played
+from .blind import Length, open_blind, record_blind
 from .clips import Clips
 from .collect import SHARD, collect
 from .counts import QUICK, Counts
 from .directions import directions, walking
+from .dream import context_frames
 from .dreamed import LENGTH, Dreamed, dream_clips
-from .endurance import long_dreams, longer_dreams
+from .endurance import Course, blind_course, long_dreams, longer_dreams, recorded_course
 from .fidelity import FAR, controllability, far_rollouts, next_frames, rollouts
 from .following import following
 from .frechet import frechet
@@ -191,6 +193,13 @@ class Evaluation:
         result = gripper_error(self.dreamed, probe)
         return result | agreement(reader, made, played.clips.take(last), played.clips.poses[last])
 
+    def course(self, length: Length) -> Course:
+        """Where dreams go that are that long."""
+        blind = open_blind(self.folder / "data", length)
+        if blind:
+            return blind_course(blind, length)
+        return recorded_course(self.holdout, length, context_frames(self.world))
+
     def _train(self) -> Clips:
         return Clips.open(self.folder / "data" / "train")
 
@@ -204,8 +213,8 @@ PARTS: dict[str, Callable[[Evaluation], dict[str, Any]]] = {
     "directions": Evaluation.directions,
     "places": Evaluation.places,
     "task": Evaluation.task,
-    "drift": lambda e: long_dreams(e.world, e.holdout, e.counts),
-    "drift_10000": lambda e: longer_dreams(e.world, e.holdout, e.counts),
+    "drift": lambda e: long_dreams(e.world, e.course(e.counts.long)),
+    "drift_10000": lambda e: longer_dreams(e.world, e.course(e.counts.longer)),
 }
 """What is measured, in order; docs/worlds.md says what each costs."""
 
@@ -254,11 +263,11 @@ def record_missing(recipe: Recipe, folder: Path, counts: Counts) -> None:
     if find_spec("cv2") is None:
         raise RuntimeError("evaluation measures optical flow and needs OpenCV: pip install 'worldloom[train]'")
     frames = max(counts.reader_frames, PROBE_FRAMES if recipe.data.simulator == "arm" else 0)
-    record(recipe, folder, frames, scripts=True)
+    record(recipe, folder, frames, scripts=True, blind=[counts.long, counts.longer])
 
 
-def record(recipe: Recipe, folder: Path, frames: int, *, scripts: bool) -> None:
-    """Record what is missing of the held-out episodes, the battery, so many training frames and the scripts.
+def record(recipe: Recipe, folder: Path, frames: int, *, scripts: bool, blind: Sequence[Length] = ()) -> None:
+    """Record what is missing of held-out episodes, the battery, so many training frames, scripts and blind walks.
 
     Raises:
         RuntimeError: the engine is not installed.
@@ -269,6 +278,7 @@ def record(recipe: Recipe, folder: Path, frames: int, *, scripts: bool) -> None:
         collect(replace(recipe, data=data), folder / "data")
         if scripts:
             record_scripts(recipe, folder / "data")
+        record_blind(recipe, folder / "data", blind)
     except ImportError as error:
         raise RuntimeError(
             f"recordings of {recipe.spec.name!r} are missing in {folder / 'data'}, and recording them needs the engine:"

@@ -7,15 +7,22 @@ from typing import cast
 import numpy as np
 import pytest
 
+from worldloom.models.training.blind import Length
 from worldloom.models.training.clips import Clips
-from worldloom.models.training.counts import Counts
-from worldloom.models.training.endurance import Tail, dream_long, flow_drift, frozen, long_dreams, longer_dreams
+from worldloom.models.training.endurance import (
+    Course,
+    Tail,
+    dream_long,
+    flow_drift,
+    frozen,
+    long_dreams,
+    longer_dreams,
+    recorded_course,
+)
 from worldloom.models.training.recipe import Recipe
 from worldloom.models.world import DiTWorld
 
 from .oracle import Oracle
-
-COUNTS = Counts(drift_streams=6, drift_frames=120, drift_tail=120, long_streams=2, long_frames=90, long_tail=80)
 
 
 @pytest.fixture
@@ -27,27 +34,34 @@ def oracle(recipe: Recipe, clips: Clips, stride: int) -> DiTWorld:
     return cast(DiTWorld, Oracle(recipe.spec, clips, stride=stride, strict=stride == 1))
 
 
+@pytest.fixture
+def course(holdout: Clips) -> Course:
+    return recorded_course(holdout, Length(2, 90, 80), 4)
+
+
 def test_a_long_replay_hardly_drifts(toy_recipe: Recipe, holdout: Clips) -> None:
-    measured = long_dreams(oracle(toy_recipe, holdout, 1), holdout, COUNTS)
+    course = recorded_course(holdout, Length(6, 120, 120), 4)
+    measured = long_dreams(oracle(toy_recipe, holdout, 1), course)
     assert all(value < 0.1 for value in measured["drift"].values())
     assert measured["drift_autoencoder"] == {"luma": 0.0, "saturation": 0.0, "sharpness": 0.0}
     assert measured["drift_beyond_autoencoder"] == measured["drift"]
     assert measured["drift_flow"] == pytest.approx(0.0)
 
 
-def test_a_frozen_dream_fails_by_flow_alone(toy_recipe: Recipe, holdout: Clips) -> None:
-    moving = longer_dreams(oracle(toy_recipe, holdout, 1), holdout, COUNTS)
-    froze = longer_dreams(oracle(toy_recipe, holdout, 0), holdout, COUNTS)
+def test_a_frozen_dream_fails_by_flow_alone(toy_recipe: Recipe, holdout: Clips, course: Course) -> None:
+    moving = longer_dreams(oracle(toy_recipe, holdout, 1), course)
+    froze = longer_dreams(oracle(toy_recipe, holdout, 0), course)
     assert set(moving["drift_10000"]) == {"luma", "saturation", "sharpness", "flow"}
     assert (moving["drift_10000"]["flow"], moving["drift_10000_frozen"]) == (pytest.approx(0.0), 0.0)
     assert (froze["drift_10000"]["flow"], froze["drift_10000_frozen"]) == (pytest.approx(1.0, abs=0.02), 1.0)
 
 
 def test_the_tail_is_every_eighth_of_the_last_frames(toy_recipe: Recipe, holdout: Clips) -> None:
-    tail = dream_long(oracle(toy_recipe, holdout, 1), holdout, 2, 50, 24)
+    tail = dream_long(oracle(toy_recipe, holdout, 1), recorded_course(holdout, Length(2, 50, 24), 4))
     assert (tail.appearance.shape, tail.flow.shape) == ((6, 3), (2, 3))
-    whole = dream_long(oracle(toy_recipe, holdout, 1), holdout, 2, 24, 24)
+    whole = dream_long(oracle(toy_recipe, holdout, 1), recorded_course(holdout, Length(2, 24, 24), 4))
     assert whole.flow[0, 0] == 0.0  # no frame before the first: nothing to say of the dream
+    assert np.isnan(whole.flow_real[:, 0]).all()
 
 
 def test_flow_is_compared_stream_by_stream() -> None:
