@@ -110,13 +110,13 @@ class CameraOutlook(Outlook):
         there = places_of(config, way.turn, way.step, way.near)
         points = obstacles(motion.near, config.fov)
         still = (motion.turn == 0.0) & (motion.step == 0.0).all(1)
-        moved = moved_to(pictures, places)
+        moved = moved_to(pictures, places, "bicubic").clamp(-1.0, 1.0)
         if still.any():
             moved[still] = pictures[still].float()
         return Glimpse(
             moved,
             inside(places),
-            moved_to(recalled, there),
+            moved_to(recalled, there, "bicubic").clamp(-1.0, 1.0),
             inside(there),
             way.step.norm(dim=1)[:, None, None, None] * way.near,
             still,

@@ -194,7 +194,11 @@ def _centres(count: int, device: torch.device) -> Tensor:
 
 
 def moved_to(picture: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
-    """(B, C, H, W) sampled at `places`, float32; what was out of sight repeats the border."""
+    """(B, C, H, W) sampled at `places`, float32; what was out of sight repeats the border.
+
+    "bicubic" (Keys 1981) keeps two thirds of the finest grain where "bilinear" keeps less than half, and goes beyond
+    the levels of the picture at edges.
+    """
     return F.grid_sample(picture.float(), places, mode=mode, padding_mode="border", align_corners=False)
 
 

@@ -2,7 +2,8 @@
 
 Streams dream along recorded episodes, under the true actions and along the true motion, on the transformer and with
 the errors that they will have when nobody watches; each shows its own last picture, which the network being trained
-has made. What it should have shown is the recorded frame. At the end its pixels are levelled, see phases.py. Knows a
+has made. What it should have shown is the recorded frame, with grain as strong, and none that repeats (phases.py). At
+the end its pixels are levelled. Knows a
 world's parts and recordings.
 """
 
@@ -28,11 +29,12 @@ from .fit_dynamics import load_dynamics
 from .latents import ClipSource
 from .loop import descend, loaded, resume, run_steps, save
 from .moved import mover_of
-from .phases import level, phase_errors
+from .phases import level, mesh_loss, phase_errors
 from .recipe import Recipe
 
 DECODED_SHARE = 0.3  # of the streams that begin with a decoded picture instead of a recorded one
 STILL_SHARE = 0.15  # of the streams that stand still
+MESH = 3.0  # weight of errors that repeat from cell to cell
 LEVELLED = 32  # batches on which the pixels are levelled
 
 
@@ -57,12 +59,12 @@ def fit_detail(recipe: Recipe, folder: Path, device: torch.device) -> None:
     def step() -> dict[str, float]:
         dreamed, glimpse, truth = dreamers.dream()
         y = _shown(model, dreamed, glimpse)
-        grain = texture_loss(y, truth)
-        loss = reconstruction_loss(y, truth) + r.texture * grain
+        grain, mesh = texture_loss(y, truth), mesh_loss(y, truth, FOLD)
+        loss = reconstruction_loss(y, truth) + r.texture * grain + MESH * mesh
         descend(loss, model, {optimiser: r.lr * budget.rate})
         dreamers.show(y.detach().clamp(-1.0, 1.0), glimpse)
         psnr = {"psnr": psnr_of(y, truth), "dreamed": psnr_of(dreamed, truth), "filled": psnr_of(glimpse.filled, truth)}
-        return {"loss": loss.item(), "grain": grain.item()} | psnr
+        return {"loss": loss.item(), "grain": grain.item(), "mesh": mesh.item()} | psnr
 
     run_steps(f"detail {recipe.spec.name}", budget, step, lambda: save(path, model, optimiser, budget))
     level_pixels(model, dreamers)

@@ -45,10 +45,11 @@ def test_a_moved_picture_is_the_picture_from_there(step: tuple[float, float, flo
     assert copied.mean() > 0.05
 
 
-def test_who_stays_sees_the_same() -> None:
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_who_stays_sees_the_same(mode: str) -> None:
     picture = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     places = places_of(CONFIG, torch.zeros(1), torch.zeros(1, 3), torch.ones(1, 1, 64, 96))
-    torch.testing.assert_close(moved_to(picture, places), picture, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(moved_to(picture, places, mode), picture, atol=1e-5, rtol=1e-5)
     assert inside(places).all()
 
 

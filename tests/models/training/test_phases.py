@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
 from worldloom.models.pixels import to_pixels
-from worldloom.models.training.phases import level, phase_errors
+from worldloom.models.training.phases import level, mesh_loss, phase_errors
 
 
 def test_errors_are_found_at_their_place_in_the_order_of_biases() -> None:
@@ -30,3 +31,22 @@ def test_a_levelled_bias_leaves_no_grid_and_the_rest_as_it_was() -> None:
     assert torch.equal(before[:, 12:], after[:, 12:])
     moved = (after - before)[:, :12].unflatten(1, (3, 4)).mean((0, 2, 3, 4))
     assert moved.abs().max() < 1e-5, "channels keep their means"
+
+
+def test_a_mesh_is_an_error_that_repeats_and_nothing_else_is() -> None:
+    torch.manual_seed(0)
+    true = torch.randn(2, 3, 64, 96)
+    cell = torch.randn(3, 4, 4)
+    cell -= cell.mean((1, 2), keepdim=True)
+    mesh = cell.repeat(1, 16, 24)
+    assert mesh_loss(true + mesh, true, 4).item() == pytest.approx(cell.abs().mean().item(), rel=1e-4)
+    here = mesh.clone()
+    here[:, :, 32:] = 0.0  # a third of the picture: a mesh need not be everywhere
+    assert mesh_loss(true + here, true, 4).item() == pytest.approx(cell.abs().mean().item() / 3, rel=1e-4)
+    assert mesh_loss(true + 0.3, true, 4).item() < 1e-6, "brightness is no mesh"
+    noise = torch.randn_like(true) * cell.std()
+    assert mesh_loss(true + noise, true, 4) < 0.15 * cell.abs().mean()
+
+
+def test_small_pictures_have_one_square() -> None:
+    assert mesh_loss(torch.ones(1, 3, 8, 12), torch.zeros(1, 3, 8, 12), 4).item() == 0.0
