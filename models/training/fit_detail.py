@@ -34,7 +34,7 @@ from .recipe import Recipe
 
 DECODED_SHARE = 0.3  # of the streams that begin with a decoded picture instead of a recorded one
 STILL_SHARE = 0.15  # of the streams that stand still
-MESH = 3.0  # weight of errors that repeat from cell to cell
+MESH = 6.0  # weight of errors that repeat from cell to cell
 LEVELLED = 32  # batches on which the pixels are levelled
 
 

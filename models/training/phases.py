@@ -31,7 +31,7 @@ def phase_errors(made: Tensor, true: Tensor, n: int) -> Tensor:
 
 
 def mesh_loss(made: Tensor, true: Tensor, n: int) -> Tensor:
-    """Mean size of the errors that repeat from cell to cell, in squares of `CELLS` cells.
+    """Root-mean-square of the errors that repeat from cell to cell, in squares of `CELLS` cells, mean over squares.
 
     Whoever is paid for grain where there is nothing to know paints the same grain into every cell: it is the cheapest.
 
@@ -43,7 +43,8 @@ def mesh_loss(made: Tensor, true: Tensor, n: int) -> Tensor:
     batch, channels, height, width = true.shape
     off = (made - true).view(batch * channels, height // n, n, width // n, n).movedim(3, 2).flatten(3)
     off = (off - off.mean(3, keepdim=True)).movedim(3, 1)
-    return F.avg_pool2d(off, (min(CELLS, height // n), min(CELLS, width // n))).abs().mean()
+    repeats = F.avg_pool2d(off, (min(CELLS, height // n), min(CELLS, width // n)))
+    return (repeats.square().mean(1) + 1e-8).sqrt().mean()
 
 
 def level(bias: Tensor, errors: Tensor) -> None:

@@ -38,15 +38,15 @@ def test_a_mesh_is_an_error_that_repeats_and_nothing_else_is() -> None:
     true = torch.randn(2, 3, 64, 96)
     cell = torch.randn(3, 4, 4)
     cell -= cell.mean((1, 2), keepdim=True)
-    mesh = cell.repeat(1, 16, 24)
-    assert mesh_loss(true + mesh, true, 4).item() == pytest.approx(cell.abs().mean().item(), rel=1e-4)
+    mesh, sizes = cell.repeat(1, 16, 24), cell.square().mean((1, 2)).sqrt().mean().item()
+    assert mesh_loss(true + mesh, true, 4).item() == pytest.approx(sizes, rel=1e-3)
     here = mesh.clone()
     here[:, :, 32:] = 0.0  # a third of the picture: a mesh need not be everywhere
-    assert mesh_loss(true + here, true, 4).item() == pytest.approx(cell.abs().mean().item() / 3, rel=1e-4)
-    assert mesh_loss(true + 0.3, true, 4).item() < 1e-6, "brightness is no mesh"
+    assert mesh_loss(true + here, true, 4).item() == pytest.approx(sizes / 3, rel=1e-3)
+    assert mesh_loss(true + 0.3, true, 4).item() < 2e-4, "brightness is no mesh"
     noise = torch.randn_like(true) * cell.std()
-    assert mesh_loss(true + noise, true, 4) < 0.15 * cell.abs().mean()
+    assert mesh_loss(true + noise, true, 4) < 0.15 * sizes
 
 
 def test_small_pictures_have_one_square() -> None:
-    assert mesh_loss(torch.ones(1, 3, 8, 12), torch.zeros(1, 3, 8, 12), 4).item() == 0.0
+    assert mesh_loss(torch.ones(1, 3, 8, 12), torch.zeros(1, 3, 8, 12), 4).item() < 2e-4
