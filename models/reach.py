@@ -19,6 +19,12 @@ from torch import Tensor, nn
 OPEN = 1.0
 """How far fingers are open that nobody knows of."""
 
+ROOM = 0.04
+"""Metres that a hand is ever beyond the box of its target. What is counted farther out has run away, and would go on."""
+
+WIDEST = 1.1
+"""Of fingers, the same."""
+
 LEAST = 0.0003
 """Metres a frame: a handle that goes less stays, or a drawer would open by itself in an hour."""
 
@@ -85,8 +91,9 @@ class Reach(nn.Module):
         if self.config.track:  # which a hand may push against
             apart += [(p - self._handle(arm)) * 20, (arm.handle[:, 1:] - self.config.track[0]) * 10]
         place = p + pulled + self.net(torch.cat(apart, 1)) / 100
+        place = torch.minimum(torch.maximum(place, low - ROOM), high + ROOM)
         fingers = torch.cat([opening, 10 * (opening - before), grip, earlier, opening * grip], 1)
-        hand = torch.cat([place, opening + 0.1 * self.fingers(fingers)], 1)
+        hand = torch.cat([place, (opening + 0.1 * self.fingers(fingers)).clamp(0.0, WIDEST)], 1)
         return Arm(hand, arm.hand, target, self._slid(arm, hand, target))
 
     def _slid(self, arm: Arm, hand: Tensor, target: Tensor) -> Tensor:

@@ -109,8 +109,8 @@ def _environment(kind: Any, height: int, width: int) -> Any:
     import mujoco
 
     env = kind(render_mode="rgb_array", camera_name="corner2", height=height, width=width)
-    # Without a task object the environment draws new positions from its own seed every episode.
     env.max_path_length = ENDLESS
+    # Without a task object the environment draws new positions from its own seed every episode.
     env._set_task_called, env._freeze_rand_vec, env.seeded_rand_vec = True, False, True
     model = env.model
     model.vis.quality.offsamples = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from worldloom.models.reach import LEAST, OPEN, Arm, Reach, ReachConfig, standing
+from worldloom.models.reach import LEAST, OPEN, ROOM, WIDEST, Arm, Reach, ReachConfig, standing
 
 from .tiny import TRACK, randomise
 
@@ -37,6 +37,22 @@ def test_a_hand_follows_its_target_and_the_target_stays_in_its_box() -> None:
     torch.testing.assert_close(soon.target[0, 0], torch.tensor(0.13))
     assert float(late.target[0, 0]) == HIGH[0]
     torch.testing.assert_close(late.hand[0, :3], torch.tensor([HIGH[0], 0.6, 0.2]), atol=0.01, rtol=0.0)
+
+
+def test_a_count_that_runs_away_is_held_and_comes_back() -> None:
+    reach, arm = pulled(), standing(torch.tensor([[0.1, 0.6, 0.2]]))
+    last, fingers = reach.net[-1], reach.fingers[-1]
+    assert isinstance(last, torch.nn.Linear)
+    assert isinstance(fingers, torch.nn.Linear)
+    with torch.inference_mode():
+        last.bias.fill_(100.0)  # a metre a frame
+        fingers.bias.fill_(10.0)
+        away = on(reach, arm, [0.0] * 4, 50)
+        torch.testing.assert_close(away.hand[0, :3], torch.tensor(HIGH) + ROOM)
+        assert float(away.hand[0, 3]) == pytest.approx(WIDEST)
+        last.bias.zero_()
+        back = on(reach, away, [0.0] * 4, 50)
+    torch.testing.assert_close(back.hand[0, :3], arm.hand[0, :3], atol=0.01, rtol=0.0)
 
 
 def test_a_handle_slides_on_its_track_alone_and_not_by_a_hair() -> None:
