@@ -20,7 +20,7 @@ OPEN = 1.0
 """How far fingers are open that nobody knows of."""
 
 ROOM = 0.04
-"""Metres that a hand is ever beyond the box of its target. What is counted farther out has run away, and would go on."""
+"""Metres that a hand is ever beyond the box of its target. Counted farther out it has run away, and would go on."""
 
 WIDEST = 1.1
 """Of fingers, the same."""

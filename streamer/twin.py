@@ -151,7 +151,7 @@ class Twin:
             self._process.kill()
             if not wait([self._process.sentinel], REAPED_S):  # not by its exit code: another thread may be reading it
                 log.error("the engine of %s cannot be ended: process %d", self._begin.world, pid)
-            self._process.join(0)
+            self._process.join(REAPED_S)  # its pipes close a little before it is gone
         while self._thread is not None and self._thread.is_alive():  # it waits for rows: its pipe has ended
             with suppress(queue.Empty):
                 self._rows.get_nowait()

@@ -6,7 +6,7 @@ the same: a dream that froze fails, however good it looks. Knows how to lay out 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,8 @@ def long_dreams(world: DiTWorld, course: Course) -> dict[str, Any]:
         "drift_beyond_autoencoder": drift(tail.appearance, again),
         "drift_floor": drift_floor(real, *tail.flow.shape),
         "drift_flow": flow_drift(tail),
+        "drift_flow_share": flow_share(tail),
+        "drift_flow_share_autoencoder": flow_share(replace(tail, flow=flow_again(world, course))),
         "drift_statistics": {"dream": summary(tail.appearance), "real": summary(real), "autoencoder": summary(again)},
     }
 
@@ -97,6 +99,7 @@ def longer_dreams(world: DiTWorld, course: Course) -> dict[str, Any]:
     real = appearance(course.clips.take(course.shown))
     return {
         "drift_10000": drift(tail.appearance, real) | {"flow": flow_drift(tail)},
+        "drift_10000_flow_share": flow_share(tail),
         "drift_10000_floor": drift_floor(real, *tail.flow.shape),
         "drift_10000_frozen": frozen(tail),
     }
@@ -129,6 +132,20 @@ def flow_drift(tail: Tail) -> float | None:
         return None
     dreamed, real = (np.nanmean(np.where(known, flow, np.nan), 1) for flow in (tail.flow, tail.flow_real))
     return float(np.abs(dreamed - real).mean() / max(real.mean(), 1e-6))
+
+
+def flow_share(tail: Tail) -> float | None:
+    """Mean flow of dreams over the mean flow of the engine: how much is left of movement."""
+    known = ~np.isnan(tail.flow_real)
+    return float(tail.flow[known].mean() / max(tail.flow_real[known].mean(), 1e-6)) if known.any() else None
+
+
+def flow_again(world: DiTWorld, course: Course) -> NDArray[np.float64]:
+    """(S, K) mean length of flow into the engine's frames, when the autoencoder gives these back."""
+    flow, into = Flow(), course.into.ravel()
+    before, after = (reconstruct(world, course.clips.take(np.maximum(into - k, 0))) for k in (1, 0))
+    lengths = [_flow(flow, *pair) for pair in zip(before, after, strict=True)]
+    return np.where(into > 0, lengths, np.nan).reshape(course.into.shape)
 
 
 def frozen(tail: Tail) -> float | None:

@@ -14,6 +14,7 @@ from worldloom.models.training.endurance import (
     Tail,
     dream_long,
     flow_drift,
+    flow_share,
     frozen,
     long_dreams,
     longer_dreams,
@@ -46,11 +47,14 @@ def test_a_long_replay_hardly_drifts(toy_recipe: Recipe, holdout: Clips) -> None
     assert measured["drift_autoencoder"] == {"luma": 0.0, "saturation": 0.0, "sharpness": 0.0}
     assert measured["drift_beyond_autoencoder"] == measured["drift"]
     assert measured["drift_flow"] == pytest.approx(0.0)
+    assert measured["drift_flow_share"] == measured["drift_flow_share_autoencoder"] == pytest.approx(1.0)
 
 
 def test_a_frozen_dream_fails_by_flow_alone(toy_recipe: Recipe, holdout: Clips, course: Course) -> None:
     moving = longer_dreams(oracle(toy_recipe, holdout, 1), course)
     froze = longer_dreams(oracle(toy_recipe, holdout, 0), course)
+    assert moving["drift_10000_flow_share"] == pytest.approx(1.0)
+    assert froze["drift_10000_flow_share"] < 0.1
     assert set(moving["drift_10000"]) == {"luma", "saturation", "sharpness", "flow"}
     assert (moving["drift_10000"]["flow"], moving["drift_10000_frozen"]) == (pytest.approx(0.0), 0.0)
     assert (froze["drift_10000"]["flow"], froze["drift_10000_frozen"]) == (pytest.approx(1.0, abs=0.02), 1.0)
@@ -68,9 +72,12 @@ def test_flow_is_compared_stream_by_stream() -> None:
     real = np.full((2, 4), 2.0)
     one_froze_one_doubled = Tail(np.zeros((8, 3)), np.array([[0.0] * 4, [4.0] * 4]), real)
     assert flow_drift(one_froze_one_doubled) == pytest.approx(1.0)  # though the mean over both is right
+    assert flow_share(one_froze_one_doubled) == pytest.approx(1.0)
     gap = replace(one_froze_one_doubled, flow_real=np.array([[2.0, np.nan, 2.0, 2.0], [2.0] * 4]))
     assert flow_drift(gap) == pytest.approx(1.0)
-    assert flow_drift(replace(gap, flow_real=np.full((2, 4), np.nan))) is None
+    assert flow_share(replace(gap, flow=np.ones((2, 4)))) == pytest.approx(0.5)
+    nothing = replace(gap, flow_real=np.full((2, 4), np.nan))
+    assert (flow_drift(nothing), flow_share(nothing)) == (None, None)
 
 
 def test_standing_still_counts_where_the_engine_moves() -> None:
