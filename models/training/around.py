@@ -48,6 +48,6 @@ def unrelated(made: Pictures, last: Pictures) -> float:
 
 def dream_played(world: DiTWorld, played: Played) -> Pictures:
     """(n, frames, H, W, 3) dreams that play a script from its beginning."""
-    known = min(context_frames(world), REST // world.spec.chunk * world.spec.chunk)  # the very first has no action
+    known = context_frames(world, REST)  # the very first has no action
     scenes = scenes_at(world, played.clips, played.begin + 1 - known, known)
     return np.stack(list(dream(world, scenes, played.clips.leading[played.span[:, 1:]])), 1)

@@ -20,16 +20,13 @@ from numpy.typing import NDArray
 from .clips import Clips, Shard, shard_stems
 from .collect import simulator_of
 from .recipe import Recipe
+from .scripts import REST, Recorded, play
 from .simulators import Row, Simulator
 
-KNOWN = 13  # frames that a dream may know
+KNOWN = REST + 1  # frames before a dream, the first of them without the action that led to it
 VISIT = 60  # most frames that somebody walks about before these
 EVERY = 8  # every eighth of the last frames is kept: neighbours look alike
 SEED = 4_000_000  # added to the recipe's, so that no other set has these episodes
-
-
-Seen = tuple[NDArray[np.uint8], Row, NDArray[np.float32]]
-"""A frame, the action taken at it, and the pose."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +98,7 @@ def walk_blindly(
         episode: frames after which those whose actions are told begin anew.
         seed: of the first episode.
     """
-    seen: list[Seen] = []
+    seen: list[Recorded] = []
     episodes, rows, cuts = [], [], []
     for k in range(length.streams):
         told = np.stack(list(islice(_visits(simulator, episode, seed + k), length.frames)))
@@ -127,33 +124,35 @@ def _visits(simulator: Simulator, episode: int, seed: int) -> Iterator[Row]:
                 break
 
 
-def _walk(simulator: Simulator, told: NDArray[np.float32], length: Length, seed: int) -> tuple[list[Seen], list[bool]]:
+def _walk(
+    simulator: Simulator, told: NDArray[np.float32], length: Length, seed: int
+) -> tuple[list[Recorded], list[bool]]:
     """The frames of one walk that are kept, and which of the pairs were cut."""
     rng = np.random.default_rng(seed)
     kept = None
     while kept is None:
         kept = _arrive(simulator, rng)
-    kept[-1] = (kept[-1][0], told[0], kept[-1][2])  # from here on blind
+    kept.append(_seen(simulator, told[0]))
     compared, cut = set(length.compared.tolist()), []
     for n, row in enumerate(told):
         ended = simulator.act(row)
         if ended:
             simulator.reset(int(rng.integers(2**31)))
         if n in compared or n + 1 in compared:
-            frame, pose = simulator.observe()
-            kept.append((frame, row, pose))
+            kept.append(_seen(simulator, row))
         if n in compared:
             cut.append(ended)
     return kept, cut
 
 
-def _arrive(simulator: Simulator, rng: np.random.Generator) -> list[Seen] | None:
-    """The last frames of a visit of random length; None when its episode ended before."""
+def _arrive(simulator: Simulator, rng: np.random.Generator) -> list[Recorded] | None:
+    """The last REST frames of a visit of random length; None when its episode ended before."""
     simulator.reset(int(rng.integers(2**31)))
-    policy, kept = simulator.policy(rng), list[Seen]()
-    for _ in range(int(rng.integers(0, VISIT)) + KNOWN):
-        if kept and simulator.act(kept[-1][1]):
-            return None
-        frame, pose = simulator.observe()
-        kept.append((frame, next(policy).copy(), pose))
-    return kept[-KNOWN:]
+    policy, frames = simulator.policy(rng), int(rng.integers(0, VISIT)) + REST
+    shown = play(simulator, (next(policy).copy() for _ in range(frames)))
+    return shown and shown[-REST:]
+
+
+def _seen(simulator: Simulator, row: Row) -> Recorded:
+    frame, pose = simulator.observe()
+    return frame, row, pose

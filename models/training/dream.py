@@ -23,10 +23,10 @@ from .survey import recorded_poses
 from .walks import walked
 
 
-def context_frames(world: DiTWorld) -> int:
-    """Real frames that a dream begins with: as many as the memory holds, whole chunks."""
-    chunk = world.spec.chunk
-    return max(chunk, world.config.window // chunk * chunk)
+def context_frames(world: DiTWorld, most: int | None = None) -> int:
+    """Real frames that a dream begins with: as many as the memory holds, and at most so many, whole chunks."""
+    chunk, window = world.spec.chunk, world.config.window
+    return max(chunk, min(window, window if most is None else most) // chunk * chunk)
 
 
 def spread(starts: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from ..spec import Actions
 from ..world import DiTWorld
-from .blind import EVERY, KNOWN, Blind, Length
+from .blind import EVERY, Blind, Length
 from .clips import Clips
 from .dream import context_frames, dream, reconstruct, scenes_at, spread
 from .drift import drift, drift_floor, summary
 from .flow import Flow, amount
 from .metrics import Pictures, appearance
+from .scripts import REST
 
 FROZEN = 0.1
 """A dream that moves less than this share of what the engine moves stands still."""
@@ -31,6 +32,7 @@ class Course:
 
     clips: Clips
     starts: NDArray[np.int64]  # (S,) the last of the frames that a dream knows
+    known: int  # most frames that it knows
     rows: Actions  # (S, T, A) the action that leads to each dreamed frame
     compared: NDArray[np.int64]  # (K,) which of the T frames are looked at
     shown: NDArray[np.int64]  # (m,) frames that they should look like
@@ -40,15 +42,10 @@ class Course:
 def blind_course(blind: Blind, length: Length) -> Course:
     """Beside an engine that was told the same."""
     begins = np.flatnonzero(np.diff(blind.clips.episodes, prepend=-1))
-    known, pairs = begins[::2], begins[1::2]
+    walks, pairs = begins[::2], begins[1::2]
     into = pairs[:, None] + 2 * np.arange(len(length.compared)) + 1
     return Course(
-        blind.clips,
-        known + KNOWN - 1,
-        blind.rows,
-        length.compared,
-        into.ravel(),
-        np.where(blind.cut, -1, into),
+        blind.clips, walks + REST, REST, blind.rows, length.compared, into.ravel(), np.where(blind.cut, -1, into)
     )
 
 
@@ -59,9 +56,8 @@ def recorded_course(clips: Clips, length: Length, known: int) -> Course:
     at = (starts[:, None] + 1 + np.arange(length.frames)) % len(clips)
     into = at[:, compared]
     goes_on = (into > 0) & (clips.episodes[into - 1] == clips.episodes[into]) & (compared > 0)
-    return Course(
-        clips, starts, clips.leading[at], compared, np.arange(0, len(clips), EVERY), np.where(goes_on, into, -1)
-    )
+    shown = np.arange(0, len(clips), EVERY)
+    return Course(clips, starts, known, clips.leading[at], compared, shown, np.where(goes_on, into, -1))
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ def longer_dreams(world: DiTWorld, course: Course) -> dict[str, Any]:
 
 def dream_long(world: DiTWorld, course: Course) -> Tail:
     """Dream along a course and keep what is measured."""
-    known, clips, flow = context_frames(world), course.clips, Flow()
+    known, clips, flow = context_frames(world, course.known), course.clips, Flow()
     scenes = scenes_at(world, clips, course.starts - known + 1, known)
     place = {int(n): k for k, n in enumerate(course.compared)}
     looks, moved, moved_real = [], [], []

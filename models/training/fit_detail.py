@@ -3,8 +3,7 @@
 Streams dream along recorded episodes, under the true actions and along the true motion, on the transformer and with
 the errors that they will have when nobody watches; each shows its own last picture, which the network being trained
 has made. What it should have shown is the recorded frame, with grain as strong, and none that repeats (phases.py). At
-the end its pixels are levelled. Knows a
-world's parts and recordings.
+the end its pixels are levelled. Knows a world's parts and recordings.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ Knows engines and how to save what they show; nothing of dreams. A place at whic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -153,16 +153,16 @@ def back(simulator: Simulator, recipe: Recipe, rng: np.random.Generator, number:
 def wall(simulator: Simulator, recipe: Recipe, rng: np.random.Generator, number: int) -> list[Recorded] | None:
     """Forward from anywhere until a wall stops it, then on against the wall; kept only where it stands there."""
     forward = _row(recipe, {"forward": 1.0})
-    if _play(simulator, _policy(simulator, rng)) is None:
+    if play(simulator, _policy(simulator, rng)) is None:
         return None
     walk: list[Recorded] = []
     for _ in range(100):
-        part = _play(simulator, [forward])
+        part = play(simulator, [forward])
         if part is None:
             return None
         walk += part
         if len(walk) > REST and _moved(walk[-2:]) < 0.5:
-            held = _play(simulator, [forward] * (PUSH + 1))
+            held = play(simulator, [forward] * (PUSH + 1))
             clip = walk[-REST:] + held if held else None
             return clip if held and _moved(held) < 1.0 else None
     return None
@@ -175,9 +175,9 @@ def attempt(simulator: Simulator, recipe: Recipe, rng: np.random.Generator, numb
     assert isinstance(simulator, ArmSimulator)
     rest = _row(recipe, {})
     stop = int(rng.integers(20, 70)) if number % 2 else TASK
-    clip = _play(simulator, [rest] * REST)
+    clip = play(simulator, [rest] * REST)
     for k in range(TASK + 1):
-        part = _play(simulator, [simulator.expert() if k < stop else rest])
+        part = play(simulator, [simulator.expert() if k < stop else rest])
         clip = clip + part if clip and part else None
     return clip
 
@@ -185,9 +185,9 @@ def attempt(simulator: Simulator, recipe: Recipe, rng: np.random.Generator, numb
 def _settled(simulator: Simulator, recipe: Recipe, rng: np.random.Generator, rows: list[Row]) -> list[Recorded] | None:
     """A clip of `rows` from rest, somewhere on the way of the policy."""
     rest = _row(recipe, {})
-    if _play(simulator, _policy(simulator, rng)) is None or _play(simulator, [rest] * SETTLE) is None:
+    if play(simulator, _policy(simulator, rng)) is None or play(simulator, [rest] * SETTLE) is None:
         return None
-    return _play(simulator, [rest] * REST + rows + [rest])
+    return play(simulator, [rest] * REST + rows + [rest])
 
 
 def _policy(simulator: Simulator, rng: np.random.Generator) -> Iterator[Row]:
@@ -197,7 +197,7 @@ def _policy(simulator: Simulator, rng: np.random.Generator) -> Iterator[Row]:
         yield next(policy).copy()
 
 
-def _play(simulator: Simulator, rows: Iterator[Row] | list[Row]) -> list[Recorded] | None:
+def play(simulator: Simulator, rows: Iterable[Row]) -> list[Recorded] | None:
     """What an engine showed under these rows; None when the episode ended."""
     shown: list[Recorded] = []
     for row in rows:
