@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldloom.client.env import WorldEnv
-from worldloom.models.reader import Reader, load_reader
+from worldloom.models.reader import Read, Reader, load_reader
 
 Rows = NDArray[np.float32]
 """(..., 4): hand along x, y, z, and gripper, each in [-1, 1]."""
@@ -79,19 +79,19 @@ class Planner:
                 for _ in range(self._search.held):
                     pictures, *_ = forks.step(plans[:, k])
                 self.dreamed += len(plans) * self._search.held
-                costs += cost(self._reader.read(pictures)[0]) * (k + 1)  # where a plan ends counts most
+                costs += cost(self._reader.read(pictures)) * (k + 1)  # where a plan ends counts most
             return costs
         finally:
             forks.close()
 
 
-def cost(read: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(n, 5) read from pictures -> (n,): how far the hand is from the handle, and the handle from being open.
+def cost(read: Read) -> NDArray[np.float64]:
+    """What was read from n pictures -> (n,): how far the hand is from the handle, and the handle from being open.
 
     As in Meta-World's own reward, what is off to the side counts more than height, so that the hand comes from above.
     """
-    hand, handle = read[:, :3], read[:, 3:]
-    aside = np.linalg.norm(3.0 * (hand[:, :2] - handle), axis=1)
+    hand, handle = read.hand, read.thing
+    aside = np.linalg.norm(3.0 * (hand - handle)[:, :2], axis=1)
     return np.asarray(np.hypot(aside, hand[:, 2] - 0.09) + 10.0 * (handle[:, 1] - OPEN), np.float64)
 
 

@@ -2,8 +2,8 @@
 
 Where the hand is cannot be seen exactly enough in a dream to go on from, and dreams lag behind: so it is counted from
 the actions (reach.py), and read (reader.py) from pictures only where a stream begins. The last picture is warped to
-where the hand is counted to be (warp.py). What an arm had hidden is recalled from one picture for all: what the camera
-sees most of the time, without the arm. Knows nothing about diffusion or memory.
+where the hand is counted to be (warp.py). What an arm had hidden is recalled from one picture for all that have the
+same thing before them: what the camera sees most of the time, without the arm. Knows nothing about diffusion or memory.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .autoencoder import to_pictures, to_signed
 from .detail import MOST, DetailNet
 from .reach import Arm, Reach, standing
 from .reader import Reader
+from .thing import spaces
 from .view import Glimpse, Outlook, View, Way
 from .warp import WarpNet, settled, warped
 
@@ -28,8 +29,8 @@ STILL = 0.0003
 STILL_OPENING = 0.003
 """Of fingers, the same."""
 
-GAIN, SPEED_GAIN, TARGET_GAIN, HANDLE_GAIN = 0.4, 0.1, 0.7, 0.5
-"""How far hand, speed, target and handle go from what is counted to what is read, a frame of context at a time."""
+GAIN, SPEED_GAIN, TARGET_GAIN, THING_GAIN = 0.4, 0.1, 0.7, 0.5
+"""How far hand, speed, target and thing go from what is counted to what is read, a frame of context at a time."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class HandWay(Way):
     hand: Tensor  # (4,) float32
     before: Tensor  # (4,) float32
     target: Tensor  # (3,) float32
-    handle: Tensor  # (2,) float32
+    thing: Tensor  # (3,) float32
+    left: Tensor  # (3,) float32
+    kind: Tensor  # () int64
 
 
 class HandOutlook(Outlook):
@@ -47,16 +50,16 @@ class HandOutlook(Outlook):
 
     way = HandWay
 
-    def __init__(self, reach: Reach, warp: WarpNet, plate: Tensor, detail: DetailNet, reader: Reader) -> None:
+    def __init__(self, reach: Reach, warp: WarpNet, plates: Tensor, detail: DetailNet, reader: Reader) -> None:
         """Args:
         reach: counts the hand.
         warp: warps the picture.
-        plate: (H, W, 3) uint8, what the camera sees most of the time.
+        plates: (kinds, H, W, 3) uint8, what the camera sees most of the time, before each kind of thing.
         detail: puts pictures together.
         reader: reads the hand.
         """
         super().__init__(detail)
-        self.reach, self.warp, self.plate, self.reader = reach, warp, plate, reader
+        self.reach, self.warp, self.plates, self.reader = reach, warp, plates, reader
 
     @property
     def parts(self) -> Mapping[str, nn.Module]:
@@ -65,7 +68,7 @@ class HandOutlook(Outlook):
 
     def to(self, device: torch.device, dtype: torch.dtype) -> HandOutlook:
         """The same, ready to be used there. What is counted stays in single precision, and what reads on the CPU."""
-        self.plate = self.plate.to(device)
+        self.plates = self.plates.to(device)
         self.reach.to(device).eval().requires_grad_(False)
         self._ready(self.warp, device, dtype)
         return self
@@ -73,17 +76,24 @@ class HandOutlook(Outlook):
     def arrived(self, picture: Tensor, way: Way | None) -> HandWay:
         """The hand is about where the picture shows it: what is counted is put right by what is read (an observer)."""
         shown = to_pictures(picture.float()[None]).cpu().numpy()
-        read = torch.from_numpy(self.reader.read(shown)[0]).to(picture.device)
-        place, handle, track = read[:, :3], torch.zeros_like(read[:, 3:]), self.reach.config.track
-        if track:
-            handle = torch.cat([read[:, 3:4], read[:, 4:].clamp(*track[:2])], 1)
+        found, things = self.reader.read(shown), self.reach.config.things
+        place, thing, kind = (
+            torch.from_numpy(part).to(picture.device) for part in (found.hand, found.thing, found.kind)
+        )
         if not isinstance(way, HandWay):
-            return HandWay(*(part[0] for part in standing(place, handle)))
+            return HandWay(*(part[0] for part in standing(place, self._there(thing, kind) if things else None, kind)))
         off = place[0] - way.hand[:3]
         hand = F.pad(off, (0, 1))  # fingers are not read
         before = way.before + (GAIN - SPEED_GAIN) * hand
-        target, handle = way.target + TARGET_GAIN * off, way.handle.lerp(handle[0], HANDLE_GAIN)
-        return HandWay(way.hand + GAIN * hand, before, target, handle)
+        target, aside = way.target + TARGET_GAIN * off, torch.zeros_like(off)
+        if things:
+            aside = THING_GAIN * (self._there(thing, way.kind[None])[0] - way.thing)
+        return HandWay(way.hand + GAIN * hand, before, target, way.thing + aside, way.left + aside, way.kind)
+
+    def _there(self, thing: Tensor, kind: Tensor) -> Tensor:
+        """(B, 3) places of things of these kinds (B,), brought to where such things can be."""
+        low, high, _ = spaces(self.reach.config.things, kind)
+        return torch.minimum(torch.maximum(thing, low), high)
 
     def ahead(self, views: Sequence[View], actions: Tensor) -> Glimpse:
         """What the next frames have in common with what was seen; see `Outlook`."""
@@ -94,14 +104,14 @@ class HandOutlook(Outlook):
     def glimpse(self, pictures: Tensor, before: Arm, after: Arm) -> Glimpse:
         """What pictures (B, 3, H, W) say of the next ones, when hands go where it is known."""
         gone = (after.hand - before.hand).abs()
-        still = (gone[:, :3].amax(1) < STILL) & (gone[:, 3] < STILL_OPENING) & (after.handle == before.handle).all(1)
+        still = (gone[:, :3].amax(1) < STILL) & (gone[:, 3] < STILL_OPENING) & (after.thing == before.thing).all(1)
         flow, trust = self.warp(pictures, before.places, after.places)
         moved = warped(pictures, settled(flow)).clamp(-1.0, 1.0)
         if still.any():
             moved[still] = pictures[still].float()
-        plate = to_signed(self.plate).expand_as(moved)
+        plates = to_signed(self.plates)[after.kind]
         # The plate is shown to the network that puts pictures together, and has no share of its own: half of a share
         # of a table, frame by frame, would make an arm fade away.
         nowhere = torch.zeros_like(trust, dtype=torch.bool)
         ways = [HandWay(*(part.clone() for part in parts)) for parts in zip(*after, strict=True)]
-        return Glimpse(moved, trust > 0.0, plate, nowhere, MOST * torch.sigmoid(trust), still, ways)
+        return Glimpse(moved, trust > 0.0, plates, nowhere, MOST * torch.sigmoid(trust), still, ways)

@@ -1,6 +1,6 @@
-"""Reads from a picture of the `arm` what its engine would have said: where the hand and the drawer are, and success.
+"""Reads from a picture of the `arm` what its engine would have said: where hand and thing are, which, and success.
 
-A small convolutional network trained on recorded frames and poses (training/fit_reader.py). `DrawerOpened` is the hook
+A small convolutional network trained on recorded frames and poses (training/fit_reader.py). `TaskDone` is the hook
 that ends or rewards an episode by it. Knows pictures; nothing about dreams, environments or engines.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,36 +21,54 @@ from .autoencoder import to_signed
 from .spec import Image
 
 FILE = Path(__file__).parent / "data" / "arm.reader.safetensors"
-COLUMNS = ("hand_x", "hand_y", "hand_z", "handle_x", "handle_y")
-"""Metres, in the engine's axes; the handle slides along y only, and stands at 0.74 when the drawer is shut."""
+COLUMNS = ("hand_x", "hand_y", "hand_z", "thing_x", "thing_y", "thing_z")
+"""Metres, in the engine's axes; a drawer's handle slides along y only, and stands at 0.74 when the drawer is shut."""
 
 OPENED = 0.57
 """Metres along y at which the handle counts as opened: Meta-World's own success, 3 cm before the goal at 0.54."""
 
 
-class Reader(nn.Module):
-    """Pictures to poses, and how sure it is that the drawer is open."""
+class Read(NamedTuple):
+    """What pictures show."""
 
-    def __init__(self, height: int, width: int) -> None:
+    hand: NDArray[np.float32]  # (n, 3) metres
+    thing: NDArray[np.float32]  # (n, 3) metres: of what the hand can move (thing.py)
+    success: NDArray[np.float32]  # (n,) probabilities that the task is done
+    kind: NDArray[np.int64]  # (n,) which of the world's tasks it is
+
+
+class Reader(nn.Module):
+    """Pictures to poses, and how sure it is that the task is done."""
+
+    def __init__(self, height: int, width: int, kinds: int = 1) -> None:
         super().__init__()
-        self.network = reading_network(height, width, len(COLUMNS) + 1)
+        self.kinds = kinds
+        told = kinds if kinds > 1 else 0
+        self.network = reading_network(height, width, len(COLUMNS) + 1 + told)
         self.mean = nn.Buffer(torch.zeros(len(COLUMNS)))
         self.scale = nn.Buffer(torch.ones(len(COLUMNS)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H/2, W/2) in [-1, 1] -> (B, 6): the columns, standardised, then the logit of success."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, 3, H/2, W/2) in [-1, 1] -> columns (B, 6), standardised, and logits: success (B,), kind (B, kinds).
+
+        Who knows one kind has no logits of it.
+        """
         y: Tensor = self.network(x)
-        return y
+        columns, success, kinds = y.tensor_split((len(COLUMNS), len(COLUMNS) + 1), 1)
+        return columns, success[:, 0], kinds
 
     @torch.inference_mode()
-    def read(self, pictures: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(n, H, W, 3) -> (n, 5) metres by `COLUMNS`, and (n,) probabilities that the drawer is open."""
-        y = torch.cat([self(half_size(pictures[k : k + 100])) for k in range(0, len(pictures), 100)])
-        return (y[:, :-1] * self.scale + self.mean).numpy(), y[:, -1].sigmoid().numpy()
+    def read(self, pictures: NDArray[np.uint8]) -> Read:
+        """What (n, H, W, 3) pictures show."""
+        parts = [self(half_size(pictures[k : k + 100])) for k in range(0, len(pictures), 100)]
+        columns, success, kinds = (torch.cat(part) for part in zip(*parts, strict=True))
+        metres = (columns * self.scale + self.mean).numpy()
+        kind = kinds.argmax(1) if self.kinds > 1 else torch.zeros(len(columns), dtype=torch.int64)
+        return Read(metres[:, :3], metres[:, 3:], success.sigmoid().numpy(), kind.numpy())
 
 
-class DrawerOpened:
-    """A hook for environments: 1.0 where the drawer is open in the picture that follows, else 0.0.
+class TaskDone:
+    """A hook for environments: 1.0 where the task is done (the drawer is open) in the picture that follows, else 0.0.
 
     It is asked as `reward_fn(obs, action, next_obs, goal)` and serves as `terminated_fn` as well.
     """
@@ -65,7 +83,7 @@ class DrawerOpened:
 
     def batch(self, obs: Any, actions: Any, next_obs: NDArray[np.uint8], goals: Any) -> NDArray[np.float64]:
         """(n, H, W, 3) -> (n,)."""
-        return (self._reader.read(next_obs)[1] >= self._sure).astype(np.float64)
+        return (self._reader.read(next_obs).success >= self._sure).astype(np.float64)
 
 
 def load_reader(path: Path = FILE) -> Reader:
@@ -80,7 +98,7 @@ def load_reader(path: Path = FILE) -> Reader:
         raise ValueError(f"expected a reader at {path}; train one: python -m worldloom.models.training.fit_reader")
     with safe_open(path, "pt") as file:
         about = json.loads(file.metadata()["about"])
-        reader = Reader(about["height"], about["width"])
+        reader = Reader(about["height"], about["width"], about.get("kinds", 1))
         fill(reader, {name: file.get_tensor(name).float() for name in file.keys()}, str(path))  # noqa: SIM118
     return reader.eval()
 

@@ -2,8 +2,8 @@
 
 Where the hand was and where it will be are known in metres (reach.py), so how far it goes in the picture is geometry.
 What goes with it is not: a wrist goes as the hand does, an elbow less, a table not at all, and what the fingers hold
-goes too. The network looks at the last picture and says for every pixel which share of the hand's shift is its own,
-and what has to be added; the same of what slides with its handle (reach.py). The last picture is then sampled backward
+goes too. The network looks at the last picture and says for every pixel which share of the hand's shift is its own, and
+what has to be added; the same of the thing that a hand can move (thing.py). The last picture is then sampled backward
 at those places (spatial transformer, arXiv 1506.02025), with cubic weights: linear ones blur a little more every frame.
 It also says where that can be trusted; what had been behind the arm is not in the last picture.
 
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from .hourglass import CELL, Hourglass
 from .pixels import to_cells, to_pixels
+from .thing import Thing, free_axes, space
 
 LEAST = 0.04
 """Pixels: shifts shorter than this are none, longer ones are shorter by as much, so that a table stands still."""
@@ -29,8 +30,8 @@ LEAST = 0.04
 MAPS = 14
 """Planes that show where the hand was and will be."""
 
-SLIDING_MAPS, SLIDING_NUMBERS = 8, 6
-"""Planes and numbers that say the same of a handle."""
+THING_MAPS, THING_NUMBERS = 8, 5
+"""Planes and numbers that say the same of a thing; and one more number for each axis along which it goes."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,20 @@ class WarpConfig:
     low: tuple[float, float, float]  # metres: the corner of the hand's space with the smallest numbers
     high: tuple[float, float, float]  # metres: the opposite corner
     widths: tuple[int, int, int] = (32, 48, 64)  # features at 1/4, 1/8 and 1/16 of the picture
-    track: tuple[float, float, float] | None = None  # of a handle that slides, as in ReachConfig
+    things: tuple[Thing, ...] = ()  # what the hand can move, as in ReachConfig
 
 
 class WarpNet(Hourglass):
     """Backward flow, and where it can be trusted."""
 
     def __init__(self, config: WarpConfig) -> None:
-        slides = config.track is not None
+        some = bool(config.things)
         super().__init__(
             (config.height, config.width),
             config.widths,
-            numbers=14 + SLIDING_NUMBERS * slides,
-            entering=3 * CELL**2 + MAPS + SLIDING_MAPS * slides,
-            leaving=4 * (4 + slides),
+            numbers=14 + THING_NUMBERS * some + len(free_axes(config.things)),
+            entering=3 * CELL**2 + MAPS + THING_MAPS * some,
+            leaving=4 * (4 + some),
             told_at_once=True,
         )
         self.config = config
@@ -68,20 +69,20 @@ class WarpNet(Hourglass):
 
         Args:
             last: (B, 3, H, W) the last picture.
-            before: (B, 6) float32 where hand and handle are in it, see `Arm.places`.
-            after: (B, 6) the same of the next picture.
+            before: (B, 7) float32 where hand and thing are in it, see `Arm.places`.
+            after: (B, 7) the same of the next picture.
         """
         dtype = self.enter.weight.dtype
         (was, near), (will, nearer) = (projected(self.config, places[:, :3]) for places in (before, after))
         shift = will - was
         numbers = [self._numbers(before[:, :4], after[:, :4], will, shift, nearer - near, nearer)]
         maps = [self._maps(was, will, shift)]
-        slid = None
-        if self.config.track:
-            (stood, _), (stands, _) = (projected(self.config, self._handle(places)) for places in (before, after))
-            slid = stands - stood
-            numbers.append(self._sliding_numbers(before, slid))
-            maps.append(self._sliding_maps(stood, stands, slid))
+        gone = None
+        if self.config.things:
+            (stood, _), (stands, _) = (projected(self.config, places[:, 4:]) for places in (before, after))
+            gone = stands - stood
+            numbers.append(self._thing_numbers(before, gone))
+            maps.append(self._thing_maps(stood, stands, gone))
         told = self.told(torch.cat(numbers, 1).to(dtype))
         x = torch.cat([to_cells(last.to(dtype), CELL), *(m.to(dtype) for m in maps)], 1)
         y, _ = self.down_and_up(x.contiguous(memory_format=torch.channels_last), told)
@@ -89,29 +90,24 @@ class WarpNet(Hourglass):
         y = F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
         share = torch.sigmoid(4.0 * y[:, :1] - 2.0)
         flow = 2.0 * y[:, 1:3] - share * shift[:, :, None, None]
-        if slid is not None:
-            flow = flow - torch.sigmoid(4.0 * y[:, 4:] - 4.0) * slid[:, :, None, None]
+        if gone is not None:
+            flow = flow - torch.sigmoid(4.0 * y[:, 4:] - 4.0) * gone[:, :, None, None]
         return flow, 4.0 * y[:, 3:4] + 2.0
 
-    def _handle(self, places: Tensor) -> Tensor:
-        """(B, 3) metres."""
-        assert self.config.track is not None, "nothing slides"
-        return F.pad(places[:, 4:], (0, 1), value=self.config.track[2])
+    def _thing_numbers(self, before: Tensor, gone: Tensor) -> Tensor:
+        """(B, THING_NUMBERS + axes) where the thing is from the hand, how far it goes, and where in its space it is."""
+        thing, axes = before[:, 4:], free_axes(self.config.things)
+        low, high = (side[axes] for side in space(self.config.things, before.device))
+        return torch.cat([(before[:, :3] - thing) * 10, gone / 2, (thing[:, axes] - low) / (high - low)], 1)
 
-    def _sliding_numbers(self, before: Tensor, slid: Tensor) -> Tensor:
-        """(B, SLIDING_NUMBERS) where the handle is from the hand, how far it goes, and how far it could."""
-        assert self.config.track is not None, "nothing slides"
-        handle, (near, far, _) = self._handle(before), self.config.track
-        return torch.cat([(before[:, :3] - handle) * 10, slid / 2, (handle[:, 1:2] - near) / (far - near)], 1)
-
-    def _sliding_maps(self, stood: Tensor, stands: Tensor, slid: Tensor) -> Tensor:
-        """(B, SLIDING_MAPS, h, w) bells about both places, slopes and the shift about the first."""
+    def _thing_maps(self, stood: Tensor, stands: Tensor, gone: Tensor) -> Tensor:
+        """(B, THING_MAPS, h, w) bells about both places, slopes and the shift about the first."""
         maps = []
         for at in (stands, stood):
             right, down, apart = self._apart(at)
             maps += [torch.exp(apart / -32.0), torch.exp(apart / -512.0)]
         maps += [torch.tanh(side / 20.0) for side in (right, down)]
-        maps += [maps[3] * slid[:, k, None, None] for k in (0, 1)]
+        maps += [maps[3] * gone[:, k, None, None] for k in (0, 1)]
         return torch.stack(maps, 1)
 
     def _apart(self, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:

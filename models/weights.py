@@ -32,6 +32,7 @@ from .reach import Reach, ReachConfig
 from .reader import load_reader
 from .spec import ActionSpec, Axis, Key, WorldSpec
 from .state import StartScene
+from .thing import Thing
 from .view import Outlook
 from .warp import WarpConfig, WarpNet
 from .world import DiTWorld, DreamConfig
@@ -63,7 +64,7 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
         if isinstance(world.outlook, CameraOutlook):
             tensors |= {f"album.{k}": v for k, v in world.outlook.album.tensors().items()}
         if isinstance(world.outlook, HandOutlook):
-            tensors["plate"] = world.outlook.plate
+            tensors["plate"] = world.outlook.plates.flatten(0, 1)
     if world.keyframes:
         tensors["keyframes"] = world.keyframes.packed()
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -128,8 +129,12 @@ def _outlook(table: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path
     try:
         detail = DetailNet(DetailConfig(**table["detail"]))
         if "warp" in table:
-            reach, warp = Reach(ReachConfig(**_frozen(table["reach"]))), WarpNet(WarpConfig(**_frozen(table["warp"])))
-            return _filled(HandOutlook(reach, warp, tensors["plate"], detail, load_reader()), tensors, path)
+            reach, warp = (
+                Reach(ReachConfig(**_with_things(table["reach"]))),
+                WarpNet(WarpConfig(**_with_things(table["warp"]))),
+            )
+            plates = tensors["plate"].reshape(-1, warp.config.height, warp.config.width, 3)
+            return _filled(HandOutlook(reach, warp, plates, detail, load_reader()), tensors, path)
         motion = MotionNet(MotionConfig(**_frozen(table["motion"])))
         album = Album(**_under(tensors, "album."))
     except (KeyError, TypeError, ValueError) as error:
@@ -151,6 +156,11 @@ def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
         return tuple(map(frozen, value)) if isinstance(value, list) else value
 
     return {name: frozen(value) for name, value in table.items()}
+
+
+def _with_things(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of what knows things that a hand can move."""
+    return _frozen(table) | {"things": tuple(Thing(**_frozen(thing)) for thing in table["things"])}
 
 
 def read_table(path: Path) -> dict[str, Any]:

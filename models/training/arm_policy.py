@@ -17,9 +17,6 @@ from .simulators import Row
 Expert = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """(3,) metres by which the thing seems to be elsewhere -> (4,) what the expert does now."""
 
-HOOK, SPREAD = np.array([0.0, -0.02, -0.01]), np.array([0.025, 0.03, 0.03])
-"""Metres from a handle to a hand that has taken it, about, and how far from there attempts are made."""
-
 SKILLED = {"expert": 0.4, "noisy": 0.15, "missing": 0.15, "aborted": 0.1, "wandering": 0.2}
 CLUMSY = {"noisy": 0.1, "missing": 0.4, "aborted": 0.2, "wandering": 0.3}
 """What two kinds of visitors do next, and how often."""
@@ -42,35 +39,6 @@ def visit_drawer(expert: Callable[[], NDArray[np.floating[Any]]], rng: np.random
             if mode in ("noisy", "random"):
                 row = row + rng.normal(0.0, 0.4 if mode == "noisy" else 0.1, 4)
             yield np.clip(row, -1.0, 1.0).astype(np.float32)
-
-
-def touch_handle(apart: Callable[[], NDArray[np.floating[Any]]], rng: np.random.Generator) -> Iterator[Row]:
-    """Reach for about where a handle can be taken, from above, and pull or push: again and again.
-
-    Most of it fails by a centimetre, which shows where a handle is taken and where it is not.
-
-    Args:
-        apart: says the (3,) metres from the hand to the handle now.
-        rng: draws.
-    """
-    while True:
-        aim = HOOK + rng.normal(0.0, SPREAD)
-        above = np.array([*rng.normal(0.0, 0.03, 2), rng.uniform(0.03, 0.15)])
-        grip, noise = rng.choice([-1.0, 0.0, 1.0, rng.uniform(-1.0, 1.0)]), rng.choice([0.0, 0.0, 0.3])
-        for point, frames in ((aim + above, 25), (aim, 15)):
-            for _ in range(frames):
-                off = apart() + point
-                if np.abs(off).max() < 0.01:
-                    break
-                yield _row(np.array([*10.0 * off, grip]) + rng.normal(0.0, 1.0, 4) * noise)
-        way = np.array([rng.normal(0.0, 0.3), -rng.uniform(0.2, 1.0), rng.normal(0.0, 0.3)])
-        sort = rng.random()
-        if sort < 0.2:
-            way[1] *= -1.0
-        elif sort < 0.35:
-            way = rng.uniform(-1.0, 1.0, 3)
-        for _ in range(int(rng.integers(8, 36))):
-            yield _row(np.array([*way, grip]) + rng.normal(0.0, 1.0, 4) * noise)
 
 
 def visit_tasks(expert: Expert, rng: np.random.Generator) -> Iterator[Row]:

@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..spec import Image
-from .arm_policy import touch_handle, visit_drawer, visit_tasks
+from .arm_policy import visit_drawer, visit_tasks
+from .arm_touches import DRAWER, TOUCHES
 from .simulators import Pose, Row
-
-DRAWER = "drawer-open-v3"
-"""The task of the shipped world."""
 
 ENDLESS = 1_000_000
 """Steps after which an episode ends by itself: who records says when, and blind walks are long."""
@@ -43,7 +41,7 @@ class ArmSimulator:
         unknown = [name for name in names if name not in ALL_V3_ENVIRONMENTS]
         if unknown:
             raise ValueError(f"no task {', '.join(unknown)}; known: {', '.join(sorted(ALL_V3_ENVIRONMENTS))}")
-        self._tasks = tasks
+        self._tasks, self._names = tasks, names
         self._envs = [_environment(ALL_V3_ENVIRONMENTS[name], height, width) for name in names]
         self._experts = [ENV_POLICY_MAP[name]() for name in names]
         self._task = 0
@@ -93,8 +91,8 @@ class ArmSimulator:
         return visit_drawer(lambda: self._experts[0].get_action(self._obs), rng)
 
     def touching(self, rng: np.random.Generator) -> Iterator[Row]:
-        """How a hand is tried on a handle; see arm_policy.py."""
-        return touch_handle(lambda: self._obs[4:7] - self._obs[:3], rng)
+        """How a hand is tried on a thing; see arm_touches.py."""
+        return TOUCHES[self._names[self._task]](lambda: self._obs[4:7] - self._obs[:3], rng)
 
     def _expert(self, offset: NDArray[np.float64]) -> NDArray[np.float64]:
         """What the scripted expert of the task does now if it believes the thing to be `offset` (3,) metres away."""

@@ -191,7 +191,8 @@ class Evaluation:
         last = played.span[:, -1]
         made = dream_played(self.world, played)[:, -1]
         result = gripper_error(self.dreamed, probe)
-        return result | agreement(reader, made, played.clips.take(last), played.clips.poses[last])
+        ended = made, played.clips.take(last), played.clips.poses[last]
+        return result | agreement(reader, *ended, self.recipe.data.tasks)
 
     def course(self, length: Length) -> Course:
         """Where dreams go that are that long."""

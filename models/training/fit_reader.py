@@ -2,8 +2,9 @@
 
     python -m worldloom.models.training.fit_reader runs/arm/data
 
-Success is the engine's own, and follows from the recorded pose of the handle. Every other frame is shown as the world's
-autoencoder gives it back, for dreams are soft. Knows recordings and pictures; nothing about environments.
+Success is the engine's own, recorded where there are several tasks, and else what follows from the handle's pose.
+Every other frame is shown as the world's autoencoder gives it back, for dreams are soft. Knows recordings and
+pictures; nothing about environments.
 """
 
 from __future__ import annotations
@@ -27,26 +28,30 @@ from .clips import Clips
 from .dream import reconstruct
 from .readers import disturb, train_reader
 
-POSE_COLUMNS = (0, 1, 2, 4, 5)
-"""Of a recorded pose: hand x, y, z and handle x, y."""
+POSE_COLUMNS = (0, 1, 2, 4, 5, 6)
+"""Of a recorded pose: hand x, y, z and thing x, y, z."""
+
+SUCCESS, KIND = 8, 9
+"""Of one of several tasks: whether it was done then, and its number."""
 
 
 def fit_reader(world: DiTWorld, clips: Clips, *, samples: int, steps: int, seed: int = 0) -> Reader:
     """A reader trained on so many frames, evenly spread, for so many batches of 64."""
     index = np.linspace(0, len(clips) - 1, min(samples, len(clips))).astype(np.int64)
-    shown, poses, opened = _shown(world, clips, index), *_labels(clips, index)
+    shown, (poses, done, kinds) = _shown(world, clips, index), _labels(clips, index)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        reader = Reader(world.spec.height, world.spec.width)
+        reader = Reader(world.spec.height, world.spec.width, int(kinds.max()) + 1)
         reader.mean.copy_(poses.mean(0))
         reader.scale.copy_(poses.std(0).clamp_min(1e-6))
         wanted = (poses - reader.mean) / reader.scale
 
         def loss() -> Tensor:
             chosen = torch.randint(0, len(shown), (64,))
-            y = reader(disturb(shown[chosen]))
-            found = F.mse_loss(y[:, :-1], wanted[chosen])
-            return found + F.binary_cross_entropy_with_logits(y[:, -1], opened[chosen])
+            columns, success, told = reader(disturb(shown[chosen]))
+            total = F.mse_loss(columns, wanted[chosen])
+            total = total + F.binary_cross_entropy_with_logits(success, done[chosen])
+            return total + F.cross_entropy(told, kinds[chosen]) if reader.kinds > 1 else total
 
         return train_reader("reader", reader, loss, steps, 2e-3)
 
@@ -55,15 +60,16 @@ def measure(reader: Reader, world: DiTWorld, clips: Clips) -> dict[str, Any]:
     """How it reads held-out frames, as they were recorded and as the autoencoder gives them back."""
     index = np.arange(0, len(clips), 2)
     pictures = clips.take(index)
-    poses, opened = (labels.numpy() for labels in _labels(clips, index))
-    found: dict[str, Any] = {"frames": len(index), "open": int(opened.sum())}
+    poses, done, kinds = (labels.numpy() for labels in _labels(clips, index))
+    found: dict[str, Any] = {"frames": len(index), "done": int(done.sum())}
     for name, shown in (("recorded", pictures), ("autoencoder", reconstruct(world, pictures))):
-        read, sure = reader.read(shown)
-        said = sure >= 0.5
+        read = reader.read(shown)
+        said, places = read.success >= 0.5, np.concatenate([read.hand, read.thing], 1)
         found[name] = {
-            "median_error_cm": np.round(100.0 * np.median(np.abs(read - poses), 0), 2).tolist(),
-            "missed": int((~said & (opened == 1)).sum()),
-            "false_alarms": int((said & (opened == 0)).sum()),
+            "median_error_cm": np.round(100.0 * np.median(np.abs(places - poses), 0), 2).tolist(),
+            "missed": int((~said & (done == 1)).sum()),
+            "false_alarms": int((said & (done == 0)).sum()),
+            "other_kinds": int((read.kind != kinds).sum()),
         }
     return found
 
@@ -85,9 +91,13 @@ def _shown(world: DiTWorld, clips: Clips, index: NDArray[np.int64]) -> Tensor:
     return torch.cat(parts)
 
 
-def _labels(clips: Clips, index: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    poses = torch.from_numpy(clips.poses[index][:, POSE_COLUMNS])
-    return poses, (poses[:, -1] <= OPENED).float()
+def _labels(clips: Clips, index: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+    """Places (n, 6) in metres, success (n,), and kinds (n,)."""
+    poses = torch.from_numpy(clips.poses[index])
+    places = poses[:, POSE_COLUMNS]
+    if poses.shape[1] > KIND:
+        return places, poses[:, SUCCESS], poses[:, KIND].long()
+    return places, (places[:, 4] <= OPENED).float(), torch.zeros(len(poses), dtype=torch.int64)
 
 
 def main(data: Path) -> None:
@@ -95,7 +105,7 @@ def main(data: Path) -> None:
     world = open_world("arm")
     assert isinstance(world, DiTWorld)
     reader = fit_reader(world, Clips.open(data / "train"), samples=12_000, steps=3_000)
-    size = {"height": world.spec.height, "width": world.spec.width}
+    size = {"height": world.spec.height, "width": world.spec.width, "kinds": reader.kinds}
     found = measure(reader, world, Clips.open(data / "holdout"))
     save_reader(reader, FILE, {**size, "holdout": found})
     print(json.dumps(found))

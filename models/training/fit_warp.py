@@ -100,19 +100,19 @@ class Own:
 
 
 def _begun(hands: Hands, count: int, rng: np.random.Generator) -> Index:
-    """(count,) frames that another one follows, some of them before a handle slides."""
+    """(count,) frames that another one follows, some of them before a thing goes."""
     at, frames = rng.choice(hands.followers, count) - 1, (1, LONGEST // 2)
-    return some_before(hands.sliding, at, hands.followers - 1, SLIDING_SHARE, frames, rng)
+    return some_before(hands.moving, at, hands.followers - 1, SLIDING_SHARE, frames, rng)
 
 
 def _pairs(hands: Hands, rng: np.random.Generator, count: int) -> tuple[Index, Index]:
     """(count,) frames, and others of the same episodes."""
-    episodes, poses, sliding = hands.clips.episodes, hands.hands.numpy(), hands.sliding
+    episodes, poses, moving = hands.clips.episodes, hands.hands.numpy(), hands.moving
     pairs: list[tuple[int, int]] = []
     while len(pairs) < count:
         first, gap = int(rng.integers(len(episodes))), int(rng.choice(GAPS))
-        if len(sliding) and rng.random() < SLIDING_SHARE:
-            first = int(rng.choice(sliding)) - int(rng.integers(0, 3))
+        if len(moving) and rng.random() < SLIDING_SHARE:
+            first = int(rng.choice(moving)) - int(rng.integers(0, 3))
         then = first + gap
         if min(first, then) < 0 or then >= len(episodes) or episodes[first] != episodes[then]:
             continue
@@ -124,7 +124,7 @@ def _pairs(hands: Hands, rng: np.random.Generator, count: int) -> tuple[Index, I
 
 
 def _mistaken(places: Tensor) -> Tensor:
-    """(B, 6) errors of places, in metres; none of the fingers."""
+    """(B, 7) errors of places, in metres; none of the fingers."""
     error = 2.0 * NOISE * torch.randn_like(places) * torch.rand_like(places[:, :1])
     error[:, 3] = 0.0
     return error * (torch.rand_like(places[:, :1]) < NOISY_SHARE)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..autoencoder import to_signed
 from ..reach import Arm, ReachConfig
+from ..thing import Thing
 from ..warp import WarpConfig
 from .clips import Clips
 from .gripper import AXES, CAMERA, VIEW
@@ -37,11 +38,18 @@ SAME = 25.0
 MOVES = 0.004
 """Metres a frame from which a hand counts as moving."""
 
-HANDLE = slice(4, 6)
-"""Columns of a pose: a drawer's handle, across and along the way that it slides."""
+THING, KIND = slice(4, 7), 9
+"""Columns of a pose: what the hand can move, and in recordings of several tasks which one it is."""
 
-SLIDES = 0.001
-"""Metres a frame from which it counts as sliding."""
+MOVED = 0.001
+"""Metres a frame from which that counts as moved."""
+
+THINGS = {
+    "button-press-topdown-v3": Thing((-0.5, 0.4, 0.21), (0.5, 1.0, 0.49), (2,)),
+    "drawer-open-v3": Thing((-0.5, 0.53, 0.09), (0.5, 0.74, 0.09), (1,)),
+    "pick-place-v3": Thing((-0.7, 0.2, 0.0), (0.55, 1.0, 0.5), (0, 1, 2), loose=True),
+}
+"""What can be moved in each of Meta-World's tasks that a hand can be counted in."""
 
 
 def hand_configs(recipe: Recipe) -> dict[str, object]:
@@ -50,9 +58,30 @@ def hand_configs(recipe: Recipe) -> dict[str, object]:
 
 
 def reach_config(recipe: Recipe) -> ReachConfig:
-    """Meta-World's box, and the recipe's drawer."""
-    assert recipe.hand is not None, "the recipe has no [hand]"
-    return ReachConfig(LOW, HIGH, recipe.hand.track)
+    """Meta-World's box, and what can be moved in the recipe's tasks; several take a larger network."""
+    things = things_of(recipe)
+    return ReachConfig(LOW, HIGH, things, width=128 if len(things) > 1 else 96)
+
+
+def things_of(recipe: Recipe) -> tuple[Thing, ...]:
+    """What can be moved in each of the recipe's tasks, in their order: of its drawer, where it has only a track.
+
+    Raises:
+        ValueError: nobody knows what can be moved in one of them.
+    """
+    if recipe.hand is None:
+        return ()
+    unknown = [task for task in recipe.data.tasks if task not in THINGS]
+    if unknown:
+        raise ValueError(
+            f"a [hand] is counted in the tasks {', '.join(THINGS)}; got {', '.join(unknown)}: leave [hand] or these out"
+        )
+    if recipe.data.tasks:
+        return tuple(THINGS[task] for task in recipe.data.tasks)
+    if recipe.hand.track is None:
+        return ()
+    near, far, height = recipe.hand.track
+    return (Thing((LOW[0], near, height), (HIGH[0], far, height), (1,)),)
 
 
 def warp_config(recipe: Recipe) -> WarpConfig:
@@ -62,7 +91,7 @@ def warp_config(recipe: Recipe) -> WarpConfig:
     axes = (tuple(right), tuple(down), tuple(-side for side in behind))
     x, y, z = CAMERA.tolist()
     r, size = recipe.hand, (recipe.spec.height, recipe.spec.width)
-    return WarpConfig(*size, (x, y, z), axes, VIEW, LOW, HIGH, r.widths, r.track)
+    return WarpConfig(*size, (x, y, z), axes, VIEW, LOW, HIGH, r.widths, things_of(recipe))
 
 
 @dataclass
@@ -73,10 +102,11 @@ class Hands:
     actions: NDArray[np.float32]  # (n, A) leading, normalised
     hands: Tensor  # (n, 4) metres, and how far the hand is open
     targets: Tensor  # (n, 3) metres: where it was meant to be, counted from the actions
-    handles: Tensor  # (n, 2) metres: of what slides, see `Arm`
+    things: Tensor  # (n, 3) metres: of what can be moved, see `Arm`
+    kinds: Tensor  # (n,) int64: which of the recipe's things it is
     clocks: Index  # (n,) frames since the episode began
     followers: Index  # frames that have a frame before them
-    sliding: Index  # frames to which the handle has gone
+    moving: Index  # frames to which the thing has gone
 
     @classmethod
     def of(cls, recipe: Recipe, folder: Path, name: str) -> Hands:
@@ -91,13 +121,16 @@ class Hands:
         actions = normal_actions(recipe, clips.leading)
         hands = torch.from_numpy(clips.poses[:, :4].astype(np.float32))
         targets = torch.from_numpy(meant(actions, clocks, clips.poses))
-        handles = torch.zeros(len(clips), 2)
-        if recipe.hand and recipe.hand.track:
-            # A first pose still has the handle where it stood before it was put where the episode has it.
+        things, kinds = torch.zeros(len(clips), 3), np.zeros(len(clips), np.int64)
+        if things_of(recipe):
+            # A first pose still has a handle where it stood before it was put where the episode has it.
             late = np.minimum(np.arange(len(clips)) + (clocks == 0), len(clips) - 1)
-            handles = torch.from_numpy(clips.poses[late][:, HANDLE].astype(np.float32))
+            things = torch.from_numpy(clips.poses[late][:, THING].astype(np.float32))
+        if recipe.data.tasks:
+            kinds = clips.poses[:, KIND].astype(np.int64)
         followers = np.flatnonzero(clocks > 0)
-        return cls(clips, actions, hands, targets, handles, clocks, followers, sliding(clips, recipe))
+        moves = moving(clips, recipe)
+        return cls(clips, actions, hands, targets, things, torch.from_numpy(kinds), clocks, followers, moves)
 
     def told(self, at: Index) -> Tensor:
         """(n, HISTORY, A) the latest actions at frames (n,), zeros before the episode began."""
@@ -108,44 +141,55 @@ class Hands:
     def arm(self, at: Index) -> Arm:
         """The hand on its way, at frames (n,)."""
         before = np.where(self.clocks[at] > 0, at - 1, at)
-        return Arm(self.hands[at], self.hands[before], self.targets[at], self.handles[at])
+        things = self.things[at], self.things[before]
+        return Arm(self.hands[at], self.hands[before], self.targets[at], *things, self.kinds[at])
 
     def pictures(self, at: Index) -> Tensor:
         """(n, 3, H, W) recorded frames in [-1, 1]."""
         return to_signed(torch.from_numpy(self.clips.take(at)))
 
 
-def sliding(clips: Clips, recipe: Recipe) -> Index:
-    """Frames to which a handle has gone; none where nothing slides."""
-    if not (recipe.hand and recipe.hand.track):
+def moving(clips: Clips, recipe: Recipe) -> Index:
+    """Frames to which a thing has gone; none where nothing can."""
+    if not things_of(recipe):
         return np.zeros(0, np.int64)
-    gone = np.abs(np.diff(clips.poses[:, HANDLE.stop - 1], prepend=0.0)) > SLIDES
-    return np.flatnonzero(gone & (np.diff(clips.episodes, prepend=-1) == 0))
+    gone = np.abs(np.diff(clips.poses[:, THING], axis=0, prepend=0.0)).max(1) > MOVED
+    follows = np.diff(clips.episodes, prepend=-1) == 0
+    settled = np.roll(follows, 1)  # from a first pose to the second a handle is put where its episode has it
+    return np.flatnonzero(gone & follows & settled)
 
 
 def some_before(
-    sliding: Index, starts: Index, allowed: Index, share: float, frames: tuple[int, int], rng: np.random.Generator
+    moving: Index, starts: Index, allowed: Index, share: float, frames: tuple[int, int], rng: np.random.Generator
 ) -> Index:
-    """Starts (n,), a share of them moved to soon before something slides, which is seldom and matters.
+    """Starts (n,), a share of them moved to soon before a thing goes, which is seldom and matters.
 
     Args:
-        sliding: frames to which something has gone; where there are none, nothing is moved.
+        moving: frames to which one has gone; where there are none, nothing is moved.
         starts: drawn from anywhere; written to.
         allowed: where a start may be moved.
         share: of the starts.
-        frames: before it slides: at least so many, and fewer than so many.
+        frames: before it goes: at least so many, and fewer than so many.
         rng: draws.
     """
-    if len(sliding):
-        before = rng.choice(sliding, len(starts)) - rng.integers(*frames, len(starts))
+    if len(moving):
+        before = rng.choice(moving, len(starts)) - rng.integers(*frames, len(starts))
         some = (rng.random(len(starts)) < share) & np.isin(before, allowed)
         starts[some] = before[some]
     return starts
 
 
-def clean_plate(clips: Clips) -> Tensor:
-    """(H, W, 3) uint8 what a camera that stands still sees most of the time: medians, without what is far from them."""
-    some = clips.take(np.linspace(0, len(clips) - 1, min(PLATE, len(clips))).astype(np.int64))
+def clean_plates(recipe: Recipe, clips: Clips) -> Tensor:
+    """(kinds, H, W, 3) uint8 what the camera sees most of the time, before each of the recipe's things."""
+    if not recipe.data.tasks:
+        return clean_plate(clips, np.arange(len(clips)))[None]
+    kinds = clips.poses[:, KIND]
+    return torch.stack([clean_plate(clips, np.flatnonzero(kinds == k)) for k in range(len(recipe.data.tasks))])
+
+
+def clean_plate(clips: Clips, among: Index) -> Tensor:
+    """(H, W, 3) uint8 what a camera that stands still sees in these frames: medians, without what is far from them."""
+    some = clips.take(among[np.linspace(0, len(among) - 1, min(PLATE, len(among))).astype(np.int64)])
     plate = np.median(some, axis=0)
     for _ in range(2):
         near = np.abs(some - plate).max(-1, keepdims=True) < SAME

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..autoencoder import unit_cells
 from ..keyframes import Keyframes
 from .clips import Clips
-from .hands import sliding, some_before
+from .hands import moving, some_before
 from .recipe import Recipe, normal_actions
 
 BEGINS = 0.2
@@ -69,7 +69,7 @@ class ClipSource:
         self.turned = np.cumsum(clips.leading[:, column].astype(np.float64)) if turn else np.zeros(len(clips))
         self.seed, self.still_share = recipe.data.seed, recipe.dynamics.still_share
         self.history, self.fade_share = recipe.dynamics.history, recipe.dynamics.fade_share
-        self.slide_share, self.sliding = recipe.dynamics.slide_share, sliding(clips, recipe)
+        self.slide_share, self.moving = recipe.dynamics.slide_share, moving(clips, recipe)
         some = np.linspace(0, len(clips) - 1, min(2_000, len(clips))).astype(np.int64)
         self.mean = self.frames(some).mean(0)  # (C, h, w)
         self.rest = np.isin(recipe.spec.actions.columns, recipe.dynamics.rest)
@@ -107,7 +107,7 @@ class ClipSource:
     def starts(self, rng: np.random.Generator, windows: NDArray[np.int64], count: int, ahead: int) -> NDArray[np.int64]:
         """(count,) of `windows`; a share of them soon before something slides, which is seldom and matters."""
         starts = rng.choice(windows, count)
-        return some_before(self.sliding, starts, windows, self.slide_share, (2, ahead + 2), rng)
+        return some_before(self.moving, starts, windows, self.slide_share, (2, ahead + 2), rng)
 
     def recalling(self, clips: Batch, at: NDArray[np.int64]) -> Batch:
         """The clips with their keyframes, none from a clip's own episode (that of recorded frame `at` (B,)).

@@ -89,7 +89,8 @@ class HandRecipe(FitRecipe):
     lr: float  # peak learning rate of AdamW
     widths: tuple[int, int, int]  # feature widths of the WarpNet at 1/4, 1/8 and 1/16 of the picture
     counting: float  # of the minutes, the share in which the hand's way is learnt; the rest is for pictures
-    track: tuple[float, float, float] | None = None  # metres: how near and how far a handle slides, and its height
+    track: tuple[float, float, float] | None = None  # metres: how near and how far a drawer's handle slides, and its
+    # height; where there are tasks, what can be moved in them is known (hands.py)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +127,7 @@ class DynamicsRecipe(FitRecipe):
     keyframes: int = 0  # recorded frames that the world carries, to be shown the nearest one (see keyframes.py)
     history: int = 1  # action rows that a frame is told: the one that leads to it and those before it
     still_share: float = 0.0  # share of clips in which nothing moves: one frame again and again, `rest` at zero
-    slide_share: float = 0.0  # share of clips in which what [hand] tracks slides, which is seldom and matters
+    slide_share: float = 0.0  # share of clips in which the thing before a hand goes, which is seldom and matters
     fade_share: float = 0.0  # share of the true clips whose context is partly washed out, as dreams are after a while
     rest: tuple[str, ...] = ()  # action columns that are zero when nothing moves; the others stay as they are
     long_from: float = 0.7  # progress from which clips are as long as the window

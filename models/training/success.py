@@ -6,6 +6,7 @@ each dreamed attempt. Knows recordings, poses and Meta-World's own rule; nothing
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from .readers import disturb, open_kept, train_reader
 HANDLE = slice(4, 7)
 """Columns of an arm's pose: the drawer's handle, in metres."""
 
+DONE, KIND = 8, 9
+"""Columns of the flag and of the task's number, where there are several tasks."""
+
 TARGET = np.array([0.54, 0.09])
 """Metres: depth and height of the handle of the open drawer; across it does not move."""
 
@@ -33,7 +37,12 @@ NEAR = 0.03
 
 
 def succeeded(poses: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(n, P) -> (n,) the simulator's success flag, by its own rule (`SawyerDrawerOpenEnvV3.evaluate_state`)."""
+    """(n, P) -> (n,) the simulator's success flag: recorded, or of a drawer alone by its own rule.
+
+    That is `SawyerDrawerOpenEnvV3.evaluate_state`.
+    """
+    if poses.shape[1] > DONE:
+        return poses[:, DONE] > 0.5
     return np.hypot(*(poses[:, HANDLE][:, 1:] - TARGET).T) <= NEAR
 
 
@@ -85,14 +94,19 @@ def open_success(path: Path, clips: Clips, config: SuccessConfig) -> Probe:
     return open_kept(path, made, Probe(height, width, 1), lambda: fit_success(clips, config))
 
 
-def agreement(reader: Probe, dreamed: Pictures, real: Pictures, poses: NDArray[np.float32]) -> dict[str, Any]:
+def agreement(
+    reader: Probe, dreamed: Pictures, real: Pictures, poses: NDArray[np.float32], tasks: Sequence[str] = ()
+) -> dict[str, Any]:
     """Precision and recall of success, in the last pictures of dreams and of the engine (the ceiling).
+
+    Of several tasks also the confusion of each.
 
     Args:
         reader: says which pictures show a success.
         dreamed: (n, H, W, 3) last pictures of dreamed attempts.
         real: (n, H, W, 3) last pictures of the engine under the same actions.
         poses: (n, P) the engine's last poses, which say what was true.
+        tasks: by their numbers in the poses.
     """
     true = succeeded(poses)
     result: dict[str, Any] = {"success_attempts": len(true), "success_engine": int(true.sum())}
@@ -102,4 +116,20 @@ def agreement(reader: Probe, dreamed: Pictures, real: Pictures, poses: NDArray[n
         # Without any said (or true) success the share is of nothing, and left out as such.
         result[f"success_precision{suffix}"] = both / int(said.sum()) if said.any() else None
         result[f"success_recall{suffix}"] = both / int(true.sum()) if true.any() else None
+        if tasks:
+            result[f"success_by_task{suffix}"] = {
+                task: _confusion(said[mine], true[mine])
+                for k, task in enumerate(tasks)
+                if (mine := poses[:, KIND] == k).any()
+            }
     return result
+
+
+def _confusion(said: NDArray[np.bool_], true: NDArray[np.bool_]) -> dict[str, int]:
+    """How many attempts succeed in both, in the engine alone, in the picture alone, and in neither."""
+    return {
+        "both": int((said & true).sum()),
+        "engine_alone": int((~said & true).sum()),
+        "picture_alone": int((said & ~true).sum()),
+        "neither": int((~said & ~true).sum()),
+    }

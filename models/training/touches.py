@@ -1,4 +1,4 @@
-"""Touches: what hands do to a handle, in the engine and without pictures, so that there can be many.
+"""Touches: what hands do to things, in the engine and without pictures, so that there can be many.
 
 A visitor takes a drawer now and then, and misses it by a centimetre hardly ever: too seldom to learn from where a hand
 takes it along and where it does not. Physics alone takes a hundredth of the time of physics and a picture. Knows the
@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from .clips import Clips, Shard, shard_stems
+from .hands import things_of
 from .recipe import Recipe
 
 NAME = "touches"
-FRAMES, EPISODE = 60_000, 200
+FRAMES, EPISODE = 60_000, 200  # frames of a thing
 SEED = 3_000_000  # added to the recipe's, so that no other set has these episodes
 
 
@@ -27,10 +28,10 @@ def record_touches(recipe: Recipe, data: Path, frames: int = FRAMES) -> None:
     Raises:
         ImportError: the engine is not installed.
     """
-    if not (recipe.hand and recipe.hand.track) or shard_stems(data / NAME):
+    if not things_of(recipe) or shard_stems(data / NAME):
         return
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:  # what engines leave behind goes with it
-        process.submit(_record, recipe, data, frames).result()
+        process.submit(_record, recipe, data, frames * len(things_of(recipe))).result()
 
 
 def _record(recipe: Recipe, data: Path, frames: int) -> None:

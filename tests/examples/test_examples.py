@@ -15,6 +15,7 @@ import pytest
 
 from worldloom.client.env import WorldEnv
 from worldloom.models.catalog import shipped_worlds
+from worldloom.models.reader import Read
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 needs_arm = pytest.mark.skipif("arm" not in shipped_worlds(), reason="arm is not installed")
@@ -76,8 +77,9 @@ def test_intervals_of_rates_are_those_of_wilson() -> None:
 
 def test_a_hand_at_the_handle_of_an_open_drawer_costs_least() -> None:
     cost = example("plan_arm").cost
-    read = np.array([[0, 0.54, 0.09, 0, 0.54], [0, 0.74, 0.09, 0, 0.74], [0.1, 0.74, 0.09, 0, 0.74]], np.float32)
-    costs = cost(read)
+    hand = np.array([[0, 0.54, 0.09], [0, 0.74, 0.09], [0.1, 0.74, 0.09]], np.float32)
+    thing = np.array([[0, 0.54, 0.09], [0, 0.74, 0.09], [0, 0.74, 0.09]], np.float32)
+    costs = cost(Read(hand, thing, np.zeros(3, np.float32), np.zeros(3, np.int64)))
     assert costs[0] == pytest.approx(0.0, abs=1e-6)
     assert costs[0] < costs[1] < costs[2]
 

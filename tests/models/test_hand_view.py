@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from worldloom.models.hand_view import HandOutlook, HandWay
 from worldloom.models.view import View
 from worldloom.models.weights import load_world, save_world
 
-from .tiny import TRACK, tiny_hand_outlook, tiny_world
+from .tiny import DRAWER, PUCK, tiny_hand_outlook, tiny_world
 
 
 @pytest.fixture
@@ -31,21 +32,40 @@ def picture(seed: int) -> Tensor:
 def test_a_stream_begins_where_the_picture_shows_the_hand_and_at_rest(outlook: HandOutlook) -> None:
     way = outlook.arrived(picture(0), None)
     levels = ((picture(0) + 1.0) * 127.5).round().byte().movedim(0, -1)[None].numpy()
-    read = torch.from_numpy(outlook.reader.read(levels)[0][0])
-    torch.testing.assert_close(way.hand[:3], read[:3])
-    torch.testing.assert_close(way.handle, torch.stack([read[3], read[4].clamp(*TRACK[:2])]))
+    read = outlook.reader.read(levels)
+    torch.testing.assert_close(way.hand[:3], torch.from_numpy(read.hand[0]))
+    torch.testing.assert_close(
+        way.thing, torch.from_numpy(read.thing[0].clip(*np.array([DRAWER.low, DRAWER.high], np.float32)))
+    )
+    assert torch.equal(way.thing, way.left)
     assert torch.equal(way.hand, way.before)
     assert torch.equal(way.hand[:3], way.target)
 
 
 def test_what_is_counted_is_put_right_by_what_is_read(outlook: HandOutlook) -> None:
     read = outlook.arrived(picture(0), None)
-    wrong = HandWay(read.hand + 0.1, read.before + 0.1, read.target + 0.1, read.handle + 0.1)
+    wrong = HandWay(read.hand + 0.1, read.before + 0.1, read.target + 0.1, read.thing + 0.1, read.left, read.kind)
     better = outlook.arrived(picture(0), wrong)
     assert bool(((better.hand - read.hand)[:3] < 0.07).all())
     assert bool(((better.hand - read.hand)[:3] > 0.0).all())
     assert better.hand[3] == wrong.hand[3], "fingers are not read"
-    torch.testing.assert_close(better.handle, read.handle + 0.05)
+    torch.testing.assert_close(better.thing, read.thing + 0.05)
+
+
+def test_which_thing_there_is_is_read_once() -> None:
+    with torch.inference_mode():
+        outlook = tiny_hand_outlook((DRAWER, PUCK)).to(torch.device("cpu"), torch.float32)
+        way = outlook.arrived(picture(0), None)
+        other = replace(way, kind=1 - way.kind)
+        assert way.kind.shape == ()
+        assert outlook.arrived(picture(0), other).kind == other.kind
+        streams = [View(picture(0), way, 0), View(picture(0), other, 0)]
+        together = outlook.ahead(streams, torch.ones(2, 2, 4)).ways
+        for stream, gone in zip(streams, together, strict=True):
+            (alone,) = outlook.ahead([stream], torch.ones(1, 2, 4)).ways
+            assert all(
+                torch.equal(a, b) for a, b in zip(alone.tensors().values(), gone.tensors().values(), strict=True)
+            )
 
 
 def test_a_hand_at_rest_leaves_the_picture_as_it_is(outlook: HandOutlook) -> None:

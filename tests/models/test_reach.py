@@ -6,15 +6,16 @@ import pytest
 import torch
 
 from worldloom.models.reach import LEAST, OPEN, ROOM, WIDEST, Arm, Reach, ReachConfig, standing
+from worldloom.models.thing import Thing
 
-from .tiny import TRACK, randomise
+from .tiny import DRAWER, PUCK, randomise
 
 LOW, HIGH = (-0.5, 0.4, 0.05), (0.5, 1.0, 0.5)
 
 
-def pulled(track: tuple[float, float, float] | None = None) -> Reach:
+def pulled(*things: Thing) -> Reach:
     """A spring alone: what a network would add is nothing yet."""
-    return Reach(ReachConfig(LOW, HIGH, track, width=8)).requires_grad_(False)
+    return Reach(ReachConfig(LOW, HIGH, things, width=8)).requires_grad_(False)
 
 
 def on(reach: Reach, arm: Arm, rows: list[float], frames: int) -> Arm:
@@ -55,28 +56,51 @@ def test_a_count_that_runs_away_is_held_and_comes_back() -> None:
     torch.testing.assert_close(back.hand[0, :3], arm.hand[0, :3], atol=0.01, rtol=0.0)
 
 
-def test_a_handle_slides_on_its_track_alone_and_not_by_a_hair() -> None:
-    reach, arm = pulled(TRACK), standing(torch.tensor([[0.1, 0.6, 0.2]]), torch.tensor([[0.02, 0.7]]))
+def test_a_handle_slides_along_its_axis_alone_and_not_by_a_hair() -> None:
+    reach, arm = pulled(DRAWER), standing(torch.tensor([[0.1, 0.6, 0.2]]), torch.tensor([[0.02, 0.7, 0.09]]))
     assert reach.slide
     last = reach.slide[-1]
     assert isinstance(last, torch.nn.Linear)
     with torch.inference_mode():
         last.weight.zero_()
         last.bias.fill_(-80.0 * LEAST)
-        assert torch.equal(on(reach, arm, [0.0] * 4, 9).handle, arm.handle)
+        assert torch.equal(on(reach, arm, [0.0] * 4, 9).thing, arm.thing)
         last.bias.fill_(-100.0 * 0.01)
-        torch.testing.assert_close(on(reach, arm, [0.0] * 4, 3).handle, torch.tensor([[0.02, 0.67]]))
-        torch.testing.assert_close(on(reach, arm, [0.0] * 4, 90).handle, torch.tensor([[0.02, TRACK[0]]]))
+        torch.testing.assert_close(on(reach, arm, [0.0] * 4, 3).thing, torch.tensor([[0.02, 0.67, 0.09]]))
+        torch.testing.assert_close(on(reach, arm, [0.0] * 4, 90).thing, torch.tensor([[0.02, DRAWER.low[1], 0.09]]))
 
 
-@pytest.mark.parametrize("track", [None, TRACK])
-def test_a_batch_rounds_as_each_alone(track: tuple[float, float, float] | None) -> None:
-    reach = pulled(track)
+def test_what_is_loose_is_carried_and_what_slides_beside_it_is_not() -> None:
+    reach = pulled(DRAWER, PUCK)
+    assert reach.slide
+    last = reach.slide[-1]
+    assert isinstance(last, torch.nn.Linear)
+    with torch.inference_mode():
+        last.weight.zero_()
+        last.bias.zero_()
+        last.bias[-1] = 100.0  # all of the hand's way
+        place, thing = torch.tensor([[0.1, 0.6, 0.2]] * 2), torch.tensor([[0.1, 0.6, 0.19]] * 2)
+        arm = standing(place, thing, torch.tensor([0, 1]))
+        after = on(reach, arm, [1.0, -1.0, 1.0, 1.0], 10)
+    gone = after.hand[1, :3] - place[1]
+    assert float(gone.abs().min()) > 0.03
+    torch.testing.assert_close(after.thing[1] - thing[1], gone, atol=1e-5, rtol=0.0)
+    assert torch.equal(after.thing[0], thing[0])
+    assert torch.equal(after.kind, arm.kind)
+    assert float((after.left - after.thing)[1].abs().min()) > 0.001
+
+
+@pytest.mark.parametrize("things", [(), (DRAWER,), (DRAWER, PUCK)])
+def test_a_batch_rounds_as_each_alone(things: tuple[Thing, ...]) -> None:
+    reach = pulled(*things)
     randomise(reach, 3, 0.1)
     places = torch.rand(5, 3, generator=torch.Generator().manual_seed(0)) * 0.4 + 0.1
     rows = torch.rand(5, 2, 4, generator=torch.Generator().manual_seed(1)) * 2.0 - 1.0
     with torch.inference_mode():
-        together = reach(standing(places), rows)
-        alone = [reach(standing(places[k : k + 1]), rows[k : k + 1]) for k in range(5)]
+        beside, kinds = places - 0.02, torch.arange(5) % max(1, len(things))
+        together = reach(standing(places, beside, kinds), rows)
+        alone = [
+            reach(standing(*(part[k : k + 1] for part in (places, beside, kinds))), rows[k : k + 1]) for k in range(5)
+        ]
     for k, one in enumerate(alone):
         assert torch.equal(one.places[0], together.places[k])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from worldloom.models.reader import COLUMNS, FILE, OPENED, DrawerOpened, load_reader
+from worldloom.models.reader import FILE, OPENED, TaskDone, load_reader
 from worldloom.models.training.clips import Clips, Shard
 from worldloom.models.training.fit_reader import fit_reader, measure, save_reader
 
@@ -18,14 +18,14 @@ needs_reader = pytest.mark.skipif(not FILE.exists(), reason="the reader is not i
 
 @needs_reader
 def test_the_reader_that_ships_answers_one_picture_as_many() -> None:
-    reader, hook = load_reader(), DrawerOpened()
+    reader, hook = load_reader(), TaskDone()
     pictures = np.random.default_rng(0).integers(0, 255, (5, 128, 128, 3), np.uint8)
-    read, sure = reader.read(pictures)
-    assert read.shape == (5, len(COLUMNS))
-    assert ((sure >= 0) & (sure <= 1)).all()
+    read = reader.read(pictures)
+    assert read.hand.shape == read.thing.shape == (5, 3)
+    assert ((read.success >= 0) & (read.success <= 1)).all()
     together = hook.batch(None, None, pictures, None)
     assert [hook(pictures[k], None, pictures[k], None) for k in range(5)] == together.tolist()
-    assert (together == (sure >= 0.5)).all()
+    assert (together == (read.success >= 0.5)).all()
 
 
 def test_a_missing_reader_says_how_to_make_one(tmp_path: Path) -> None:
@@ -33,18 +33,25 @@ def test_a_missing_reader_says_how_to_make_one(tmp_path: Path) -> None:
         load_reader(tmp_path / "none.safetensors")
 
 
-def test_a_reader_is_trained_measured_and_saved(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_a_reader_is_trained_measured_and_saved(tasks: int, tmp_path: Path) -> None:
     rng, world = np.random.default_rng(0), tiny_world()
     poses = rng.normal(0.6, 0.1, (12, 7)).astype(np.float32)
+    flags = np.stack([np.zeros(12), np.arange(12) % 4 == 0, np.arange(12) % tasks], 1).astype(np.float32)
+    done = poses[:, 5] <= OPENED
+    if tasks > 1:  # whose recordings say what is done
+        poses, done = np.concatenate([poses, flags], 1), flags[:, 1] > 0.0
     frames = rng.integers(0, 255, (12, 32, 48, 3), np.uint8)
     shard = Shard(frames, np.zeros((12, 3), np.float32), poses, np.zeros(12, np.int64))
     shard.save(tmp_path / "train" / "0000")
     clips = Clips.open(tmp_path / "train")
     reader = fit_reader(world, clips, samples=12, steps=3)
-    np.testing.assert_allclose(reader.mean, poses[:, [0, 1, 2, 4, 5]].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(reader.mean, poses[:, [0, 1, 2, 4, 5, 6]].mean(0), rtol=1e-5)
     found = measure(reader, world, clips)
-    assert found["open"] == int((poses[::2, 5] <= OPENED).sum())
-    assert found["recorded"]["missed"] <= found["open"]
-    save_reader(reader, tmp_path / "reader.safetensors", {"height": 32, "width": 48})
+    assert found["done"] == int(done[::2].sum())
+    assert found["recorded"]["missed"] <= found["done"]
+    assert reader.kinds == tasks
+    save_reader(reader, tmp_path / "reader.safetensors", {"height": 32, "width": 48, "kinds": tasks})
     again = load_reader(tmp_path / "reader.safetensors")
-    np.testing.assert_allclose(again.read(frames)[0], reader.read(frames)[0], atol=0.02)
+    np.testing.assert_allclose(again.read(frames).thing, reader.read(frames).thing, atol=0.02)
+    assert again.read(frames).kind.max() < tasks

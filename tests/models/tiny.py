@@ -21,6 +21,7 @@ from worldloom.models.reach import Reach, ReachConfig
 from worldloom.models.reader import Reader
 from worldloom.models.spec import ActionSpec, Axis, Key, WorldSpec
 from worldloom.models.state import StartScene
+from worldloom.models.thing import Thing
 from worldloom.models.training.gripper import AXES, CAMERA, VIEW
 from worldloom.models.training.hands import HIGH, LOW
 from worldloom.models.warp import WarpConfig, WarpNet
@@ -147,21 +148,23 @@ def tiny_outlook() -> CameraOutlook:
     return CameraOutlook(tiny_motion(), tiny_album(12), detail)
 
 
-TRACK = (0.53, 0.74, 0.09)
-"""Metres: of a tiny drawer's handle."""
+DRAWER = Thing((-0.5, 0.53, 0.09), (0.5, 0.74, 0.09), (1,))
+PUCK = Thing((-0.7, 0.2, 0.0), (0.55, 1.0, 0.5), (0, 1, 2), loose=True)
+"""A handle that slides, and what can be carried about."""
 
 
-def tiny_warp(track: tuple[float, float, float] | None = TRACK) -> WarpNet:
+def tiny_warp(things: tuple[Thing, ...] = (DRAWER,)) -> WarpNet:
     """Nothing is learned yet."""
     right, down, behind = AXES.T.tolist()
     x, y, z = CAMERA.tolist()
     axes = (tuple(right), tuple(down), tuple(-side for side in behind))
-    return WarpNet(WarpConfig(32, 48, (x, y, z), axes, VIEW, LOW, HIGH, (8, 8, 8), track)).eval()
+    return WarpNet(WarpConfig(32, 48, (x, y, z), axes, VIEW, LOW, HIGH, (8, 8, 8), things)).eval()
 
 
-def tiny_hand_outlook() -> HandOutlook:
-    """Hands that go as springs pull them, and a handle that goes wherever."""
-    warp, detail, reach = tiny_warp(), DetailNet(DetailConfig(8, 1)), Reach(ReachConfig(LOW, HIGH, TRACK, width=8))
+def tiny_hand_outlook(things: tuple[Thing, ...] = (DRAWER,)) -> HandOutlook:
+    """Hands that go as springs pull them, and a thing that goes wherever."""
+    warp, detail = tiny_warp(things), DetailNet(DetailConfig(8, 1))
+    reach = Reach(ReachConfig(LOW, HIGH, things, width=8))
     assert reach.slide
     randomise(reach.slide, 7, 0.1)
     with torch.no_grad():
@@ -169,14 +172,14 @@ def tiny_hand_outlook() -> HandOutlook:
             part.mul_(0.02)  # where nobody moves, too little to be meant
     randomise(warp, 4, 0.1)
     randomise(detail, 5, 0.02)
-    plate = torch.full((32, 48, 3), 90, dtype=torch.uint8)
-    return HandOutlook(reach, warp, plate, detail, tiny_reader())
+    plates = torch.full((len(things), 32, 48, 3), 90, dtype=torch.uint8)
+    return HandOutlook(reach, warp, plates, detail, tiny_reader(len(things)))
 
 
-def tiny_reader() -> Reader:
+def tiny_reader(kinds: int = 1) -> Reader:
     """Hands about the middle of the box."""
-    reader = Reader(32, 48)
+    reader = Reader(32, 48, kinds)
     randomise(reader, 6, 0.1)
-    reader.mean.copy_(torch.tensor([0.0, 0.7, 0.25, 0.0, 0.7]))
+    reader.mean.copy_(torch.tensor([0.0, 0.7, 0.25, 0.0, 0.7, 0.09]))
     reader.scale.fill_(0.02)
     return reader.eval()

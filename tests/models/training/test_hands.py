@@ -12,7 +12,7 @@ import torch
 from worldloom.models.training.clips import Clips, Shard
 from worldloom.models.training.fit_reach import fit_reach, load_reach, rolled_off
 from worldloom.models.training.fit_warp import Own, fit_warp, load_warp
-from worldloom.models.training.hands import HIGH, Hands, clean_plate
+from worldloom.models.training.hands import HIGH, THINGS, Hands, clean_plates, things_of
 from worldloom.models.training.recipe import HandRecipe, Recipe, load_recipe
 
 FRAMES = 30
@@ -54,12 +54,26 @@ def test_targets_go_as_actions_say_and_stay_in_their_box(recipe: Recipe, folder:
 
 def test_handles_are_where_their_episode_has_them_and_slide_where_they_do(recipe: Recipe, folder: Path) -> None:
     hands = Hands.of(recipe, folder, "train")
-    torch.testing.assert_close(hands.handles[:, 0], torch.full((2 * FRAMES,), 0.03))
-    assert hands.sliding.tolist() == list(range(21, FRAMES))
+    torch.testing.assert_close(hands.things[:, 0], torch.full((2 * FRAMES,), 0.03))
+    assert hands.moving.tolist() == list(range(21, FRAMES))
+    assert not hands.kinds.any()
     assert recipe.hand
     without = Hands.of(replace(recipe, hand=replace(recipe.hand, track=None)), folder, "train")
-    assert not without.handles.any()
-    assert not len(without.sliding)
+    assert not without.things.any()
+    assert not len(without.moving)
+
+
+def test_tasks_say_what_can_be_moved(recipe: Recipe, folder: Path) -> None:
+    three = replace(recipe, data=replace(recipe.data, tasks=("pick-place-v3", "drawer-open-v3")))
+    assert things_of(three) == (THINGS["pick-place-v3"], things_of(recipe)[0])
+    path = folder / "data" / "train" / "0000.poses.npy"
+    flags = np.zeros((2 * FRAMES, 3), np.float32)
+    flags[FRAMES:, 2] = 1.0
+    np.save(path, np.concatenate([np.load(path), flags], 1))
+    hands = Hands.of(three, folder, "train")
+    assert hands.kinds.tolist() == [0] * FRAMES + [1] * FRAMES
+    with pytest.raises(ValueError, match="window-open-v3"):
+        things_of(replace(recipe, data=replace(recipe.data, tasks=("window-open-v3",))))
 
 
 def test_nothing_is_told_across_the_beginning_of_an_episode(recipe: Recipe, folder: Path) -> None:
@@ -70,10 +84,23 @@ def test_nothing_is_told_across_the_beginning_of_an_episode(recipe: Recipe, fold
     assert torch.equal(first.hand, first.before)
 
 
-def test_the_plate_is_what_stands_behind(folder: Path) -> None:
-    plate = clean_plate(Clips.open(folder / "data" / "train"))
+def test_the_plate_is_what_stands_behind(recipe: Recipe, folder: Path) -> None:
+    (plate,) = clean_plates(recipe, Clips.open(folder / "data" / "train"))
     assert plate.shape == (32, 48, 3)
     assert bool((plate[:, :25] == 80).all()), "what passed by is not in it"
+
+
+def test_each_task_has_its_own_plate(recipe: Recipe, folder: Path) -> None:
+    path = folder / "data" / "train"
+    poses, frames = np.load(path / "0000.poses.npy"), np.load(path / "0000.frames.npy")
+    flags = np.zeros((2 * FRAMES, 3), np.float32)
+    flags[FRAMES:, 2] = 1.0
+    frames[FRAMES:] = 40
+    np.save(path / "0000.poses.npy", np.concatenate([poses, flags], 1))
+    np.save(path / "0000.frames.npy", frames)
+    two = replace(recipe, data=replace(recipe.data, tasks=("drawer-open-v3", "pick-place-v3")))
+    plates = clean_plates(two, Clips.open(path))
+    assert plates[:, 0, 0, 0].tolist() == [80, 40]
 
 
 def test_own_pictures_begin_anew_where_episodes_end(recipe: Recipe, folder: Path) -> None:
@@ -98,7 +125,7 @@ def test_both_stages_run_and_resume(recipe: Recipe, folder: Path) -> None:
             assert torch.load(folder / f"{stage}.pt", weights_only=True)["done"] == steps
     hands = Hands.of(recipe, folder, "train")
     off = rolled_off(load_reach(recipe, folder), hands, np.array([1]), 4, torch.tensor([False]))
-    assert off.shape == (1, 4, 6)
+    assert off.shape == (1, 4, 7)
     before, after = (hands.arm(np.array([k])).places for k in (4, 5))
     flow, trust = load_warp(recipe, folder)(hands.pictures(np.array([4])), before, after)
     assert (flow.shape, trust.shape) == ((1, 2, 32, 48), (1, 1, 32, 48))

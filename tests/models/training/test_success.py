@@ -81,3 +81,18 @@ def test_agreement_by_hand() -> None:
         "success_recall_real": 1.0,
     }
     assert agreement(reader, np.zeros_like(lit), real, true)["success_precision"] is None
+
+
+def test_of_several_tasks_the_flag_is_recorded_and_each_has_its_confusion() -> None:
+    reader = cast(Probe, SimpleNamespace(read=lambda p: p[:, 0, 0, :1].astype(np.float32) - 100.0))
+    flags = np.array([[0, 1, 0], [0, 0, 0], [0, 1, 1]], np.float32)  # blocked, done, task
+    recorded = np.concatenate([poses([0.7, 0.54, 0.7]), flags], 1)
+    assert succeeded(recorded).tolist() == [True, False, True]
+    lit = np.zeros((3, 2, 2, 3), np.uint8)
+    lit[:2] = 200
+    found = agreement(reader, lit, lit, recorded, ("drawer", "button", "puck"))
+    assert found["success_precision"] == 0.5
+    assert found["success_by_task"] == {
+        "drawer": {"both": 1, "engine_alone": 0, "picture_alone": 1, "neither": 0},
+        "button": {"both": 0, "engine_alone": 1, "picture_alone": 0, "neither": 0},
+    }
