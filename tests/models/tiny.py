@@ -170,7 +170,7 @@ def tiny_hand_outlook(things: tuple[Thing, ...] = (DRAWER,)) -> HandOutlook:
     with torch.no_grad():
         for part in reach.slide[-1].parameters():
             part.mul_(0.02)  # where nobody moves, too little to be meant
-    randomise(warp, 4, 0.1)
+    randomise(warp, 4, 0.05)  # with 0.1 every frame makes five times as much of a rounding
     randomise(detail, 5, 0.02)
     plates = torch.full((len(things), 32, 48, 3), 90, dtype=torch.uint8)
     return HandOutlook(reach, warp, plates, detail, tiny_reader(len(things)))
