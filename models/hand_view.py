@@ -76,22 +76,23 @@ class HandOutlook(Outlook):
     def arrived(self, picture: Tensor, way: Way | None) -> HandWay:
         """The hand is about where the picture shows it: what is counted is put right by what is read (an observer)."""
         shown = to_pictures(picture.float()[None]).cpu().numpy()
-        found, things = self.reader.read(shown), self.reach.config.things
+        found = self.reader.read(shown)
         place, thing, kind = (
             torch.from_numpy(part).to(picture.device) for part in (found.hand, found.thing, found.kind)
         )
         if not isinstance(way, HandWay):
-            return HandWay(*(part[0] for part in standing(place, self._there(thing, kind) if things else None, kind)))
+            return HandWay(*(part[0] for part in standing(place, self._there(thing, kind), kind)))
         off = place[0] - way.hand[:3]
         hand = F.pad(off, (0, 1))  # fingers are not read
         before = way.before + (GAIN - SPEED_GAIN) * hand
-        target, aside = way.target + TARGET_GAIN * off, torch.zeros_like(off)
-        if things:
-            aside = THING_GAIN * (self._there(thing, way.kind[None])[0] - way.thing)
+        aside = THING_GAIN * (self._there(thing, way.kind[None])[0] - way.thing)
+        target = way.target + TARGET_GAIN * off
         return HandWay(way.hand + GAIN * hand, before, target, way.thing + aside, way.left + aside, way.kind)
 
     def _there(self, thing: Tensor, kind: Tensor) -> Tensor:
-        """(B, 3) places of things of these kinds (B,), brought to where such things can be."""
+        """(B, 3) places of things of these kinds (B,), brought to where these can be; zeros where there are none."""
+        if not self.reach.config.things:
+            return torch.zeros_like(thing)
         low, high, _ = spaces(self.reach.config.things, kind)
         return torch.minimum(torch.maximum(thing, low), high)
 
@@ -109,7 +110,7 @@ class HandOutlook(Outlook):
         moved = warped(pictures, settled(flow)).clamp(-1.0, 1.0)
         if still.any():
             moved[still] = pictures[still].float()
-        plates = to_signed(self.plates)[after.kind]
+        plates = to_signed(self.plates[after.kind])
         # The plate is shown to the network that puts pictures together, and has no share of its own: half of a share
         # of a table, frame by frame, would make an arm fade away.
         nowhere = torch.zeros_like(trust, dtype=torch.bool)

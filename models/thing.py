@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -45,19 +46,29 @@ def one_of(things: Sequence[Thing], kind: Tensor) -> Tensor:
     return (kind[:, None] == kinds).float()
 
 
-def space(things: Sequence[Thing], device: torch.device) -> tuple[Tensor, Tensor]:
+def space(things: tuple[Thing, ...], device: torch.device) -> tuple[Tensor, Tensor]:
     """(3,) metres: both corners of the smallest space that holds all of theirs."""
-    low, high = torch.tensor([thing.low for thing in things]), torch.tensor([thing.high for thing in things])
-    return low.amin(0).to(device), high.amax(0).to(device)
+    low, high, *_ = _tables(things, device)
+    return low.amin(0), high.amax(0)
 
 
-def spaces(things: Sequence[Thing], kind: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def spaces(things: tuple[Thing, ...], kind: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(B, 3) of things of these kinds (B,): both corners, and along which axes each goes (bool)."""
-    low, high = (torch.tensor([getattr(thing, side) for thing in things]) for side in ("low", "high"))
-    free = torch.tensor([[axis in thing.free for axis in range(3)] for thing in things])
-    return low.to(kind.device)[kind], high.to(kind.device)[kind], free.to(kind.device)[kind]
+    low, high, free, _ = _tables(things, kind.device)
+    return low[kind], high[kind], free[kind]
 
 
-def loose(things: Sequence[Thing], kind: Tensor) -> Tensor:
+def loose(things: tuple[Thing, ...], kind: Tensor) -> Tensor:
     """(B, 1) which of these kinds (B,) fingers carry."""
-    return torch.tensor([thing.loose for thing in things]).to(kind.device)[kind][:, None]
+    return _tables(things, kind.device)[3][kind]
+
+
+@lru_cache
+def _tables(things: tuple[Thing, ...], device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """By kind: corners (K, 3), free axes (K, 3), what is loose (K, 1). Asked for at every step; not to be changed."""
+    with torch.inference_mode(False):
+        low, high = (
+            torch.tensor([getattr(thing, side) for thing in things], device=device) for side in ("low", "high")
+        )
+        free = torch.tensor([[axis in thing.free for axis in range(3)] for thing in things], device=device)
+        return low, high, free, torch.tensor([[thing.loose] for thing in things], device=device)

@@ -66,7 +66,7 @@ def _attempt(manner: str, expert: Expert, rng: np.random.Generator) -> Iterator[
     noise = rng.uniform(0.2, 0.8) if manner == "noisy" else 0.0
     length = rng.integers(15, 60) if manner == "aborted" else rng.integers(60, 160)
     for _ in range(int(length)):
-        yield _row(expert(offset) + rng.normal(0.0, 1.0, 4) * noise)
+        yield to_row(expert(offset) + rng.normal(0.0, 1.0, 4) * noise)
     if manner == "aborted":  # away, with open fingers
         away = np.array([*rng.uniform(-1.0, 1.0, 2), rng.uniform(0.2, 1.0), -1.0])
         yield from _held(away, int(rng.integers(8, 30)))
@@ -85,8 +85,9 @@ def _wander(rng: np.random.Generator) -> Iterator[Row]:
 
 def _held(row: NDArray[np.float64], frames: int) -> Iterator[Row]:
     for _ in range(frames):
-        yield _row(row)
+        yield to_row(row)
 
 
-def _row(values: NDArray[np.float64]) -> Row:
+def to_row(values: NDArray[np.float64]) -> Row:
+    """(4,) within what can be asked for."""
     return np.clip(values, -1.0, 1.0).astype(np.float32)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arm_policy import to_row
 from .simulators import Row
 
 DRAWER = "drawer-open-v3"
@@ -82,12 +83,12 @@ def _reach(
             off = apart() + point
             if np.abs(off).max() < 0.01:
                 break
-            yield _row(np.array([*10.0 * off, grip]) + rng.normal(0.0, 1.0, 4) * noise)
+            yield to_row(np.array([*10.0 * off, grip]) + rng.normal(0.0, 1.0, 4) * noise)
 
 
 def _go(way: NDArray[np.float64], grip: float, noise: float, frames: int, rng: np.random.Generator) -> Iterator[Row]:
     for _ in range(frames):
-        yield _row(np.array([*way, grip]) + rng.normal(0.0, 1.0, 4) * noise)
+        yield to_row(np.array([*way, grip]) + rng.normal(0.0, 1.0, 4) * noise)
 
 
 def _grip(rng: np.random.Generator) -> float:
@@ -96,7 +97,3 @@ def _grip(rng: np.random.Generator) -> float:
 
 def _noise(rng: np.random.Generator) -> float:
     return float(rng.choice([0.0, 0.0, 0.3]))
-
-
-def _row(values: NDArray[np.float64]) -> Row:
-    return np.clip(values, -1.0, 1.0).astype(np.float32)

@@ -27,12 +27,10 @@ from ..world import DiTWorld
 from .clips import Clips
 from .dream import reconstruct
 from .readers import disturb, train_reader
+from .simulators import DONE, KIND
 
 POSE_COLUMNS = (0, 1, 2, 4, 5, 6)
 """Of a recorded pose: hand x, y, z and thing x, y, z."""
-
-SUCCESS, KIND = 8, 9
-"""Of one of several tasks: whether it was done then, and its number."""
 
 
 def fit_reader(world: DiTWorld, clips: Clips, *, samples: int, steps: int, seed: int = 0) -> Reader:
@@ -96,7 +94,7 @@ def _labels(clips: Clips, index: NDArray[np.int64]) -> tuple[Tensor, Tensor, Ten
     poses = torch.from_numpy(clips.poses[index])
     places = poses[:, POSE_COLUMNS]
     if poses.shape[1] > KIND:
-        return places, poses[:, SUCCESS], poses[:, KIND].long()
+        return places, poses[:, DONE], poses[:, KIND].long()
     return places, (places[:, 4] <= OPENED).float(), torch.zeros(len(poses), dtype=torch.int64)
 
 

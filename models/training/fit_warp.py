@@ -29,7 +29,7 @@ from .trainee import Trainee
 
 GAPS = (*(1,) * 10, 2, 2, 3, 3, 4, 4, 6, 8, -1, -2, -4, 0, 0)  # frames from one picture of a pair to the other
 STANDING_SHARE = 0.15  # of the pairs whose hand does not move that are taken all the same
-SLIDING_SHARE = 0.3  # of the pairs and of the own pictures, whose handle slides or is about to
+MOVING_SHARE = 0.3  # of the pairs and of the own pictures, whose thing goes or is about to
 OWN_SHARE = 1 / 3  # of a batch: pictures that the network warped itself
 LONGEST = 24  # frames that these go on
 SOFT_SHARE = 0.3  # of the batches whose recorded pictures are shown blurred or noisy
@@ -102,7 +102,7 @@ class Own:
 def _begun(hands: Hands, count: int, rng: np.random.Generator) -> Index:
     """(count,) frames that another one follows, some of them before a thing goes."""
     at, frames = rng.choice(hands.followers, count) - 1, (1, LONGEST // 2)
-    return some_before(hands.moving, at, hands.followers - 1, SLIDING_SHARE, frames, rng)
+    return some_before(hands.moving, at, hands.followers - 1, MOVING_SHARE, frames, rng)
 
 
 def _pairs(hands: Hands, rng: np.random.Generator, count: int) -> tuple[Index, Index]:
@@ -111,7 +111,7 @@ def _pairs(hands: Hands, rng: np.random.Generator, count: int) -> tuple[Index, I
     pairs: list[tuple[int, int]] = []
     while len(pairs) < count:
         first, gap = int(rng.integers(len(episodes))), int(rng.choice(GAPS))
-        if len(moving) and rng.random() < SLIDING_SHARE:
+        if len(moving) and rng.random() < MOVING_SHARE:
             first = int(rng.choice(moving)) - int(rng.integers(0, 3))
         then = first + gap
         if min(first, then) < 0 or then >= len(episodes) or episodes[first] != episodes[then]:

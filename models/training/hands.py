@@ -21,6 +21,7 @@ from ..warp import WarpConfig
 from .clips import Clips
 from .gripper import AXES, CAMERA, VIEW
 from .recipe import Recipe, normal_actions
+from .simulators import KIND, THING
 from .survey import Index
 
 LOW, HIGH = (-0.5, 0.4, 0.05), (0.5, 1.0, 0.5)
@@ -37,9 +38,6 @@ SAME = 25.0
 
 MOVES = 0.004
 """Metres a frame from which a hand counts as moving."""
-
-THING, KIND = slice(4, 7), 9
-"""Columns of a pose: what the hand can move, and in recordings of several tasks which one it is."""
 
 MOVED = 0.001
 """Metres a frame from which that counts as moved."""

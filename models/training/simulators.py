@@ -77,6 +77,10 @@ def open_simulator(
     raise ValueError(f"no simulator {name!r}; known: toy, arm, doom")
 
 
+THING, DONE, KIND = slice(4, 7), 8, 9
+"""Columns of an arm's pose: what its hand can move; of several tasks, whether it was done then and which it is."""
+
+
 def pose_columns(simulator: str, *, maps: bool = False, tasks: bool = False) -> tuple[str, ...]:
     """What the columns of an engine's poses are called; nothing of recordings that somebody else made."""
     if simulator == "arm":  # metres; how far the gripper is open, 0 to 1

@@ -22,12 +22,7 @@ from .clips import Clips
 from .metrics import Pictures
 from .probe import FRAMES, Probe
 from .readers import disturb, open_kept, train_reader
-
-HANDLE = slice(4, 7)
-"""Columns of an arm's pose: the drawer's handle, in metres."""
-
-DONE, KIND = 8, 9
-"""Columns of the flag and of the task's number, where there are several tasks."""
+from .simulators import DONE, KIND, THING
 
 TARGET = np.array([0.54, 0.09])
 """Metres: depth and height of the handle of the open drawer; across it does not move."""
@@ -43,7 +38,7 @@ def succeeded(poses: NDArray[np.float32]) -> NDArray[np.bool_]:
     """
     if poses.shape[1] > DONE:
         return poses[:, DONE] > 0.5
-    return np.hypot(*(poses[:, HANDLE][:, 1:] - TARGET).T) <= NEAR
+    return np.hypot(*(poses[:, THING][:, 1:] - TARGET).T) <= NEAR
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from worldloom.models.spec import ActionSpec, Axis, Key, WorldSpec
 from worldloom.models.state import StartScene
 from worldloom.models.thing import Thing
 from worldloom.models.training.gripper import AXES, CAMERA, VIEW
-from worldloom.models.training.hands import HIGH, LOW
+from worldloom.models.training.hands import HIGH, LOW, THINGS
 from worldloom.models.warp import WarpConfig, WarpNet
 from worldloom.models.world import DiTWorld, DreamConfig
 
@@ -148,8 +148,7 @@ def tiny_outlook() -> CameraOutlook:
     return CameraOutlook(tiny_motion(), tiny_album(12), detail)
 
 
-DRAWER = Thing((-0.5, 0.53, 0.09), (0.5, 0.74, 0.09), (1,))
-PUCK = Thing((-0.7, 0.2, 0.0), (0.55, 1.0, 0.5), (0, 1, 2), loose=True)
+DRAWER, PUCK = THINGS["drawer-open-v3"], THINGS["pick-place-v3"]
 """A handle that slides, and what can be carried about."""
 
 
