@@ -56,14 +56,19 @@ class HandOutlook(Outlook):
         warp: warps the picture.
         plates: (kinds, H, W, 3) uint8, what the camera sees most of the time, before each kind of thing.
         detail: puts pictures together.
-        reader: reads the hand.
+        reader: reads the hand, and which thing is before it.
+
+        Raises:
+            ValueError: the reader knows other things.
         """
         super().__init__(detail)
+        if reader.kinds != (kinds := max(1, len(reach.config.things))):
+            raise ValueError(f"expected a reader of {kinds} kind of thing, got one of {reader.kinds}: train it anew")
         self.reach, self.warp, self.plates, self.reader = reach, warp, plates, reader
 
     @property
     def parts(self) -> Mapping[str, nn.Module]:
-        """Its networks, but for the reader, which ships by itself."""
+        """Its networks, but for the reader, which has a file of its own."""
         return {"reach": self.reach, "warp": self.warp, "detail": self.detail}
 
     def to(self, device: torch.device, dtype: torch.dtype) -> HandOutlook:

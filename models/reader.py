@@ -1,12 +1,14 @@
 """Reads from a picture of the `arm` what its engine would have said: where hand and thing are, which, and success.
 
-A small convolutional network trained on recorded frames and poses (training/fit_reader.py). `TaskDone` is the hook
-that ends or rewards an episode by it. Knows pictures; nothing about dreams, environments or engines.
+A small convolutional network trained on recorded frames and poses (training/fit_reader.py), in a file of its own
+beside the world whose pictures it reads. `TaskDone` is the hook that ends or rewards an episode by it. Knows pictures;
+nothing about dreams, environments or engines.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,12 +17,15 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .autoencoder import to_signed
 from .spec import Image
 
 FILE = Path(__file__).parent / "data" / "arm.reader.safetensors"
+"""Of the `arm` that ships."""
+
 COLUMNS = ("hand_x", "hand_y", "hand_z", "thing_x", "thing_y", "thing_z")
 """Metres, in the engine's axes; a drawer's handle slides along y only, and stands at 0.74 when the drawer is shut."""
 
@@ -42,7 +47,8 @@ class Reader(nn.Module):
 
     def __init__(self, height: int, width: int, kinds: int = 1) -> None:
         super().__init__()
-        self.kinds = kinds
+        self.height, self.width, self.kinds = height, width, kinds
+        self.holdout: Mapping[str, Any] = {}  # what was measured of it on held-out frames
         told = kinds if kinds > 1 else 0
         self.network = reading_network(height, width, len(COLUMNS) + 1 + told)
         self.mean = nn.Buffer(torch.zeros(len(COLUMNS)))
@@ -86,6 +92,20 @@ class TaskDone:
         return (self._reader.read(next_obs).success >= self._sure).astype(np.float64)
 
 
+def reader_file(world: Path) -> Path:
+    """Where the reader of the world in that `.safetensors` file is: beside it."""
+    return world.with_name(f"{world.stem}.reader.safetensors")
+
+
+def save_reader(reader: Reader, path: Path) -> None:
+    """Write it, in half precision, with what was measured of it."""
+    about = {"height": reader.height, "width": reader.width, "kinds": reader.kinds, "holdout": dict(reader.holdout)}
+    tensors = {name: value.detach().cpu().half().contiguous() for name, value in reader.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path, {"about": json.dumps(about)})
+    path.chmod(0o644)  # safetensors writes files that only their owner may read
+
+
 def load_reader(path: Path = FILE) -> Reader:
     """The reader in a file; by default the one that ships.
 
@@ -95,10 +115,11 @@ def load_reader(path: Path = FILE) -> Reader:
     from .weights import fill
 
     if not path.exists():
-        raise ValueError(f"expected a reader at {path}; train one: python -m worldloom.models.training.fit_reader")
+        raise ValueError(f"expected a reader at {path}: copy it with its world, or train one: worldloom train")
     with safe_open(path, "pt") as file:
         about = json.loads(file.metadata()["about"])
         reader = Reader(about["height"], about["width"], about.get("kinds", 1))
+        reader.holdout = about.get("holdout", {})
         fill(reader, {name: file.get_tensor(name).float() for name in file.keys()}, str(path))  # noqa: SIM118
     return reader.eval()
 

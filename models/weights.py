@@ -29,7 +29,7 @@ from .motion import MotionConfig, MotionNet
 from .network import STREAMS
 from .precision import native_dtype
 from .reach import Reach, ReachConfig
-from .reader import load_reader
+from .reader import load_reader, reader_file, save_reader
 from .spec import ActionSpec, Axis, Key, WorldSpec
 from .state import StartScene
 from .thing import Thing
@@ -43,7 +43,7 @@ SCENE = ("momenta", "poses", "picture")  # what a start scene may have besides l
 
 
 def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: torch.dtype = torch.bfloat16) -> None:
-    """Write `path` (.safetensors) and the `.json` beside it.
+    """Write `path` (.safetensors), the `.json` beside it, and the reader of a world that has one.
 
     Args:
         path: where the weights go.
@@ -81,6 +81,8 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
         table |= {name: asdict(part.config) for name, part in world.outlook.parts.items()}  # type: ignore[call-overload]
     save_file(tensors, path)
     path.chmod(0o644)  # safetensors writes files that only their owner may read
+    if isinstance(world.outlook, HandOutlook):
+        save_reader(world.outlook.reader, reader_file(path))
     path.with_suffix(".json").write_text(json.dumps(table, indent=1) + "\n")
 
 
@@ -134,7 +136,7 @@ def _outlook(table: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path
                 WarpNet(WarpConfig(**_with_things(table["warp"]))),
             )
             plates = tensors["plate"].reshape(-1, warp.config.height, warp.config.width, 3)
-            return _filled(HandOutlook(reach, warp, plates, detail, load_reader()), tensors, path)
+            return _filled(HandOutlook(reach, warp, plates, detail, load_reader(reader_file(path))), tensors, path)
         motion = MotionNet(MotionConfig(**_frozen(table["motion"])))
         album = Album(**_under(tensors, "album."))
     except (KeyError, TypeError, ValueError) as error:

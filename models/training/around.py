@@ -25,7 +25,7 @@ def come_back(world: DiTWorld, played: Played, name: str) -> dict[str, Any]:
     return {
         f"{name}_psnr": float(psnr(made, last).mean()),
         f"{name}_unrelated_psnr": unrelated(made, last),
-        f"{name}_first_psnr": float(psnr(made, reconstruct(world, first)).mean()),
+        f"{name}_first_psnr": float(psnr(made, reconstruct(world.autoencoder, first)).mean()),
         f"{name}_real_psnr": float(psnr(first, last).mean()),
         f"{name}_frames": played.frames,
     }

@@ -150,7 +150,7 @@ def directions(world: DiTWorld, recipe: Recipe, folder: Path, counts: Counts) ->
         scenes = scenes_at(world, clips, battery.begin + 1 - known, known)
         made = np.stack(list(dream(world, scenes, clips.leading[battery.span[:, 1:]])), 1)
         # A dream begins in its own look, or the reader would see the autoencoder's blur as motion.
-        made = np.concatenate([reconstruct(world, truth[:, 0])[:, None], made], 1)
+        made = np.concatenate([reconstruct(world.autoencoder, truth[:, 0])[:, None], made], 1)
         went[battery.direction], true[battery.direction] = (reader.follow(battery.direction, c) for c in (made, truth))
     right = {direction: amounts > reader.still for direction, amounts in went.items()}
     amounts = {d: {"dream": float(np.median(went[d])), "real": float(np.median(true[d]))} for d in went}

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..autoencoder import to_pictures
+from ..autoencoder import Autoencoder, to_pictures, to_signed
 from ..camera_view import CameraOutlook
 from ..spec import Actions
 from ..state import StartScene
@@ -89,10 +89,11 @@ def dream(
 
 
 @torch.inference_mode()
-def reconstruct(world: DiTWorld, pictures: Pictures) -> Pictures:
-    """Pictures (n, H, W, 3) through the world's autoencoder and back: the best that the world can show."""
+def reconstruct(autoencoder: Autoencoder, pictures: Pictures) -> Pictures:
+    """Pictures (n, H, W, 3) through a world's autoencoder and back: the best that the world can show."""
+    device = next(autoencoder.parameters()).device
     again = []
     for k in range(0, len(pictures), 32):
-        latents = world.encode(pictures[k : k + 32])
-        again.append(to_pictures(world.autoencoder.pictures(latents)).cpu().numpy())
+        some = to_signed(torch.from_numpy(np.ascontiguousarray(pictures[k : k + 32])).to(device))
+        again.append(to_pictures(autoencoder.pictures(autoencoder.latents(some))).cpu().numpy())
     return np.concatenate(again)

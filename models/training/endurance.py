@@ -76,7 +76,7 @@ def long_dreams(world: DiTWorld, course: Course) -> dict[str, Any]:
     """
     tail = dream_long(world, course)
     pictures = course.clips.take(course.shown)
-    real, again = appearance(pictures), appearance(reconstruct(world, pictures))
+    real, again = appearance(pictures), appearance(reconstruct(world.autoencoder, pictures))
     return {
         "drift": drift(tail.appearance, real),
         "drift_autoencoder": drift(again, real),
@@ -139,7 +139,7 @@ def flow_share(tail: Tail) -> float | None:
 def flow_again(world: DiTWorld, course: Course) -> NDArray[np.float64]:
     """(S, K) mean length of flow into the engine's frames, when the autoencoder gives these back."""
     flow, into = Flow(), course.into.ravel()
-    before, after = (reconstruct(world, course.clips.take(np.maximum(into - k, 0))) for k in (1, 0))
+    before, after = (reconstruct(world.autoencoder, course.clips.take(np.maximum(into - k, 0))) for k in (1, 0))
     lengths = [_flow(flow, *pair) for pair in zip(before, after, strict=True)]
     return np.where(into > 0, lengths, np.nan).reshape(course.into.shape)
 

@@ -39,7 +39,7 @@ def next_frames(world: DiTWorld, clips: Clips, counts: Counts) -> dict[str, Any]
     for part in batches(starts, counts.batch):
         truth, last = clips.take(part + known), clips.take(part + known - 1)
         made = next(dream(world, scenes_at(world, clips, part, known), clips.leading[part + known][:, None]))
-        shown = (reconstruct(world, truth), made, last)
+        shown = (reconstruct(world.autoencoder, truth), made, last)
         scores = [measure(picture, truth) for measure in (psnr, ssim) for picture in shown]
         rows.append(np.stack([*scores, change(last, truth)], 1))
     table = np.concatenate(rows)

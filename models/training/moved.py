@@ -24,12 +24,12 @@ from ..detail import DetailConfig, DetailNet
 from ..hand_view import HandOutlook
 from ..precision import native_dtype
 from ..reach import Arm
-from ..reader import load_reader
 from ..view import Glimpse, Outlook
 from .clips import Clips
 from .fit_autoencoder import encoder_file, load_autoencoder
 from .fit_motion import load_motion
 from .fit_reach import load_reach
+from .fit_reader import load_read
 from .fit_warp import load_warp
 from .hands import Hands, clean_plates
 from .recipe import Recipe
@@ -37,9 +37,6 @@ from .survey import Index, survey
 from .walks import Walks
 
 BATCH = 32  # frames moved at once
-
-READER = "reader.safetensors"
-"""In a run's folder: a reader of its own pictures, where the one that ships reads others (fit_reader.py)."""
 
 
 class Mover(ABC):
@@ -134,9 +131,8 @@ def mover_of(recipe: Recipe, folder: Path, name: str, device: torch.device) -> M
 
 def hand_outlook(recipe: Recipe, folder: Path, detail: DetailNet) -> HandOutlook:
     """What the checkpoints of the motion stage make."""
-    plates, reader = clean_plates(recipe, Clips.open(folder / "data" / "train")), folder / READER
-    read = load_reader(reader) if reader.exists() else load_reader()
-    return HandOutlook(load_reach(recipe, folder), load_warp(recipe, folder), plates, detail, read)
+    plates = clean_plates(recipe, Clips.open(folder / "data" / "train"))
+    return HandOutlook(load_reach(recipe, folder), load_warp(recipe, folder), plates, detail, load_read(recipe, folder))
 
 
 def outlook_of(recipe: Recipe, folder: Path, detail: DetailNet) -> Outlook:

@@ -37,6 +37,7 @@ from .fit_detail import fit_detail, load_detail
 from .fit_dynamics import fit_dynamics, load_dynamics
 from .fit_motion import fit_motion
 from .fit_reach import fit_reach
+from .fit_reader import fit_reader
 from .fit_warp import fit_warp
 from .latents import ClipSource
 from .metrics import luma
@@ -123,6 +124,7 @@ def train(
     if "motion" in stages and recipe.hand:
         fit_reach(recipe, folder, device)
         fit_warp(recipe, folder, device)
+        fit_reader(recipe, folder, device)
     if "dynamics" in stages:
         if recipe.moves:
             move_recordings(recipe, folder, device)

@@ -50,7 +50,7 @@ def played_back(played: Played) -> Pictures:
 
 def from_its_look(world: DiTWorld, truth: Pictures, made: Pictures) -> Pictures:
     """Dreams (n, T, ...) behind the last true picture in the world's own look, or its blur would be read as motion."""
-    return np.concatenate([reconstruct(world, truth[:, 0])[:, None], made], 1)
+    return np.concatenate([reconstruct(world.autoencoder, truth[:, 0])[:, None], made], 1)
 
 
 def expansions(clips: Pictures) -> NDArray[np.float64]:

@@ -18,12 +18,15 @@ from torch import nn
 
 from ..catalog import weights_file
 from ..dit import Block, CausalDiT
+from ..hand_view import HandOutlook
+from ..reader import save_reader
 from ..weights import load_world, read_table
 from ..world import DiTWorld
 from .budget import Budget
 from .fit_autoencoder import autoencoder_config
 from .fit_detail import detail_config
 from .fit_dynamics import dit_config
+from .fit_reader import FILE
 from .hands import hand_configs
 from .loop import write_checkpoint
 from .recipe import Recipe
@@ -55,6 +58,8 @@ def begin_from(source: str, recipe: Recipe, folder: Path) -> None:
             seen = trained.get(stage, {})
             budget = Budget(0.0, spent_s=60.0 * seen.get("minutes", 0.0), done=seen.get("steps", 0))
             write_checkpoint(file, _state(part), budget)
+    if isinstance(world.outlook, HandOutlook) and not (folder / FILE).exists():
+        save_reader(world.outlook.reader, folder / FILE)
 
 
 @torch.no_grad()

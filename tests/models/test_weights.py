@@ -12,9 +12,11 @@ from safetensors.torch import load_file, save_file
 
 from worldloom.models.catalog import open_world, shipped_worlds
 from worldloom.models.check import check_world, random_actions
+from worldloom.models.hand_view import HandOutlook
+from worldloom.models.reader import reader_file, save_reader
 from worldloom.models.weights import load_world, save_world, spec_from_table, spec_to_table
 
-from .tiny import TINY_ACTIONS, tiny_world
+from .tiny import TINY_ACTIONS, tiny_reader, tiny_world
 
 
 @pytest.fixture
@@ -34,6 +36,28 @@ def test_round_trip_dreams_the_same(tmp_path: Path, keyframes: int) -> None:
     rows = random_actions(world.spec, 0)
     a, b = (w.step([w.start(seed=4)], rows).astype(np.int16) for w in (world, again))
     assert np.array_equal(a, b)
+
+
+def test_a_world_with_a_hand_brings_its_reader(tmp_path: Path) -> None:
+    world, path = tiny_world(hand=True), tmp_path / "tiny.safetensors"
+    save_world(path, world, {}, torch.float32)
+    again = load_world(path, device="cpu", dtype=torch.float32)
+    assert isinstance(world.outlook, HandOutlook)
+    assert isinstance(again.outlook, HandOutlook)
+    ours, kept = world.outlook.reader.state_dict(), again.outlook.reader.state_dict()
+    for name, value in ours.items():
+        torch.testing.assert_close(kept[name], value, atol=1e-3, rtol=1e-3)
+    (tmp_path / "tiny.reader.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"tiny.reader.safetensors: copy it with its world"):
+        load_world(path)
+
+
+def test_a_reader_of_other_things_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.safetensors"
+    save_world(path, tiny_world(hand=True), {}, torch.float32)
+    save_reader(tiny_reader(3), reader_file(path))
+    with pytest.raises(ValueError, match="expected a reader of 1 kind of thing, got one of 3"):
+        load_world(path)
 
 
 def test_spec_survives_json() -> None:

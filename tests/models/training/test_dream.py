@@ -44,10 +44,10 @@ def test_states_are_released_when_a_dream_is_left_early(monkeypatch: pytest.Monk
 def test_reconstruct_is_encode_and_decode_in_parts() -> None:
     world = tiny_world()
     pictures = np.random.default_rng(0).integers(0, 256, (40, 32, 48, 3), dtype=np.uint8)
-    again = reconstruct(world, pictures)
+    again = reconstruct(world.autoencoder, pictures)
     assert again.shape == pictures.shape
     assert again.dtype == np.uint8
-    np.testing.assert_allclose(again[35], reconstruct(world, pictures[35:36])[0], atol=1)
+    np.testing.assert_allclose(again[35], reconstruct(world.autoencoder, pictures[35:36])[0], atol=1)
 
 
 def test_spread_is_even_and_takes_nothing_twice() -> None:

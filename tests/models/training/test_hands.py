@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 import torch
 
 from worldloom.models.training.clips import Clips, Shard
+from worldloom.models.training.fit_autoencoder import fit_autoencoder
 from worldloom.models.training.fit_reach import fit_reach, load_reach, rolled_off
+from worldloom.models.training.fit_reader import fit_reader, load_read
 from worldloom.models.training.fit_warp import Own, fit_warp, load_warp
 from worldloom.models.training.hands import HIGH, THINGS, Hands, clean_plates, things_of
 from worldloom.models.training.recipe import HandRecipe, Recipe, load_recipe
@@ -115,7 +118,7 @@ def test_own_pictures_begin_anew_where_episodes_end(recipe: Recipe, folder: Path
 
 
 @pytest.mark.slow
-def test_both_stages_run_and_resume(recipe: Recipe, folder: Path) -> None:
+def test_stages_run_and_resume(recipe: Recipe, folder: Path) -> None:
     assert recipe.hand
     for steps in (3, 5):
         more = replace(recipe, hand=replace(recipe.hand, steps=steps))
@@ -129,3 +132,20 @@ def test_both_stages_run_and_resume(recipe: Recipe, folder: Path) -> None:
     before, after = (hands.arm(np.array([k])).places for k in (4, 5))
     flow, trust = load_warp(recipe, folder)(hands.pictures(np.array([4])), before, after)
     assert (flow.shape, trust.shape) == ((1, 2, 32, 48), (1, 1, 32, 48))
+
+
+@pytest.mark.slow
+def test_a_reader_is_trained_once(recipe: Recipe, folder: Path) -> None:
+    assert recipe.hand
+    recipe = replace(recipe, autoencoder=replace(recipe.autoencoder, steps=1))
+    with pytest.raises(FileNotFoundError, match="run the motion stage"):
+        load_read(recipe, folder)
+    shutil.copytree(folder / "data" / "train", folder / "data" / "holdout")
+    fit_autoencoder(recipe, folder, CPU)
+    fit_reader(recipe, folder, CPU)
+    reader = load_read(recipe, folder)
+    assert reader.kinds == 1
+    assert reader.holdout["frames"] == FRAMES
+    before = (folder / "reader.safetensors").stat().st_mtime_ns
+    fit_reader(recipe, folder, CPU)
+    assert (folder / "reader.safetensors").stat().st_mtime_ns == before

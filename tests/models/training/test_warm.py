@@ -10,11 +10,13 @@ import torch
 
 from worldloom.models.catalog import open_world
 from worldloom.models.dit import CausalDiT
+from worldloom.models.reader import load_reader
 from worldloom.models.training.budget import Budget
 from worldloom.models.training.fit_autoencoder import load_autoencoder
 from worldloom.models.training.fit_detail import load_detail
 from worldloom.models.training.fit_dynamics import dit_config, load_dynamics, trainee_of
 from worldloom.models.training.fit_motion import load_motion
+from worldloom.models.training.fit_reader import load_read
 from worldloom.models.training.loop import read_checkpoint
 from worldloom.models.training.recipe import load_recipe
 from worldloom.models.training.warm import begin_from, revive, thinned
@@ -58,6 +60,7 @@ def test_optimisers_begin_anew(tmp_path: Path) -> None:
     trainee.resume(tmp_path / "dynamics.pt")
     assert not trainee.optimisers["adam"][0].state_dict()["state"]
     assert trainee.budget.done > 0
+    assert load_read(recipe, tmp_path).holdout == load_reader().holdout
 
 
 def test_another_shape_is_refused(tmp_path: Path) -> None:
