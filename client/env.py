@@ -96,6 +96,11 @@ class WorldEnv(gymnasium.Env[Observation, Any]):
         return self._episodes.worlds.info.images
 
     @property
+    def scenes(self) -> tuple[str, ...]:
+        """Names of what an episode may begin with."""
+        return self._episodes.worlds.info.scenes
+
+    @property
     def max_frames(self) -> int:
         """Frames after which an episode is truncated."""
         return self._episodes.max_frames
@@ -107,11 +112,12 @@ class WorldEnv(gymnasium.Env[Observation, Any]):
 
         Args:
             seed: of the world's random numbers.
-            options: `image` (H, W, 3) or `frames` (K, H, W, 3) to begin with, with `context_actions` (K, A) that led to
-                each; `prompt`; `state`, a snapshot or what a world saved; `goal`, which hooks are told.
+            options: `scene`, one of the world's by its name, where a seed would choose one; `image` (H, W, 3) or
+                `frames` (K, H, W, 3) to begin with, with `context_actions` (K, A) that led to each; `prompt`; `state`,
+                a snapshot or what a world saved; `goal`, which hooks are told.
 
         Raises:
-            ValueError: an unknown option.
+            ValueError: an unknown option, or a scene that the world does not have.
             Unsupported: the world does not begin so; the episode before goes on.
         """
         super().reset(seed=seed)

@@ -19,7 +19,7 @@ from worldloom.streamer.worlds import Start, Worlds
 from .hooks import Hook, judge
 
 FRAMES = 1000  # frames of an episode in a world that does not say how long its own were
-OPTIONS = ("image", "frames", "context_actions", "state", "goal", "prompt")
+OPTIONS = ("scene", "image", "frames", "context_actions", "state", "goal", "prompt")
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,14 @@ class Episodes:
         """Begin episodes, by number; returns what is to be told of each.
 
         Raises:
-            ValueError: an unknown option.
+            ValueError: an unknown option, or scene.
             Unsupported: the world does not begin so; nothing has changed then.
         """
         options = dict(options or {})
         if unknown := set(options) - set(OPTIONS):
             raise ValueError(f"expected options of {OPTIONS}, got {sorted(unknown)}")
+        if (scene := options.get("scene")) is not None:
+            seeds = {k: self.worlds.info.seed_of(scene, seed) for k, seed in seeds.items()}
         which = list(seeds)
         self.worlds.start({k: start_of(seed, options) for k, seed in seeds.items()})
         self._anew(which, options.get("goal"))

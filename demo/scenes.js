@@ -25,10 +25,14 @@ export async function drawScenes(world, onSeed) {
   const scenes = await listScenes(world.world);
   if (room.dataset.session !== world.session || room.childElementCount > 0) return; // another one was opened meanwhile
   const { width, height } = world.info;
-  room.append(...scenes.map(({ seed, picture }) => {
-    const button = Object.assign(document.createElement('button'), { type: 'button', className: 'scene', title: `Begin from seed ${seed}` });
-    button.setAttribute('aria-label', `Begin at scene ${seed + 1}, seed ${seed}`);
-    button.append(Object.assign(document.createElement('img'), { src: picture, alt: '', width, height }));
+  room.append(...scenes.map(({ seed, name, picture }) => {
+    const title = `${name} (seed ${seed})`;
+    const button = Object.assign(document.createElement('button'), { type: 'button', className: 'scene', title });
+    button.setAttribute('aria-label', `Begin at ${title}`);
+    button.append(
+      Object.assign(document.createElement('img'), { src: picture, alt: '', width, height }),
+      Object.assign(document.createElement('span'), { textContent: name }),
+    );
     button.addEventListener('click', () => onSeed(seed));
     return button;
   }));

@@ -109,6 +109,7 @@ class WorldSpec:
     help: str = ""  # for people: how to move, one line
     steps: tuple[int, int] = (0, 0)  # denoising steps: fewest that will do, and what it takes; (0, 0): no choice
     horizon: int = 0  # frames of the episodes that it learned from; 0: not learned, or not known
+    scenes: tuple[str, ...] = ()  # names of what it begins with: seed s begins with number s % len(scenes); (): none
     looks: tuple[float, ...] = ()  # mean luma, saturation and sharpness of what it should look like; (): not known
 
     def __post_init__(self) -> None:

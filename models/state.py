@@ -107,12 +107,18 @@ class StartScene:
     poses: Tensor | None = None  # (K, 3) float64 where the camera was (poses.py); None where nobody knows
     picture: Tensor | None = None  # (H, W, 3) uint8, the last frame itself: sharper than its latents
     clock: int = 0  # frames since the camera set out, before the first of these
+    name: str = ""  # for people, and unlike all others of its world
 
     def way(self, frame: int, way: Way) -> Way:
         """The way to one of its frames, `way` where that is not known."""
         recorded = {"momentum": self.momenta, "pose": self.poses}
         known = {name: line[frame] for name, line in recorded.items() if line is not None}
         return replace(way, **{name: part.to(getattr(way, name).device) for name, part in known.items()})
+
+
+def named(scenes: Sequence[StartScene]) -> tuple[StartScene, ...]:
+    """The same, and those without a name are numbered."""
+    return tuple(replace(scene, name=scene.name or f"scene {k + 1}") for k, scene in enumerate(scenes))
 
 
 PENDING = tuple(part.name for part in fields(Pending))

@@ -74,7 +74,7 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
         "dit": asdict(world.dit.config),
         "autoencoder": asdict(world.autoencoder.config),
         "dream": asdict(world.config),
-        "scenes": len(world.scenes),
+        "scenes": [scene.name for scene in world.scenes],
         **about,
     }
     if world.outlook:
@@ -109,7 +109,9 @@ def load_world(
     autoencoder = Autoencoder(AutoencoderConfig(**shape))
     fill(dit, _under(tensors, "dit."), f"{path}: dit")
     fill(autoencoder, _under(tensors, "autoencoder."), f"{path}: autoencoder")
-    scenes = [_scene(_under(tensors, f"scene.{k}.")) for k in range(table["scenes"])]
+    told: list[str] | int = table["scenes"]  # an older file says only how many there are
+    names = [""] * told if isinstance(told, int) else told
+    scenes = [_scene(_under(tensors, f"scene.{k}."), name) for k, name in enumerate(names)]
     dream = DreamConfig(**(table["dream"] | {"sigmas": tuple(table["dream"]["sigmas"])}))
     spec = replace(spec_from_table(table["world"]), looks=_looks(table))
     keyframes = Keyframes.unpacked(tensors["keyframes"]) if "keyframes" in tensors else None
@@ -122,9 +124,9 @@ def load_world(
     return DiTWorld(*parts, device=place, dtype=dtype, kv=kv, pool=pool)
 
 
-def _scene(parts: Mapping[str, Tensor]) -> StartScene:
-    momenta, poses, picture = (parts.get(name) for name in SCENE)
-    return StartScene(parts["latents"].float(), parts["actions"], momenta, poses, picture)
+def _scene(parts: Mapping[str, Tensor], name: str) -> StartScene:
+    momenta, poses, picture = (parts.get(part) for part in SCENE)
+    return StartScene(parts["latents"].float(), parts["actions"], momenta, poses, picture, name=name)
 
 
 def _outlook(table: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> Outlook:

@@ -30,7 +30,7 @@ from .packed import kept, packed, parked, unpacked
 from .prefill import prefill
 from .sampler import denoise, fewer
 from .spec import Actions, Frames, Image, WorldSpec
-from .state import DiTState, Given, Pending, StartScene, checked, footprint, told_of, yaws_of
+from .state import DiTState, Given, Pending, StartScene, checked, footprint, named, told_of, yaws_of
 from .view import Glimpse, Outlook, View
 
 START_REPEATS = 4  # times that a start picture enters the memory: a stream that begins at rest
@@ -65,7 +65,8 @@ class DiTWorld:
         kv: KVFormat = "native",
         pool: int = 0,  # streams whose memory is one block, see network.py
     ) -> None:
-        self.spec, self.config, self.scenes = spec, config, tuple(scenes)
+        self.config, self.scenes = config, named(scenes)
+        self.spec = replace(spec, scenes=tuple(scene.name for scene in self.scenes))
         self.device, self.dtype = torch.device(device), dtype
         if dit.config.recalls != (keyframes is not None):
             raise ValueError("expected keyframes if and only if the network recalls them")

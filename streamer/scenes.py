@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from concurrent.futures import Executor
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,13 @@ log = logging.getLogger(__name__)
 SCENES = 12  # seeds from 0 on; shipped worlds have as many start scenes
 WITHIN = 5.0  # seconds for all of them: a world that takes longer shows fewer
 QUALITY = 85  # Pillow's scale: some 7 kB for a picture of 128x128
+
+
+class Photograph(NamedTuple):
+    """How one seed begins."""
+
+    scene: str  # its name
+    jpeg: bytes
 
 
 class _Camera:
@@ -53,13 +61,13 @@ class _Camera:
             self.picture.set_exception(error)
 
 
-async def photographs(engine: EngineHome, pool: Executor) -> tuple[bytes, ...]:
-    """JPEGs of what the seeds 0, 1, 2, ... begin with; as many as there was time for.
+async def photographs(engine: EngineHome, pool: Executor) -> tuple[Photograph, ...]:
+    """What the seeds 0, 1, 2, ... begin with; as many as there was time for.
 
     Raises:
         WorldloomError: the world failed.
     """
-    deadline, taken = time.monotonic() + WITHIN, list[bytes]()
+    deadline, taken, names = time.monotonic() + WITHIN, list[Photograph](), engine.spec.scenes
     while len(taken) < SCENES and time.monotonic() < deadline:
         camera = _Camera()
         session = await engine.open_async(camera, Origin(len(taken)))
@@ -67,7 +75,10 @@ async def photographs(engine: EngineHome, pool: Executor) -> tuple[bytes, ...]:
             picture = await camera.picture
         finally:
             await asyncio.wrap_future(engine.close(session))
-        taken.append(await asyncio.get_running_loop().run_in_executor(pool, jpeg, picture, QUALITY, "4:2:0"))
+        seed = len(taken)
+        name = names[seed % len(names)] if names else f"seed {seed}"
+        made = await asyncio.get_running_loop().run_in_executor(pool, jpeg, picture, QUALITY, "4:2:0")
+        taken.append(Photograph(name, made))
     if len(taken) < SCENES:
         log.info("%d of %d start scenes were photographed within %g s", len(taken), SCENES, WITHIN)
     return tuple(taken)

@@ -1,6 +1,6 @@
 """Where the page asks what it can show besides the dream.
 
-    GET /v1/worlds/WORLD/scenes        the beginnings that were photographed: {"scenes": [{"seed", "picture"}, ...]}
+    GET /v1/worlds/WORLD/scenes        the beginnings that were photographed: {"scenes": [{"seed", "name", "picture"}]}
     GET /v1/worlds/WORLD/scenes/SEED   one of them, as JPEG
     GET /v1/walk                       the walk of the session that the bearer's resume token opens
 
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
+from .scenes import Photograph
 from .state import ServerState
 from .tokens import bearer
 
@@ -30,7 +31,11 @@ router = APIRouter()
 def scenes(world: str, request: Request) -> dict[str, Any]:
     """What some seeds begin with. Empty where the warm-up is off, or had no time for it."""
     album = _album(request, world)
-    return {"scenes": [{"seed": seed, "picture": f"/v1/worlds/{world}/scenes/{seed}"} for seed in range(len(album))]}
+    told = [
+        {"seed": seed, "name": photograph.scene, "picture": f"/v1/worlds/{world}/scenes/{seed}"}
+        for seed, photograph in enumerate(album)
+    ]
+    return {"scenes": told}
 
 
 @router.get("/v1/worlds/{world}/scenes/{seed}", responses=NO_SCENE, response_class=Response)
@@ -39,7 +44,7 @@ def scene(world: str, seed: int, request: Request) -> Response:
     album = _album(request, world)
     if not 0 <= seed < len(album):
         raise HTTPException(404, "no such picture")
-    return Response(album[seed], media_type="image/jpeg")
+    return Response(album[seed].jpeg, media_type="image/jpeg")
 
 
 @router.get("/v1/walk", responses=NO_WALK)
@@ -57,8 +62,8 @@ def walk(request: Request, authorization: Annotated[str, Header()] = "") -> Resp
     return JSONResponse({**told, "image": origin.image is not None, "rows": taken.rows.tolist()})
 
 
-def _album(request: Request, world: str) -> tuple[bytes, ...]:
-    album: tuple[bytes, ...] | None = request.app.state.warm_up.scenes.get(world)
+def _album(request: Request, world: str) -> tuple[Photograph, ...]:
+    album: tuple[Photograph, ...] | None = request.app.state.warm_up.scenes.get(world)
     if album is None and world not in request.app.state.server.worlds.names:
         raise HTTPException(404, "no such world")
     return album or ()

@@ -18,7 +18,7 @@ from .errors import SessionClosed, WorldloomError
 from .frames import Frame
 from .hosting import HostedWorld
 from .origin import Origin
-from .scenes import photographs
+from .scenes import Photograph, photographs
 from .server_messages import Receipt
 from .transports.broadcast import Broadcast, Kind
 from .transports.loopback import first_picture
@@ -56,7 +56,7 @@ class WarmUp:
         self._settings = settings
         self._pool = pool
         self.webrtc: dict[str, bool] = {}  # by world: whether a picture arrived over WebRTC
-        self.scenes: dict[str, tuple[bytes, ...]] = {}  # by world: JPEGs of what the seeds 0, 1, 2, ... begin with
+        self.scenes: dict[str, tuple[Photograph, ...]] = {}  # by world: of what the seeds 0, 1, 2, ... begin with
 
     async def __call__(self, world: HostedWorld) -> None:
         """Prove this world.

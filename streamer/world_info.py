@@ -68,6 +68,22 @@ class WorldInfo(Message):
         default=(), description="mean luma, saturation and sharpness of what it should look like; empty: not known"
     )
 
+    scenes: Annotated[tuple[Name, ...], Field(max_length=256)] = Field(
+        default=(), description="names of what it begins with: seed s begins with number s modulo how many; empty: none"
+    )
+
+    def seed_of(self, scene: str, seed: int = 0) -> int:
+        """The seed nearest below that begins with this scene, or where there is none below, its number.
+
+        Raises:
+            ValueError: the world has no scene of that name.
+        """
+        if scene not in self.scenes:
+            known = ", ".join(self.scenes) or "it has none"
+            raise ValueError(f"expected a scene of {self.name} ({known}), got {scene!r}")
+        number, count = self.scenes.index(scene), len(self.scenes)
+        return seed - (seed - number) % count if seed >= number else number
+
     @classmethod
     def of(cls, spec: WorldSpec) -> WorldInfo:
         """What a client is told of `spec`."""
@@ -93,5 +109,6 @@ class WorldInfo(Message):
             images=spec.images,
             switches=spec.switches,
             horizon=spec.horizon,
+            scenes=spec.scenes,
             looks=spec.looks,
         )

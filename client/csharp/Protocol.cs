@@ -714,6 +714,9 @@ namespace Worldloom.Protocol
         /// <summary>mean luma, saturation and sharpness of what it should look like; empty: not known; list of 0 to 8: number, -1e9 to 1e9</summary>
         [DataMember(Name = "looks")]
         public double[] Looks { get; set; } = new double[0];
+        /// <summary>names of what it begins with: seed s begins with number s modulo how many; empty: none; list of 0 to 256: text, 1 to 64 characters</summary>
+        [DataMember(Name = "scenes")]
+        public string[] Scenes { get; set; } = new string[0];
     }
 
     /// <summary>The action vector: the buttons, then the axes; and how keys and the mouse map to it.</summary>

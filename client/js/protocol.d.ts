@@ -489,6 +489,8 @@ export interface WorldInfo {
   horizon: number;
   /** mean luma, saturation and sharpness of what it should look like; empty: not known; list of 0 to 8: number, -1e9 to 1e9; [] when absent */
   looks: number[];
+  /** names of what it begins with: seed s begins with number s modulo how many; empty: none; list of 0 to 256: text, 1 to 64 characters; [] when absent */
+  scenes: string[];
 }
 
 /** The action vector: the buttons, then the axes; and how keys and the mouse map to it. */

@@ -85,7 +85,7 @@ async function askPlace(url, request) {
 /**
  * A world's beginnings that were photographed.
  * @param {string} world @param {string} [base] the server's address; this page's server when absent
- * @returns {Promise<{seed: number, picture: string}[]>} `picture` is an address; none where the server has none
+ * @returns {Promise<{seed: number, name: string, picture: string}[]>} `picture` is an address; none where the server has none
  */
 export async function listScenes(world, base = '') {
   const answer = await fetch(`${base}/v1/worlds/${encodeURIComponent(world)}/scenes`).catch(() => null);

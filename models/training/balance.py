@@ -7,6 +7,7 @@ Written as `balance.json` beside them, and printed. Knows recordings and names o
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,12 @@ def kinds(recipe: Recipe, clips: Clips) -> NDArray[np.int64]:
     poses = _poses(recipe, clips)
     column = poses.get("map", poses.get("task", np.zeros(len(clips))))
     return column.astype(np.int64)
+
+
+def kind_names(recipe: Recipe) -> tuple[str, ...]:
+    """What people call each of these: "drawer open" of `drawer-open-v3`."""
+    tasks = tuple(re.sub(r"-v\d+$", "", task).replace("-", " ") for task in recipe.data.tasks)
+    return recipe.data.maps or tasks or ("scene",)
 
 
 def _poses(recipe: Recipe, clips: Clips) -> dict[str, NDArray[np.float32]]:

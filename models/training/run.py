@@ -14,22 +14,17 @@ import platform
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from ..state import StartScene
 from ..weights import load_world, save_world
 from ..world import DiTWorld, DreamConfig
-from .balance import kinds, report_balance
+from .balance import kind_names, kinds, report_balance
 from .clips import Clips
 from .collect import collect
 from .counts import Counts
-from .dream import scenes_at, spread
 from .evaluate import evaluate
 from .fit_autoencoder import encode_recordings, fit_autoencoder, load_autoencoder
 from .fit_decoder import fit_decoder
@@ -40,18 +35,16 @@ from .fit_reach import fit_reach
 from .fit_reader import fit_reader
 from .fit_warp import fit_warp
 from .latents import ClipSource
-from .metrics import luma
 from .moved import move_recordings, outlook_of
 from .own_recipe import derive_recipe
 from .own_recordings import import_recordings
 from .recipe import Recipe, is_recipe, load_recipe
 from .report import write_report
+from .start_scenes import start_scenes
 from .touches import record_touches
 from .warm import begin_from
 
 STAGES = ("collect", "autoencoder", "decoder", "motion", "dynamics", "detail", "evaluate")
-SCENES = 12  # start scenes that a world carries
-CANDIDATES = 8  # openings that are looked at for each of them
 
 
 def train(
@@ -169,35 +162,8 @@ def assemble(recipe: Recipe, folder: Path, *, dtype: torch.dtype = torch.float32
     outlook = outlook_of(recipe, folder, load_detail(recipe, folder)) if recipe.moves else None
     dit = load_dynamics(recipe, folder)
     world = DiTWorld(recipe.spec, dit, autoencoder, dream, keyframes=keyframes, outlook=outlook, dtype=dtype)
-    world.scenes = start_scenes(world, clips, kinds(recipe, clips))
+    world.scenes = start_scenes(world, clips, kinds(recipe, clips), kind_names(recipe))
     return world
-
-
-def start_scenes(world: DiTWorld, clips: Clips, kind: NDArray[np.int64]) -> tuple[StartScene, ...]:
-    """Openings of episodes, as many frames as the window holds, spread over the recordings.
-
-    Each kind (n,) of recording, a map or a task, has as many, in turns: a seed chooses the task with the scene.
-    """
-    frames = world.config.window
-    begins = np.flatnonzero(np.diff(clips.episodes, prepend=-1))
-    begins = begins[np.isin(begins, clips.windows(frames))]
-    known = np.unique(kind[begins])
-    each = -(-SCENES // max(1, len(known)))
-    chosen = [openings(clips, begins[kind[begins] == one], frames, each) for one in known]
-    scenes = []
-    for at in [at for turn in zip_longest(*chosen) for at in turn if at is not None]:
-        scenes += scenes_at(world, clips, np.array([at]), frames)
-    return tuple(scenes)
-
-
-def openings(clips: Clips, begins: NDArray[np.int64], frames: int, count: int) -> NDArray[np.int64]:
-    """Of the beginnings, `count` whose last frame has the strongest contrast.
-
-    Who starts with the nose at a wall sees nothing of the world.
-    """
-    some = spread(begins, CANDIDATES * count)
-    contrast = luma(clips.take(some + frames - 1)).std((1, 2))
-    return some[np.sort(np.argsort(-contrast)[:count])]
 
 
 def about(recipe: Recipe, folder: Path, metrics: dict[str, Any]) -> dict[str, Any]:

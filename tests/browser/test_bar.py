@@ -31,7 +31,7 @@ def test_a_scene_that_is_chosen_begins(visit: Callable[..., Visitor]) -> None:
     visitor.wait_for_picture()
     visitor.wait_for("document.querySelectorAll('.scene img').length === 12")
     visitor.wait_for("[...document.querySelectorAll('.scene img')].every((one) => one.naturalWidth === 128)")
-    visitor.page.get_by_role("button", name="Begin at scene 5").click()
+    visitor.page.get_by_role("button", name="Begin at seed 4 (seed 4)").click()
     receipt = visitor.wait_for_receipts("reset", 1)[0]
     assert (receipt["status"], receipt["control"]["seed"]) == ("applied", 4)
     visitor.wait_for("document.getElementById('seed').value === '4'")

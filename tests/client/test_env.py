@@ -190,6 +190,28 @@ def test_a_wrong_option_is_explained(options: dict[str, object], message: str) -
         WorldEnv(**options)  # type: ignore[arg-type]
 
 
+def test_an_episode_begins_at_a_scene_by_its_name() -> None:
+    started: list[int] = []
+
+    class Named(ToyWorld):
+        def start(self, *, seed: int, **options: Any) -> ToyState:
+            started.append(seed)
+            return super().start(seed=seed, **options)
+
+    world = Named()
+    world.spec = replace(world.spec, scenes=("hall", "cellar", "attic"))
+    env = WorldEnv(world)
+    assert env.scenes == ("hall", "cellar", "attic")
+    for seed in (0, 1, 7, 100):
+        env.reset(seed=seed, options={"scene": "cellar"})
+    assert started == [1, 1, 7, 100], "the nearest seed that begins there"
+    env.reset(seed=9, options={"scene": "attic"})
+    assert started[-1] == 8
+    with pytest.raises(ValueError, match=r"expected a scene of toy \(hall, cellar, attic\), got 'garden'"):
+        env.reset(seed=0, options={"scene": "garden"})
+    env.close()
+
+
 def test_an_episode_is_as_long_as_those_that_the_world_learned_from() -> None:
     world = ToyWorld()
     world.spec = replace(world.spec, horizon=7)

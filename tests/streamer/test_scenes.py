@@ -6,6 +6,7 @@ import asyncio
 import io
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,6 +40,7 @@ async def test_a_scene_is_what_its_seed_begins_with(serve: Serve) -> None:
         assert server.states() == 0, "every photograph was a session, and they are freed"
         told = (await server.get("/v1/worlds/toy/scenes")).json()["scenes"]
         assert [scene["seed"] for scene in told] == list(range(scenes.SCENES))
+        assert told[5]["name"] == "seed 5", "the toy's have no names"
         answer = await server.get(told[5]["picture"])
         assert answer.headers["content-type"] == "image/jpeg"
         seen = np.asarray(Pillow.open(io.BytesIO(answer.content)), np.float32)
@@ -48,6 +50,17 @@ async def test_a_scene_is_what_its_seed_begins_with(serve: Serve) -> None:
         first = np.frombuffer(payload, np.uint8).reshape(header.height, header.width, 3).astype(np.float32)
         other = np.asarray(Pillow.open(io.BytesIO((await server.get(told[4]["picture"])).content)), np.float32)
         assert abs(seen - first).mean() < 4 < abs(other - first).mean()
+
+
+async def test_scenes_that_have_names_are_called_so(serve: Serve) -> None:
+    world = ToyWorld()
+    world.spec = replace(world.spec, scenes=("hall", "cellar"))
+    async with serve(warm_up=True, load=lambda _: world) as server:
+        await ready(server)
+        told = (await server.get("/v1/worlds/toy/scenes")).json()["scenes"]
+        assert [scene["name"] for scene in told][:3] == ["hall", "cellar", "hall"]
+        (info,) = (await server.get("/v1/worlds")).json()["worlds"]
+        assert info["scenes"] == ["hall", "cellar"]
 
 
 async def test_a_slow_world_shows_fewer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

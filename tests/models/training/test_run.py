@@ -1,22 +1,16 @@
-"""Stages in order: a world from recordings of one's own, and start scenes that speak of every task."""
+"""Stages in order: a world from recordings of one's own."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
-import numpy as np
 import pytest
-import torch
 
-from worldloom.models.training.clips import Clips, Shard
 from worldloom.models.training.counts import Counts
 from worldloom.models.training.recipe import RECIPES, load_recipe
-from worldloom.models.training.run import SCENES, start_scenes, train
+from worldloom.models.training.run import train
 from worldloom.models.weights import load_world, read_table
-from worldloom.models.world import DiTWorld
 
 from .films import write_recordings
 from .learning import held_out_loss
@@ -81,27 +75,3 @@ def test_ones_own_recordings_become_a_world(own: Path, tmp_path: Path) -> None:
 def test_no_such_recipe_without_recordings(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no recipe 'mine'"):
         train("mine", folder=tmp_path)
-
-
-def episodes(folder: Path, count: int) -> Clips:
-    """Episodes of four frames: brightness tells the episode, and every other one is flat."""
-    frames = np.zeros((4 * count, 4, 4, 3), np.uint8)
-    for k in range(count):
-        frames[4 * k : 4 * k + 4, :2] = 100 + k if k % 2 else 0
-    numbers = np.repeat(np.arange(count), 4)
-    Shard(frames, np.zeros((4 * count, 1), np.float32), numbers[:, None].astype(np.float32), numbers).save(folder / "0")
-    return Clips.open(folder)
-
-
-def test_start_scenes_take_turns_between_tasks_and_show_something(tmp_path: Path) -> None:
-    clips = episodes(tmp_path, 60)
-    kind = (np.arange(60) % 10 // 4).repeat(4)  # episodes 0-3 of ten are of task 0, 4-7 of task 1, 8 and 9 of task 2
-    world: Any = SimpleNamespace(
-        config=SimpleNamespace(window=3), outlook=None, encode=lambda frames: torch.from_numpy(frames.copy())
-    )
-    scenes = start_scenes(cast(DiTWorld, world), clips, kind)
-    brightness = [int(scene.latents[0, 0, 0, 0]) for scene in scenes]
-    assert len(scenes) == SCENES
-    assert all(value >= 100 for value in brightness)  # none of the flat ones
-    shown = [(value - 100) % 10 // 4 for value in brightness]
-    assert shown == [0, 1, 2] * (SCENES // 3)
