@@ -2,8 +2,9 @@
 
 A camera that turns sees what no picture of its stream has shown, and a network that has to invent it paints a mean. The
 album has seen the place: memory that is asked by pose instead of by appearance (WorldMem, arXiv 2504.12369). Pictures
-are kept as JPEG, some 8 kB each, and read when they are wanted, in a seventh of a millisecond. Knows pictures and
-poses; nothing about networks, streams or files.
+are kept as JPEG, some 8 kB each, and read when they are wanted, in a seventh of a millisecond. Where it is known how
+near everything in them is, that is kept as well (depths.py). Knows pictures and poses; nothing about networks, streams
+or files of worlds.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .depths import from_png, to_png
 from .poses import signature
 
 COARSE = 32
 """Pixels of a picture in one of its thumbnail, each way: enough to tell places apart."""
 
-LATEST = 16
+LATEST = 48
 """Pictures that are kept as they were read: who walks or turns asks for the same few again."""
 
 
@@ -38,6 +40,9 @@ class Album:
     ends: Tensor  # (K,) int64, where each file ends
     thumbnails: Tensor  # (K, 3, H / 32, W / 32) uint8
     poses: Tensor  # (K, 3) float64, see poses.py
+    nears: Tensor | None = None  # (M,) uint8, files of inverse depths, one behind the other; None: not known
+    near_ends: Tensor | None = None  # (K,) int64, where each of these ends
+    rises: Tensor | None = None  # (K,) float32, with these: how much higher than at rest the eye was, see motion.py
 
     def __post_init__(self) -> None:
         count = len(self.ends)
@@ -48,17 +53,39 @@ class Album:
             )
         if not count or (self.ends.diff() <= 0).any() or int(self.ends[-1]) != len(self.jpegs):
             raise ValueError(f"expected ends that rise to the length of the files, {len(self.jpegs)}")
+        if self.nears is None:
+            return
+        if self.near_ends is None or self.rises is None or not len(self.near_ends) == len(self.rises) == count:
+            raise ValueError(f"expected the ends of {count} inverse depths, and as many rises")
+        if (self.near_ends.diff() <= 0).any() or int(self.near_ends[-1]) != len(self.nears):
+            raise ValueError(f"expected ends that rise to the length of the inverse depths, {len(self.nears)}")
 
     @classmethod
-    def of(cls, pictures: Iterable[NDArray[np.uint8]], poses: Tensor) -> Album:
-        """An album of pictures (H, W, 3) and the poses (K, 3) at which they were taken."""
+    def of(
+        cls,
+        pictures: Iterable[NDArray[np.uint8]],
+        poses: Tensor,
+        nears: Iterable[NDArray[np.float32]] = (),
+        rises: Tensor | None = None,
+    ) -> Album:
+        """An album.
+
+        Args:
+            pictures: (H, W, 3) each.
+            poses: (K, 3) at which they were taken.
+            nears: (H, W) each, inverse depths, where these are known.
+            rises: (K,) with these, how much higher than at rest the eye was.
+        """
         files, thumbnails = [], []
         for picture in pictures:
             files.append(np.frombuffer(to_jpeg(picture), np.uint8))
             thumbnails.append(_coarse(torch.from_numpy(picture.copy()).movedim(-1, 0)[None].float())[0])
         ends = torch.from_numpy(np.cumsum([len(file) for file in files]))
         small = torch.stack(thumbnails).round().to(torch.uint8)
-        return cls(torch.from_numpy(np.concatenate(files)), ends, small, poses)
+        deep = [np.frombuffer(to_png(near), np.uint8) for near in nears]
+        near_ends = torch.from_numpy(np.cumsum([len(file) for file in deep])) if deep else None
+        kept = torch.from_numpy(np.concatenate(deep)) if deep else None
+        return cls(torch.from_numpy(np.concatenate(files)), ends, small, poses, kept, near_ends, rises)
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -66,6 +93,10 @@ class Album:
     def picture(self, index: int) -> Tensor:
         """(H, W, 3) uint8, not to be written to. One thread at a time may ask."""
         return self._picture(index)
+
+    def near(self, index: int) -> Tensor:
+        """(H, W) float32 inverse depths of a picture, not to be written to. One thread at a time may ask."""
+        return self._near(index)
 
     def taken_near(self, poses: Tensor, barred: Tensor | None = None) -> Tensor:
         """(n,) which picture was taken nearest to each pose (n, 3).
@@ -85,10 +116,21 @@ class Album:
 
         @lru_cache(LATEST)
         def picture(index: int) -> Tensor:
-            begin = int(self.ends[index - 1]) if index else 0
-            return torch.from_numpy(read(self.jpegs[begin : int(self.ends[index])].numpy().tobytes()))
+            return torch.from_numpy(read(_file(self.jpegs, self.ends, index)))
 
         return picture
+
+    @cached_property
+    def _near(self) -> Callable[[int], Tensor]:
+        assert self.nears is not None, "nobody knows how near things are in this album"
+        nears, ends = self.nears, self.near_ends
+        assert ends is not None
+
+        @lru_cache(LATEST)
+        def near(index: int) -> Tensor:
+            return torch.from_numpy(from_png(_file(nears, ends, index)))
+
+        return near
 
     @cached_property
     def _signature(self) -> Tensor:
@@ -101,7 +143,13 @@ class Album:
 
     def tensors(self) -> dict[str, Tensor]:
         """By the names of its fields, for files."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+def _file(files: Tensor, ends: Tensor, index: int) -> bytes:
+    begin = int(ends[index - 1]) if index else 0
+    return files[begin : int(ends[index])].numpy().tobytes()
 
 
 def _coarse(pictures: Tensor) -> Tensor:

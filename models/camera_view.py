@@ -1,7 +1,7 @@
 """CameraOutlook: the last picture, moved as a walking camera moves it, and what an album says of the rest.
 
-The last picture is moved (motion.py), and what that leaves open is recalled (album.py). Knows nothing about diffusion
-or memory.
+The last picture is moved (motion.py), and what that leaves open is recalled (album.py). Where the album knows how near
+everything is, that is how near it is (sight.py); elsewhere the network says. Knows nothing about diffusion or memory.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from .album import Album
 from .autoencoder import to_signed
 from .detail import DetailNet
-from .motion import Motion, MotionNet, inside, moved_to, places_of
+from .motion import Motion, MotionNet, inside, lowered, moved_to, places_of, rise
 from .obstacles import COLUMN, FAR, kept_out, obstacles
 from .poses import advanced, further, kept_near, motion_between
+from .sight import Sight, sight
 from .view import Glimpse, Outlook, View, Way
 
 
@@ -74,7 +75,11 @@ class CameraOutlook(Outlook):
         clocks = torch.tensor([v.clock for v in views], dtype=torch.float64, device=pictures.device)
         motion = self.motion(pictures, momenta, actions, clocks).settled
         motion, after = self._possible(motion, solid, poses)
-        return self.glimpse(pictures, motion, poses, after)
+        config = self.motion.config
+        higher = rise(config, motion.momentum, clocks)
+        if config.bob[0]:
+            motion = replace(motion, step=lowered(config, rise(config, momenta, clocks - 1.0), higher, motion.step))
+        return self.glimpse(pictures, motion, poses, after, higher)
 
     def _possible(self, motion: Motion, solid: Tensor, poses: Tensor) -> tuple[Motion, Tensor]:
         """The motion as far as a body can make it, and the poses (B, 3) to which it leads.
@@ -91,7 +96,13 @@ class CameraOutlook(Outlook):
         return replace(motion, step=torch.stack([flat[:, 0], motion.step[:, 1], flat[:, 2]], 1)), after
 
     def glimpse(
-        self, pictures: Tensor, motion: Motion, before: Tensor, after: Tensor, barred: Tensor | None = None
+        self,
+        pictures: Tensor,
+        motion: Motion,
+        before: Tensor,
+        after: Tensor,
+        rises: Tensor,
+        barred: Tensor | None = None,
     ) -> Glimpse:
         """What pictures (B, 3, H, W) and the album say of the next ones, along a motion that is known.
 
@@ -100,14 +111,16 @@ class CameraOutlook(Outlook):
             motion: of the cameras.
             before: (B, 3) poses at which these were seen.
             after: (B, 3) poses to which the motion leads.
+            rises: (B,) how much higher than at rest the eye is then.
             barred: as in `Album.taken_near`.
         """
-        config, device = self.motion.config, after.device
+        config = self.motion.config
+        if self.album.nears is None:
+            shown = self._recalled(motion, before, after, barred)
+        else:
+            shown = sight(config, self.album, after, rises, barred)
+            motion = replace(motion, near=torch.where(shown.known, shown.near, motion.near))
         places = places_of(config, motion.turn, motion.step, motion.near)
-        chosen = self.album.taken_near(further(before, after).cpu(), barred)
-        recalled = to_signed(torch.stack([self.album.picture(index) for index in chosen.tolist()]).to(device))
-        way = motion_between(self.album.poses[chosen].to(device), after, motion.near)
-        there = places_of(config, way.turn, way.step, way.near)
         points = obstacles(motion.near, config.fov)
         still = (motion.turn == 0.0) & (motion.step == 0.0).all(1)
         moved = moved_to(pictures, places, "bicubic").clamp(-1.0, 1.0)
@@ -116,9 +129,18 @@ class CameraOutlook(Outlook):
         return Glimpse(
             moved,
             inside(places),
-            moved_to(recalled, there, "bicubic").clamp(-1.0, 1.0),
-            inside(there),
-            way.step.norm(dim=1)[:, None, None, None] * way.near,
+            shown.picture,
+            shown.known,
+            shown.doubt,
             still,
             [CameraWay(*parts) for parts in zip(motion.momentum, points, after, strict=True)],
         )
+
+    def _recalled(self, motion: Motion, before: Tensor, after: Tensor, barred: Tensor | None) -> Sight:
+        """What one picture shows, moved as if everything in it were as near as the network takes it to be."""
+        chosen = self.album.taken_near(further(before, after).cpu(), barred)
+        picture = to_signed(torch.stack([self.album.picture(k) for k in chosen.tolist()]).to(after.device))
+        way = motion_between(self.album.poses[chosen].to(after.device), after, motion.near)
+        there = places_of(self.motion.config, way.turn, way.step, way.near)
+        doubt = way.step.norm(dim=1)[:, None, None, None] * way.near
+        return Sight(moved_to(picture, there, "bicubic").clamp(-1.0, 1.0), inside(there), way.near, doubt)

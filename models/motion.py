@@ -53,6 +53,7 @@ class MotionConfig:
     fov: float  # degrees across the picture
     unit: float = 1.0  # of the engine's lengths in one unit of depth
     gait: float = 0.0  # frames in which a walking camera swings up and down once, 0 when it does not
+    bob: tuple[float, float, float] = (0.0, 0.0, 0.0)  # how far it swings, see `rise`; nothing: the network says
     body: float = 0.0  # radius in units of depth of who carries the camera, and may not walk into things
     widths: tuple[int, int, int] = (24, 48, 64)  # features at 1/4, 1/8 and 1/16 of the picture
 
@@ -62,7 +63,8 @@ class Motion:
     """How the camera moves to the next picture, and what it will then see."""
 
     turn: Tensor  # (B,) degrees to the right
-    step: Tensor  # (B, 3) translation right, down, forward as seen before the turn; over the unit of the depth
+    step: Tensor  # (B, 3) translation right, down, forward as seen before the turn; over the unit of the depth, but
+    # down over half the height of what is seen at that depth
     near: Tensor  # (B, 1, H, W) inverse depth of what the next picture shows
 
     @property
@@ -124,6 +126,36 @@ class MotionNet(Hourglass):
         return torch.stack([phase.cos(), phase.sin()], 1).float()
 
 
+def rise(config: MotionConfig, momentum: Tensor, frame: Tensor) -> Tensor:
+    """(B,) how much higher than at rest the eye of who walks is, in units of depth.
+
+    `bob` says how high it swings for the square of a step, how high at most, and degrees of the swing at frame 0.
+
+    Args:
+        config: of the camera.
+        momentum: (B, 2) the step that led to a picture.
+        frame: (B,) float64 number of that picture, counted from when the camera set out.
+    """
+    square, most, phase = config.bob
+    if not square:
+        return torch.zeros_like(momentum[:, 0])
+    swing = (frame / config.gait * 360.0 + phase).deg2rad().sin().float()
+    return (square * momentum.square().sum(1)).clamp(max=most) * swing
+
+
+def lowered(config: MotionConfig, before: Tensor, after: Tensor, step: Tensor) -> Tensor:
+    """(B, 3) the step with what leads down from one rise (B,) to another; pixels are square.
+
+    Args:
+        config: of the camera.
+        before: (B,) as `rise` says.
+        after: (B,) the same after the step.
+        step: (B, 3).
+    """
+    half = math.tan(math.radians(config.fov / 2.0)) * config.height / config.width
+    return torch.stack([step[:, 0], (before - after) / half, step[:, 2]], 1)
+
+
 def halved(picture: Tensor) -> Tensor:
     """(B, C, H / 2, W / 2) means of squares of two pixels: average pooling, several times faster on planes of a CPU."""
     rows = picture[..., ::2, :] + picture[..., 1::2, :]
@@ -172,8 +204,8 @@ def places_of(
     """
     height, width = size or (config.height, config.width)
     across = math.tan(math.radians(config.fov / 2.0))
-    x = _centres(width, turn.device) * across
-    y = _centres(height, turn.device)[:, None]  # an upright camera: how tall its pixels are does not matter
+    x = pixel_centres(width, turn.device) * across
+    y = pixel_centres(height, turn.device)[:, None]  # an upright camera: how tall its pixels are does not matter
     angle = torch.deg2rad(turn.float())[:, None, None]
     sin, cos = angle.sin(), angle.cos()
     right, ahead = x * cos + sin, cos - x * sin  # (B, 1, W)
@@ -187,8 +219,8 @@ def places_of(
 
 
 @lru_cache
-def _centres(count: int, device: torch.device) -> Tensor:
-    """Pixel centres from -1 to 1; not to be written to."""
+def pixel_centres(count: int, device: torch.device) -> Tensor:
+    """(count,) from -1 to 1; not to be written to."""
     with torch.inference_mode(False):  # or nobody who was not there at the first call could learn from it
         return (torch.arange(count, device=device) + 0.5) / count * 2.0 - 1.0
 

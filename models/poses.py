@@ -44,6 +44,13 @@ def further(before: Tensor, after: Tensor) -> Tensor:
     return after + STEPS_AHEAD * gone
 
 
+def aside(poses: Tensor, degrees: float, behind: float) -> Tensor:
+    """Poses (B, 3), so far behind and then turned to the right."""
+    heading = torch.deg2rad(poses[:, 2])
+    back = behind * torch.stack([heading.sin(), heading.cos()], 1)
+    return torch.cat([poses[:, :2] - back, poses[:, 2:] + degrees], 1)
+
+
 def motion_between(start: Tensor, end: Tensor, near: Tensor) -> Motion:
     """How a picture taken at poses (B, 3) `start` moves to poses `end`, where depth is as `near` says."""
     heading = torch.deg2rad(start[:, 2])

@@ -34,10 +34,10 @@ def engine_sizes() -> list[tuple[int, int]]:
 
 
 def place_variables() -> list[Any]:
-    """What the engine says of a body: x, y, z, heading, velocity x, y, pitch."""
+    """What the engine says of a body: x, y, height of its eye, heading, velocity x, y, pitch."""
     import vizdoom
 
-    names = ("POSITION_X", "POSITION_Y", "POSITION_Z", "ANGLE", "VELOCITY_X", "VELOCITY_Y", "CAMERA_PITCH")
+    names = ("POSITION_X", "POSITION_Y", "CAMERA_POSITION_Z", "ANGLE", "VELOCITY_X", "VELOCITY_Y", "CAMERA_PITCH")
     return [getattr(vizdoom.GameVariable, name) for name in names]
 
 
@@ -52,6 +52,23 @@ def survey(name: str) -> Places:
     found = Places(places_of_things(state.objects), places_at_doors(state.sectors))
     game.close()
     return found
+
+
+def walls(name: str) -> tuple[list[tuple[float, float, float, float]], float, float]:
+    """The lines of a map that nobody passes, and how high its floor and its ceiling are.
+
+    Raises:
+        ValueError: these are not level.
+    """
+    game = open_game(wad_of(name), (120, 160), (), surveys=True)
+    game.new_episode()
+    sectors = game.get_state().sectors
+    game.close()
+    heights = {(sector.floor_height, sector.ceiling_height) for sector in sectors}
+    if len(heights) != 1:
+        raise ValueError(f"expected one height of floor and ceiling in {name}, got {len(heights)}")
+    lines = [(line.x1, line.y1, line.x2, line.y2) for sector in sectors for line in sector.lines if line.is_blocking]
+    return lines, *heights.pop()
 
 
 def open_game(wad: str, size: tuple[int, int], columns: tuple[str, ...], *, surveys: bool = False) -> Any:

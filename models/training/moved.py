@@ -11,6 +11,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..album import Album
 from ..camera_view import CameraOutlook
 from ..detail import DetailConfig, DetailNet
 from ..hand_view import HandOutlook
+from ..motion import lowered
 from ..precision import native_dtype
 from ..reach import Arm
 from ..view import Glimpse, Outlook
@@ -32,9 +35,10 @@ from .fit_reach import load_reach
 from .fit_reader import load_read
 from .fit_warp import load_warp
 from .hands import Hands, clean_plates
+from .maze import Maze
 from .recipe import Recipe
 from .survey import Index, survey
-from .walks import Walks
+from .walks import Walks, motion_config
 
 BATCH = 32  # frames moved at once
 
@@ -101,7 +105,7 @@ class CameraMover(Mover):
 
     def __init__(self, recipe: Recipe, folder: Path, name: str, device: torch.device) -> None:
         super().__init__(recipe, folder, device)
-        album, frames = survey(recipe, trained := Clips.open(folder / "data" / "train"))
+        (album, frames), trained = _surveyed(recipe, folder), Clips.open(folder / "data" / "train")
         outlook = CameraOutlook(load_motion(recipe, folder), album, DetailNet(DetailConfig()))
         self.outlook = outlook.to(device, native_dtype(device))
         self.walks = Walks.of(recipe, folder, name)
@@ -117,11 +121,15 @@ class CameraMover(Mover):
         motion = self.outlook.motion(pictures, momenta.to(device), told.to(device), walks.clock(at).to(device))
         step = motion.step.clone()
         step[:, ::2] = walks.steps[at].to(device)
+        rises = walks.rises[at]
+        if walks.config.bob[0]:
+            was = walks.rises[np.maximum(at - 1, 0)]
+            step = lowered(walks.config, was.to(device), rises.to(device), step)
         motion = replace(motion, turn=motion.turn * goes[:, 0].to(device), step=step * goes.to(device))
         after = walks.poses[at]
         before = torch.where(goes, walks.poses[np.maximum(at - 1, 0)], after)
         own = torch.from_numpy(walks.clips.episodes[at].astype(np.int64))[:, None] == self._episodes
-        return self.outlook.glimpse(pictures, motion, before.to(device), after.to(device), own)
+        return self.outlook.glimpse(pictures, motion, before.to(device), after.to(device), rises.to(device), own)
 
 
 def mover_of(recipe: Recipe, folder: Path, name: str, device: torch.device) -> Mover:
@@ -139,7 +147,14 @@ def outlook_of(recipe: Recipe, folder: Path, detail: DetailNet) -> Outlook:
     """What moves a world's pictures."""
     if recipe.hand:
         return hand_outlook(recipe, folder, detail)
-    return CameraOutlook(load_motion(recipe, folder), survey(recipe, Clips.open(folder / "data" / "train"))[0], detail)
+    return CameraOutlook(load_motion(recipe, folder), _surveyed(recipe, folder)[0], detail)
+
+
+def _surveyed(recipe: Recipe, folder: Path) -> tuple[Album, Index]:
+    """See `survey`; how near everything is where the recordings' walls are known."""
+    maze = Maze.open(folder / "data")
+    nears = partial(maze.near, motion_config(recipe)) if maze else None
+    return survey(recipe, Clips.open(folder / "data" / "train"), nears)
 
 
 def move_recordings(recipe: Recipe, folder: Path, device: torch.device) -> None:

@@ -78,6 +78,7 @@ class MotionRecipe(FitRecipe):
     widths: tuple[int, int, int]  # feature widths at 1/4, 1/8 and 1/16 of the picture
     unit: float  # of the engine's lengths in one unit of depth: about as far as things are
     album: int  # recorded pictures that the world carries, to recall what comes into sight (see album.py)
+    bob: tuple[float, float, float] = (0.0, 0.0, 0.0)  # how far the camera swings, see `rise` in motion.py
     gait: float = 0.0  # frames in which a walking camera swings up and down once, 0 when it does not
     body: float = 0.0  # of the engine's lengths: radius of who carries the camera
 

@@ -35,6 +35,7 @@ from .fit_reach import fit_reach
 from .fit_reader import fit_reader
 from .fit_warp import fit_warp
 from .latents import ClipSource
+from .maze import record_maze
 from .moved import move_recordings, outlook_of
 from .own_recipe import derive_recipe
 from .own_recordings import import_recordings
@@ -103,6 +104,7 @@ def train(
     elif "collect" in stages:
         collect(recipe, folder / "data")
         record_touches(recipe, folder / "data")
+        record_maze(recipe, folder / "data")
     if start is not None:
         begin_from(start, recipe, folder)
         stages = [stage for stage in stages if stage not in ("autoencoder", "decoder")]

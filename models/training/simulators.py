@@ -86,7 +86,7 @@ def pose_columns(simulator: str, *, maps: bool = False, tasks: bool = False) -> 
     if simulator == "arm":  # metres; how far the gripper is open, 0 to 1
         hand = ("x", "y", "z", "gripper", "object x", "object y", "object z")
         return hand + (("blocked", "success", "task") if tasks else ())
-    if simulator == "doom":  # map units, and degrees: left +, up +
+    if simulator == "doom":  # map units, z that of the eye; and degrees: left +, up +
         return ("x", "y", "z", "heading") + (("pitch", "blocked", "map", "unseen") if maps else ())
     return ("yaw", "depth") if simulator == "toy" else ()
 

@@ -6,6 +6,8 @@ recordings; nothing about pictures or networks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,7 +23,11 @@ Index = NDArray[np.int64]
 CANDIDATES = 30_000  # frames among which pictures are looked for: enough to be near everywhere
 
 
-def survey(recipe: Recipe, clips: Clips) -> tuple[Album, Index]:
+Nears = Callable[[Tensor, Tensor], NDArray[np.float32]]
+"""Says the (H, W) inverse depths of what is seen from a pose (3,) when the eye is so much higher than at rest ()."""
+
+
+def survey(recipe: Recipe, clips: Clips, nears: Nears | None = None) -> tuple[Album, Index]:
     """The album, and the recorded frames (K,) that it holds.
 
     They were taken as far apart as can be, so that one is near to wherever a camera goes.
@@ -31,10 +37,23 @@ def survey(recipe: Recipe, clips: Clips) -> tuple[Album, Index]:
     poses = recorded_poses(clips, recipe.motion.unit)[some]
     chosen = apart(poses, recipe.motion.album)
     frames = some[chosen.numpy()]
-    return Album.of((clips.frame(int(k)) for k in frames), poses[chosen]), frames
+    high = recorded_rises(clips, recipe.motion.unit)[frames]
+    deep = map(nears, poses[chosen], high) if nears else ()
+    pictures = (clips.frame(int(k)) for k in frames)
+    return Album.of(pictures, poses[chosen], deep, high if nears else None), frames
 
 
 def recorded_poses(clips: Clips, unit: float) -> Tensor:
     """(n, 3) float64 where each frame was taken, as in poses.py; `unit` of the engine's lengths are one."""
     poses = clips.poses.astype(np.float64)
     return torch.from_numpy(np.concatenate([poses[:, :2] / unit, 90.0 - poses[:, -1:]], 1))
+
+
+def recorded_rises(clips: Clips, unit: float) -> Tensor:
+    """(n,) float32 how much higher than at the beginning of its episode the camera was, where it had not moved yet."""
+    if clips.poses.shape[1] < 4:
+        return torch.zeros(len(clips))
+    heights = clips.poses[:, 2].astype(np.float64)
+    begins = np.flatnonzero(np.diff(clips.episodes, prepend=-1))
+    first = np.repeat(heights[begins], np.diff(begins, append=len(clips)))
+    return torch.from_numpy(((heights - first) / unit).astype(np.float32))

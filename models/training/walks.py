@@ -18,7 +18,7 @@ from ..autoencoder import to_signed
 from ..motion import MotionConfig, turned
 from .clips import Clips
 from .recipe import Recipe, normal_actions
-from .survey import Index, recorded_poses
+from .survey import Index, recorded_poses, recorded_rises
 
 
 def motion_config(recipe: Recipe) -> MotionConfig:
@@ -42,6 +42,7 @@ def motion_config(recipe: Recipe) -> MotionConfig:
         fov=r.fov,
         unit=recipe.motion.unit,
         gait=recipe.motion.gait,
+        bob=recipe.motion.bob,
         body=recipe.motion.body / recipe.motion.unit,
         widths=recipe.motion.widths,
     )
@@ -58,6 +59,7 @@ class Walks:
     momenta: Tensor  # (n, 2) the same as seen from the frame itself
     turns: Tensor  # (n,) degrees to the right from the frame before
     poses: Tensor  # (n, 3) float64, see poses.py
+    rises: Tensor  # (n,) how much higher than at rest the eye was, in units of depth
     clocks: Index  # (n,) frames since the episode began
     moving: Index  # frames whose camera took a step, of at least one of the engine's lengths
     followers: Index  # frames that have a frame before them
@@ -70,8 +72,9 @@ class Walks:
         actions = normal_actions(recipe, clips.leading)
         turns = torch.from_numpy(actions[:, config.turn] * np.float32(config.degrees))
         moving = np.flatnonzero(steps.norm(dim=1).numpy() * config.unit > 1.0)
-        poses = recorded_poses(clips, config.unit)
-        return cls(clips, config, actions, steps, momenta, turns, poses, clocks, moving, np.flatnonzero(clocks > 0))
+        poses, rises = recorded_poses(clips, config.unit), recorded_rises(clips, config.unit)
+        followers = np.flatnonzero(clocks > 0)
+        return cls(clips, config, actions, steps, momenta, turns, poses, rises, clocks, moving, followers)
 
     def told(self, at: Index) -> Tensor:
         """(n, history, A) the latest actions at frames (n,), zeros before the episode began."""

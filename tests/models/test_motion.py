@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from worldloom.models.motion import MotionConfig, inside, moved_to, places_of, turned
+from worldloom.models.motion import MotionConfig, inside, lowered, moved_to, places_of, rise, turned
 
+from .room import WALKER, drawn, room
 from .tiny import tiny_motion
 
 CONFIG = MotionConfig(64, 96, actions=3, history=2, turn=1, degrees=6.0, fov=90.0)
@@ -64,3 +65,24 @@ def test_the_clock_of_the_gait_goes_round() -> None:
     steps = [motion(picture, momentum, actions, torch.tensor([float(k)]).double()).step for k in (3, 4, 1_000_003)]
     torch.testing.assert_close(steps[0], steps[2])
     assert (steps[0] - steps[1]).abs().max() > 1e-3
+
+
+def test_the_eye_of_who_walks_swings() -> None:
+    frames = torch.arange(20, dtype=torch.float64)
+    walking, running = (rise(WALKER, torch.tensor([[0.0, step]]).expand(20, 2), frames) for step in (0.1, 1.0))
+    torch.testing.assert_close(walking[:10], walking[10:])
+    assert float(walking.max()) == pytest.approx(2.0 * 0.1**2, rel=0.06)
+    assert float(running.max()) == pytest.approx(0.125, rel=0.06)
+    assert not rise(WALKER, torch.zeros(20, 2), frames).any()
+    assert not rise(CONFIG, torch.ones(20, 2), frames).any(), "nobody said how"
+
+
+def test_who_rises_sees_the_floor_go_down() -> None:
+    here, low, high = torch.zeros(3, dtype=torch.float64), torch.zeros(1), torch.full((1,), 0.1)
+    near = torch.from_numpy(room().near(WALKER, here, high[0]))[None, None]
+    step = lowered(WALKER, low, high, torch.zeros(1, 3))
+    before, after = (torch.from_numpy(drawn(here, float(up[0]))).movedim(-1, 0)[None].float() for up in (low, high))
+    places = places_of(WALKER, torch.zeros(1), step, near)
+    seen = inside(places).expand(-1, 3, -1, -1)
+    assert (moved_to(before, places) - after)[seen].abs().median() < 2.0
+    assert (before - after)[seen].abs().mean() > 4.0

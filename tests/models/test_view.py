@@ -13,7 +13,7 @@ from torch import Tensor
 from worldloom.models.autoencoder import to_pictures, to_signed
 from worldloom.models.camera_view import CameraOutlook, CameraWay
 from worldloom.models.detail import MOST, NEVER, SEEN, DetailConfig, DetailNet
-from worldloom.models.motion import Motion
+from worldloom.models.motion import Motion, rise
 from worldloom.models.view import Glimpse, View
 
 from .tiny import randomise, tiny_outlook
@@ -42,7 +42,7 @@ def standing(outlook: CameraOutlook, heading: float, seed: int = 0) -> View:
 def seen_next(
     outlook: CameraOutlook, view: View, motion: Motion, after: Tensor, barred: Tensor | None = None
 ) -> Glimpse:
-    return outlook.glimpse(view.picture[None], motion, pose_of(view)[None], after, barred)
+    return outlook.glimpse(view.picture[None], motion, pose_of(view)[None], after, torch.zeros(1), barred)
 
 
 def turning(degrees: float) -> Motion:
@@ -98,6 +98,31 @@ def test_what_may_not_be_recalled_is_not(outlook: CameraOutlook) -> None:
 def test_a_stream_that_begins_anywhere_takes_itself_to_be_where_it_looks_most_like(outlook: CameraOutlook) -> None:
     picture = to_signed(outlook.album.picture(7))
     assert torch.equal(outlook.at_rest(picture + 0.02 * torch.randn(picture.shape)).pose, outlook.album.poses[7])
+
+
+def test_where_depths_are_known_they_are_taken() -> None:
+    with torch.inference_mode():
+        outlook = tiny_outlook(deep=True).to(torch.device("cpu"), torch.float32)
+        pose = outlook.album.poses[:1]
+        glimpse = outlook.glimpse(picture(0)[None], turning(0.0), pose, pose, outlook.album.rises[:1])  # type: ignore[index]
+        assert glimpse.known.float().mean() > 0.85
+        solid = glimpse.ways[0].tensors()["solid"]
+        near = outlook.album.near(0)[14:18].mean(0).reshape(-1, 4).mean(1)
+        torch.testing.assert_close((solid[:, 1] * near).median(), torch.tensor(1.0), rtol=0.02, atol=0.0)
+
+
+def test_who_walks_rises_and_sinks_as_told() -> None:
+    with torch.inference_mode():
+        outlook = tiny_outlook(deep=True).to(torch.device("cpu"), torch.float32)
+        way = outlook.at_rest(picture(0))
+        view = View(picture(0), replace(way, momentum=torch.tensor([0.0, 0.2])), 3)
+        seen: list[Motion] = []
+        glimpse = outlook.glimpse
+        outlook.glimpse = lambda pictures, motion, *rest: seen.append(motion) or glimpse(pictures, motion, *rest)  # type: ignore[func-returns-value,method-assign]
+        outlook.ahead([view], torch.zeros(1, 2, 3))
+        config, clock = outlook.motion.config, torch.tensor([3.0], dtype=torch.float64)
+        was, will = rise(config, torch.tensor([[0.0, 0.2]]), clock - 1.0), rise(config, seen[0].momentum, clock)
+        torch.testing.assert_close(seen[0].step[:, 1], (was - will) / (32 / 48))
 
 
 def test_before_anything_is_learned_what_was_seen_is_trusted_most() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from worldloom.models.camera_view import CameraOutlook
 from worldloom.models.catalog import open_world, shipped_worlds
 from worldloom.models.check import check_world, random_actions
 from worldloom.models.hand_view import HandOutlook
@@ -37,6 +38,18 @@ def test_round_trip_dreams_the_same(tmp_path: Path, keyframes: int) -> None:
     rows = random_actions(world.spec, 0)
     a, b = (w.step([w.start(seed=4)], rows).astype(np.int16) for w in (world, again))
     assert np.array_equal(a, b)
+
+
+def test_an_album_keeps_its_depths(tmp_path: Path) -> None:
+    world, path = tiny_world(azimuth="turn", moves=True, deep=True), tmp_path / "tiny.safetensors"
+    save_world(path, world, {}, torch.float32)
+    again = load_world(path, device="cpu", dtype=torch.float32)
+    rows = random_actions(world.spec, 0)
+    a, b = (w.step([w.start(seed=4)], rows).astype(np.int16) for w in (world, again))
+    assert np.abs(a - b).max() <= 1
+    assert isinstance(again.outlook, CameraOutlook)
+    assert again.outlook.album.nears is not None
+    assert again.outlook.motion.config.bob == (2.0, 0.125, 162.0)
 
 
 def test_a_world_with_a_hand_brings_its_reader(tmp_path: Path) -> None:

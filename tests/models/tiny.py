@@ -27,6 +27,8 @@ from worldloom.models.training.hands import HIGH, LOW, THINGS
 from worldloom.models.warp import WarpConfig, WarpNet
 from worldloom.models.world import DiTWorld, DreamConfig
 
+from .room import WALKER, room_album
+
 TINY_ACTIONS = ActionSpec(
     buttons=("forward",),
     axes=(Axis("turn", -6.0, 6.0, "degree/frame", "amount"), Axis("lift", -1.0, 1.0, "cm/frame")),
@@ -85,9 +87,12 @@ def tiny_dit(
     return dit.eval()
 
 
-def tiny_motion() -> MotionNet:
+PLAIN = MotionConfig(32, 48, 3, 2, turn=1, degrees=6.0, fov=90.0, gait=10.0, widths=(8, 8, 8))
+
+
+def tiny_motion(config: MotionConfig = PLAIN) -> MotionNet:
     """Turns by six degrees, and things are about a unit away."""
-    motion = MotionNet(MotionConfig(32, 48, 3, 2, turn=1, degrees=6.0, fov=90.0, gait=10.0, widths=(8, 8, 8)))
+    motion = MotionNet(config)
     randomise(motion, 4, 0.1)
     return motion.eval()
 
@@ -101,6 +106,7 @@ def tiny_world(
     steps: tuple[int, int] = (0, 0),
     moves: bool = False,
     hand: bool = False,
+    deep: bool = False,
     pool: int = 0,
     kv: KVFormat = "native",
 ) -> DiTWorld:
@@ -121,7 +127,7 @@ def tiny_world(
     config = DreamConfig((1.0, 0.5, 0.0), 0.1, window=2 * chunk, sink=sink, azimuth=azimuth)
     dit = tiny_dit(90.0 if azimuth else 0.0, recalls=keyframes > 0, moves=moves or hand, actions=columns)
     recalled = tiny_keyframes(keyframes) if keyframes else None
-    outlook = tiny_outlook() if moves else tiny_hand_outlook() if hand else None
+    outlook = tiny_outlook(deep=deep) if moves else tiny_hand_outlook() if hand else None
     return DiTWorld(spec, dit, autoencoder, config, scenes, recalled, outlook, kv=kv, pool=pool)
 
 
@@ -142,9 +148,12 @@ def tiny_album(count: int) -> Album:
     return Album.of(pictures, poses)
 
 
-def tiny_outlook() -> CameraOutlook:
+def tiny_outlook(*, deep: bool = False) -> CameraOutlook:
+    """In a room of which it is known how near everything is, where that is wanted."""
     detail = DetailNet(DetailConfig(8, 1))
     randomise(detail, 5, 0.02)
+    if deep:
+        return CameraOutlook(tiny_motion(WALKER), room_album(12), detail)
     return CameraOutlook(tiny_motion(), tiny_album(12), detail)
 
 

@@ -1,0 +1,96 @@
+"""What an album with depths shows from elsewhere is what is seen from there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from worldloom.models.album import Album
+from worldloom.models.autoencoder import to_signed
+from worldloom.models.motion import MotionConfig
+from worldloom.models.sight import Sight, sight
+
+from .room import WALKER, drawn, room, room_album
+
+WIDE: MotionConfig = replace(WALKER, height=80, width=128)
+"""More pixels than the tiny world has, to see edges with."""
+
+
+def taken(*poses: tuple[float, float, float], rise: float = 0.0, camera: MotionConfig = WIDE) -> Album:
+    there, rises = torch.tensor(poses, dtype=torch.float64), torch.full((len(poses),), rise)
+    pictures = [drawn(pose, rise, camera) for pose in there]
+    return Album.of(pictures, there, [room().near(camera, pose, torch.tensor(rise)) for pose in there], rises)
+
+
+def looked(album: Album, pose: tuple[float, float, float], rise: float = 0.0, camera: MotionConfig = WIDE) -> Sight:
+    with torch.inference_mode():
+        return sight(camera, album, torch.tensor([pose], dtype=torch.float64), torch.tensor([rise]))
+
+
+def truth(pose: tuple[float, float, float], rise: float = 0.0, camera: MotionConfig = WIDE) -> Tensor:
+    return to_signed(torch.from_numpy(drawn(torch.tensor(pose, dtype=torch.float64), rise, camera)))[None]
+
+
+def off(seen: Sight, wanted: Tensor, most: float = 0.95) -> float:
+    """Error that most pixels have at most, where something is known, in levels of 255; at edges two things blend."""
+    apart = (seen.picture - wanted).abs().amax(1, keepdim=True)[seen.known]
+    return float(apart.quantile(most)) * 127.5
+
+
+@pytest.mark.parametrize("pose", [(0.0, 0.0, 0.0), (0.3, 0.2, 20.0), (-0.2, -0.4, -25.0), (0.1, -0.3, 5.0)])
+@pytest.mark.parametrize("rise", [0.0, 0.1])
+def test_it_is_what_is_seen_from_there(pose: tuple[float, float, float], rise: float) -> None:
+    seen = looked(taken((0.0, -0.2, 0.0)), pose, rise)
+    assert off(seen, truth(pose, rise)) < 8.0
+    assert seen.known.float().mean() > 0.5
+    near = room().near(WIDE, torch.tensor(pose, dtype=torch.float64), torch.tensor(rise))
+    apart = (seen.near[0, 0] - torch.from_numpy(near)).abs()[seen.known[0, 0]]
+    assert float(apart.quantile(0.98)) < 0.03
+
+
+def test_a_picture_taken_here_is_seen_whole() -> None:
+    pose = (0.2, -0.5, 30.0)
+    seen = looked(taken(pose), pose)
+    assert bool(seen.known.all())
+    assert off(seen, truth(pose)) < 8.0, "but for JPEG"
+    assert float(seen.doubt.abs().max()) == 0.0
+
+
+def test_what_was_hidden_is_not_known() -> None:
+    # From the left the pillar hides a part of the far wall that is seen from the right.
+    seen = looked(taken((-0.5, 0.0, 30.0)), (0.9, -0.2, 0.0))
+    assert off(seen, truth((0.9, -0.2, 0.0)), 0.85) < 8.0
+    assert 0.1 < float((~seen.known).float().mean()) < 0.5
+    both = looked(taken((-0.5, 0.0, 30.0), (1.2, -0.3, 0.0)), (0.9, -0.2, 0.0))
+    assert both.known.float().mean() > seen.known.float().mean() + 0.03, "another picture shows it"
+
+
+def test_what_may_not_be_looked_at_is_not() -> None:
+    album = taken((0.0, 0.0, 0.0), (0.0, 0.0, 180.0))
+    poses, rises = torch.zeros(1, 3, dtype=torch.float64), torch.zeros(1)
+    assert sight(WIDE, album, poses, rises).known.all()
+    assert not sight(WIDE, album, poses, rises, torch.tensor([[True, False]])).known.any()
+
+
+def test_together_is_alone() -> None:
+    album, rng = room_album(), np.random.default_rng(1)
+    poses = torch.from_numpy(np.stack([*rng.uniform(-1.0, 0.5, (2, 5)), rng.uniform(-180.0, 180.0, 5)], 1))
+    rises = torch.linspace(-0.1, 0.1, 5)
+    together = sight(WALKER, album, poses, rises)
+    for k in range(5):
+        alone = sight(WALKER, album, poses[k : k + 1], rises[k : k + 1])
+        for part in ("picture", "known", "near", "doubt"):
+            assert torch.equal(getattr(together, part)[k], getattr(alone, part)[0]), part
+
+
+def test_an_album_of_a_room_shows_nearly_all_of_it() -> None:
+    album = room_album()
+    for heading in range(0, 360, 30):
+        pose = (-0.3, -0.4, float(heading))
+        seen = looked(album, pose, camera=WALKER)
+        assert float(seen.known.float().mean()) > 0.7
+        assert off(seen, truth(pose, camera=WALKER), 0.5) < 8.0
