@@ -36,7 +36,11 @@ class Oracle:
         self.config = SimpleNamespace(window=window)
         self.dtype, self.device = torch.float32, torch.device("cpu")
         self.outlook = None
-        self.autoencoder = SimpleNamespace(pictures=lambda latents: latents)
+        self.autoencoder = SimpleNamespace(
+            latents=lambda pictures: pictures,
+            pictures=lambda latents: latents,
+            parameters=lambda: iter([torch.zeros(1)]),
+        )
         self.places: list[Place] = []
         spans = np.arange(len(clips) - window + 1)[:, None] + np.arange(window)
         frames = clips.take(np.arange(len(clips)))
