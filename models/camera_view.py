@@ -1,7 +1,8 @@
 """CameraOutlook: the last picture, moved as a walking camera moves it, and what an album says of the rest.
 
 The last picture is moved (motion.py), and what that leaves open is recalled (album.py). Where the album knows how near
-everything is, that is how near it is (sight.py); elsewhere the network says. Knows nothing about diffusion or memory.
+everything is, that is how near it is (sight.py); and where it is known what a body runs into, the camera goes as that
+does (body.py). Elsewhere the network says. Knows nothing about diffusion or memory.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from .album import Album
 from .autoencoder import to_signed
+from .body import Body
 from .detail import DetailNet
 from .motion import Motion, MotionNet, inside, lowered, moved_to, places_of, rise
 from .obstacles import COLUMN, FAR, kept_out, obstacles
@@ -29,6 +31,7 @@ class CameraWay(Way):
     momentum: Tensor  # (2,) float32, see `Motion.momentum`
     solid: Tensor  # (W / 4, 2) float32, see `obstacles`
     pose: Tensor  # (3,) float64 where it is, see poses.py
+    velocity: Tensor  # (2,) float64 of its body, see body.py; zeros where nobody knows one
 
 
 class CameraOutlook(Outlook):
@@ -36,9 +39,9 @@ class CameraOutlook(Outlook):
 
     way = CameraWay
 
-    def __init__(self, motion: MotionNet, album: Album, detail: DetailNet) -> None:
+    def __init__(self, motion: MotionNet, album: Album, detail: DetailNet, body: Body | None = None) -> None:
         super().__init__(detail)
-        self.motion, self.album = motion, album
+        self.motion, self.album, self.body = motion, album, body
 
     @property
     def parts(self) -> Mapping[str, nn.Module]:
@@ -48,6 +51,7 @@ class CameraOutlook(Outlook):
     def to(self, device: torch.device, dtype: torch.dtype) -> CameraOutlook:
         """The same, ready to be used there."""
         self._ready(self.motion, device, dtype)
+        self.body = self.body.to(device) if self.body else None
         return self
 
     def at_rest(self, picture: Tensor) -> CameraWay:
@@ -57,7 +61,8 @@ class CameraOutlook(Outlook):
         """
         width, device = self.motion.config.width // COLUMN, picture.device
         pose = self.album.poses[self.album.most_like(picture)].to(device)
-        return CameraWay(torch.zeros(2, device=device), torch.full((width, 2), FAR, device=device), pose)
+        still = torch.zeros(2, device=device)
+        return CameraWay(still, torch.full((width, 2), FAR, device=device), pose, still.double())
 
     def arrived(self, picture: Tensor, way: Way | None) -> Way:
         """The way it came, or that of a camera at rest."""
@@ -71,15 +76,21 @@ class CameraOutlook(Outlook):
             actions: (B, history, A) the row that leads to each next frame and those before it, about [-1, 1].
         """
         pictures = torch.stack([v.picture for v in views])
-        momenta, solid, poses = (torch.stack([getattr(v.way, n) for v in views]) for n in ("momentum", "solid", "pose"))
+        momenta, solid, poses, velocity = (
+            torch.stack([getattr(v.way, name) for v in views]) for name in ("momentum", "solid", "pose", "velocity")
+        )
         clocks = torch.tensor([v.clock for v in views], dtype=torch.float64, device=pictures.device)
         motion = self.motion(pictures, momenta, actions, clocks).settled
-        motion, after = self._possible(motion, solid, poses)
+        if self.body:
+            after, velocity = self.body.moved(poses, velocity, actions[:, 0].float(), motion.turn)
+            motion = self._led(motion, poses, after)
+        else:
+            motion, after = self._possible(motion, solid, poses)
         config = self.motion.config
         higher = rise(config, motion.momentum, clocks)
         if config.bob[0]:
             motion = replace(motion, step=lowered(config, rise(config, momenta, clocks - 1.0), higher, motion.step))
-        return self.glimpse(pictures, motion, poses, after, higher)
+        return self.glimpse(pictures, motion, poses, after, higher, velocity=velocity)
 
     def _possible(self, motion: Motion, solid: Tensor, poses: Tensor) -> tuple[Motion, Tensor]:
         """The motion as far as a body can make it, and the poses (B, 3) to which it leads.
@@ -92,8 +103,12 @@ class CameraOutlook(Outlook):
         if not body:
             return motion, after
         after = kept_near(after, self.album.poses[:, :2].to(poses.device), body)
-        flat = motion_between(poses, after, motion.near).step
-        return replace(motion, step=torch.stack([flat[:, 0], motion.step[:, 1], flat[:, 2]], 1)), after
+        return self._led(motion, poses, after), after
+
+    def _led(self, motion: Motion, before: Tensor, after: Tensor) -> Motion:
+        """The motion that leads from poses (B, 3) to others, up and down as it is."""
+        flat = motion_between(before, after, motion.near).step
+        return replace(motion, step=torch.stack([flat[:, 0], motion.step[:, 1], flat[:, 2]], 1))
 
     def glimpse(
         self,
@@ -103,6 +118,7 @@ class CameraOutlook(Outlook):
         after: Tensor,
         rises: Tensor,
         barred: Tensor | None = None,
+        velocity: Tensor | None = None,
     ) -> Glimpse:
         """What pictures (B, 3, H, W) and the album say of the next ones, along a motion that is known.
 
@@ -113,6 +129,7 @@ class CameraOutlook(Outlook):
             after: (B, 3) poses to which the motion leads.
             rises: (B,) how much higher than at rest the eye is then.
             barred: as in `Album.taken_near`.
+            velocity: (B, 2) of the bodies, where that is known.
         """
         config = self.motion.config
         if self.album.nears is None:
@@ -122,6 +139,7 @@ class CameraOutlook(Outlook):
             motion = replace(motion, near=torch.where(shown.known, shown.near, motion.near))
         places = places_of(config, motion.turn, motion.step, motion.near)
         points = obstacles(motion.near, config.fov)
+        velocity = torch.zeros_like(after[:, :2]) if velocity is None else velocity
         still = (motion.turn == 0.0) & (motion.step == 0.0).all(1)
         moved = moved_to(pictures, places, "bicubic").clamp(-1.0, 1.0)
         if still.any():
@@ -133,7 +151,7 @@ class CameraOutlook(Outlook):
             shown.known,
             shown.doubt,
             still,
-            [CameraWay(*parts) for parts in zip(motion.momentum, points, after, strict=True)],
+            [CameraWay(*parts) for parts in zip(motion.momentum, points, after, velocity, strict=True)],
         )
 
     def _recalled(self, motion: Motion, before: Tensor, after: Tensor, barred: Tensor | None) -> Sight:

@@ -106,12 +106,13 @@ class StartScene:
     momenta: Tensor | None = None  # (K, 2) how the camera came to each frame (see motion.py); None from rest
     poses: Tensor | None = None  # (K, 3) float64 where the camera was (poses.py); None where nobody knows
     picture: Tensor | None = None  # (H, W, 3) uint8, the last frame itself: sharper than its latents
+    velocities: Tensor | None = None  # (K, 2) float64 of the body that carries the camera (body.py); None where unknown
     clock: int = 0  # frames since the camera set out, before the first of these
     name: str = ""  # for people, and unlike all others of its world
 
     def way(self, frame: int, way: Way) -> Way:
         """The way to one of its frames, `way` where that is not known."""
-        recorded = {"momentum": self.momenta, "pose": self.poses}
+        recorded = {"momentum": self.momenta, "pose": self.poses, "velocity": self.velocities}
         known = {name: line[frame] for name, line in recorded.items() if line is not None}
         return replace(way, **{name: part.to(getattr(way, name).device) for name, part in known.items()})
 

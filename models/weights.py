@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from .album import Album
 from .autoencoder import Autoencoder, AutoencoderConfig
+from .body import Body, BodyConfig
 from .camera_view import CameraOutlook
 from .detail import DetailConfig, DetailNet
 from .dit import CausalDiT, DiTConfig
@@ -39,7 +40,7 @@ from .world import DiTWorld, DreamConfig
 
 FORMAT = 1
 EXACT = ("reach",)  # what is not rounded in files, for it counts
-SCENE = ("momenta", "poses", "picture")  # what a start scene may have besides latents and actions
+SCENE = ("momenta", "poses", "picture", "velocities")  # what a start scene may have besides latents and actions
 
 
 def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: torch.dtype = torch.bfloat16) -> None:
@@ -63,6 +64,7 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
             tensors |= {f"{name}.{k}": v.to(kept) for k, v in part.state_dict().items()}
         if isinstance(world.outlook, CameraOutlook):
             tensors |= {f"album.{k}": v for k, v in world.outlook.album.tensors().items()}
+            tensors |= {"walls": world.outlook.body.walls} if world.outlook.body else {}
         if isinstance(world.outlook, HandOutlook):
             tensors["plate"] = world.outlook.plates.flatten(0, 1)
     if world.keyframes:
@@ -79,6 +81,8 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
     }
     if world.outlook:
         table |= {name: asdict(part.config) for name, part in world.outlook.parts.items()}  # type: ignore[call-overload]
+    if isinstance(world.outlook, CameraOutlook) and world.outlook.body:
+        table["body"] = asdict(world.outlook.body.config)
     save_file(tensors, path)
     path.chmod(0o644)  # safetensors writes files that only their owner may read
     if isinstance(world.outlook, HandOutlook):
@@ -125,8 +129,8 @@ def load_world(
 
 
 def _scene(parts: Mapping[str, Tensor], name: str) -> StartScene:
-    momenta, poses, picture = (parts.get(part) for part in SCENE)
-    return StartScene(parts["latents"].float(), parts["actions"], momenta, poses, picture, name=name)
+    momenta, poses, picture, velocities = (parts.get(part) for part in SCENE)
+    return StartScene(parts["latents"].float(), parts["actions"], momenta, poses, picture, velocities, name=name)
 
 
 def _outlook(table: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> Outlook:
@@ -141,9 +145,10 @@ def _outlook(table: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path
             return _filled(HandOutlook(reach, warp, plates, detail, load_reader(reader_file(path))), tensors, path)
         motion = MotionNet(MotionConfig(**_frozen(table["motion"])))
         album = Album(**_under(tensors, "album."))
+        body = Body(BodyConfig(**_frozen(table["body"])), tensors["walls"]) if "body" in table else None
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: what moves its pictures is not whole: {error}") from error
-    return _filled(CameraOutlook(motion, album, detail), tensors, path)
+    return _filled(CameraOutlook(motion, album, detail, body), tensors, path)
 
 
 def _filled(outlook: Outlook, tensors: Mapping[str, Tensor], path: Path) -> Outlook:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..autoencoder import Autoencoder, to_pictures, to_signed
 from ..camera_view import CameraOutlook
@@ -52,15 +53,29 @@ def scenes_at(world: DiTWorld, clips: Clips, starts: NDArray[np.int64], frames: 
         return scenes
     config = world.outlook.motion.config
     (_, momenta, clocks), poses = walked(clips, config), recorded_poses(clips, config.unit)
+    speeds = _velocities(world, clips, poses) if world.outlook.body else None
     return [  # recordings are entered in the middle of a walk
         replace(
             scene,
             momenta=momenta[span],
             poses=poses[span],
+            velocities=None if speeds is None else speeds[span],
             clock=int(clocks[span[0]]),
         )
         for scene, span in zip(scenes, spans, strict=True)
     ]
+
+
+def _velocities(world: DiTWorld, clips: Clips, poses: Tensor) -> Tensor:
+    """(n, 2) of the body that carried the camera, see body.py; zeros where an episode begins."""
+    assert isinstance(world.outlook, CameraOutlook)
+    assert world.outlook.body
+    begins = torch.from_numpy(np.diff(clips.episodes, prepend=-1) != 0)
+    gone = poses[:, :2].diff(dim=0, prepend=poses[:1, :2])
+    spec = world.spec.actions
+    rows = torch.from_numpy(clips.leading / np.maximum(np.abs(spec.low), np.abs(spec.high)))
+    found = world.outlook.body.velocity_of(gone, poses[:, 2], rows)
+    return found.masked_fill(begins[:, None], 0.0)
 
 
 def dream(

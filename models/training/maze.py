@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..body import Body, BodyConfig
 from ..motion import MotionConfig, pixel_centres
 from .recipe import Recipe
 
@@ -73,6 +74,22 @@ class Maze:
         depth, part = _cross(begin, along) / crossed, _cross(begin, rays) / crossed
         met = (depth > 0.0) & (part >= 0.0) & (part <= 1.0)
         return np.asarray((met / np.where(met, depth, 1.0)).max(1))
+
+
+def body_in(maze: Maze | None, recipe: Recipe) -> Body | None:
+    """Who carries the camera through it, where the recipe says how the engine moves a body.
+
+    Raises:
+        ValueError: some of the walls are not along the axes.
+    """
+    r = recipe.motion
+    if maze is None or r is None or not r.tics:
+        return None
+    if ((maze.walls[:, 0] != maze.walls[:, 2]) & (maze.walls[:, 1] != maze.walls[:, 3])).any():
+        raise ValueError("expected walls along the axes: leave `tics` out, for this body is a square")
+    pushes = [r.thrust.get(name, (0.0, 0.0)) for name in recipe.spec.actions.columns]
+    thrust = tuple((right / r.unit, ahead / r.unit) for right, ahead in pushes)
+    return Body(BodyConfig(r.body / r.unit, r.tics, r.friction, thrust), torch.from_numpy(maze.walls / r.unit))
 
 
 def record_maze(recipe: Recipe, data: Path) -> None:

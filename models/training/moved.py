@@ -35,7 +35,7 @@ from .fit_reach import load_reach
 from .fit_reader import load_read
 from .fit_warp import load_warp
 from .hands import Hands, clean_plates
-from .maze import Maze
+from .maze import Maze, body_in
 from .recipe import Recipe
 from .survey import Index, survey
 from .walks import Walks, motion_config
@@ -147,7 +147,8 @@ def outlook_of(recipe: Recipe, folder: Path, detail: DetailNet) -> Outlook:
     """What moves a world's pictures."""
     if recipe.hand:
         return hand_outlook(recipe, folder, detail)
-    return CameraOutlook(load_motion(recipe, folder), _surveyed(recipe, folder)[0], detail)
+    body = body_in(Maze.open(folder / "data"), recipe)
+    return CameraOutlook(load_motion(recipe, folder), _surveyed(recipe, folder)[0], detail, body)
 
 
 def _surveyed(recipe: Recipe, folder: Path) -> tuple[Album, Index]:

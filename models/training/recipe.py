@@ -81,6 +81,10 @@ class MotionRecipe(FitRecipe):
     bob: tuple[float, float, float] = (0.0, 0.0, 0.0)  # how far the camera swings, see `rise` in motion.py
     gait: float = 0.0  # frames in which a walking camera swings up and down once, 0 when it does not
     body: float = 0.0  # of the engine's lengths: radius of who carries the camera
+    tics: int = 0  # times a frame that the engine moves its body (body.py), where it moves it as told here
+    friction: float = 0.0  # share of its speed that it keeps from one to the next
+    thrust: dict[str, tuple[float, float]] = field(default_factory=dict)  # by action column: of the engine's lengths
+    # that it adds in a tic, right and ahead
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldloom.models.album import Album
+from worldloom.models.body import Body, BodyConfig
 from worldloom.models.motion import MotionConfig, pixel_centres
 from worldloom.models.training.maze import Maze
 
@@ -23,6 +24,12 @@ def room() -> Maze:
     """Four units wide each way about the origin, two high, and the pillar a quarter of a unit wide."""
     walls = [*_square(0.0, 0.0, 128.0), *_square(48.0, 64.0, 8.0)]
     return Maze(np.array(walls), np.array(0.0), np.array(128.0))
+
+
+def walker() -> Body:
+    """Goes as the engine's player does; the columns of the tiny world push it ahead and turn it."""
+    walls = torch.from_numpy(room().walls / 64.0)
+    return Body(BodyConfig(0.25, 2, 0.90625, ((0.0, 0.78125 / 64.0), (0.0, 0.0), (0.0, 0.0))), walls)
 
 
 def _square(x: float, y: float, half: float) -> list[tuple[float, float, float, float]]:

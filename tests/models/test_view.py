@@ -118,7 +118,12 @@ def test_who_walks_rises_and_sinks_as_told() -> None:
         view = View(picture(0), replace(way, momentum=torch.tensor([0.0, 0.2])), 3)
         seen: list[Motion] = []
         glimpse = outlook.glimpse
-        outlook.glimpse = lambda pictures, motion, *rest: seen.append(motion) or glimpse(pictures, motion, *rest)  # type: ignore[func-returns-value,method-assign]
+
+        def watched(pictures: Tensor, motion: Motion, *rest: Tensor, **more: Tensor) -> Glimpse:
+            seen.append(motion)
+            return glimpse(pictures, motion, *rest, **more)
+
+        outlook.glimpse = watched  # type: ignore[assignment]
         outlook.ahead([view], torch.zeros(1, 2, 3))
         config, clock = outlook.motion.config, torch.tensor([3.0], dtype=torch.float64)
         was, will = rise(config, torch.tensor([[0.0, 0.2]]), clock - 1.0), rise(config, seen[0].momentum, clock)

@@ -18,6 +18,7 @@ from worldloom.models.hand_view import HandOutlook
 from worldloom.models.reader import reader_file, save_reader
 from worldloom.models.weights import load_world, save_world, spec_from_table, spec_to_table
 
+from .room import walker
 from .tiny import TINY_ACTIONS, tiny_reader, tiny_world
 
 
@@ -50,6 +51,8 @@ def test_an_album_keeps_its_depths(tmp_path: Path) -> None:
     assert isinstance(again.outlook, CameraOutlook)
     assert again.outlook.album.nears is not None
     assert again.outlook.motion.config.bob == (2.0, 0.125, 162.0)
+    assert again.outlook.body
+    assert again.outlook.body.config == walker().config
 
 
 def test_a_world_with_a_hand_brings_its_reader(tmp_path: Path) -> None:

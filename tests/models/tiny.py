@@ -27,7 +27,7 @@ from worldloom.models.training.hands import HIGH, LOW, THINGS
 from worldloom.models.warp import WarpConfig, WarpNet
 from worldloom.models.world import DiTWorld, DreamConfig
 
-from .room import WALKER, room_album
+from .room import WALKER, room_album, walker
 
 TINY_ACTIONS = ActionSpec(
     buttons=("forward",),
@@ -153,7 +153,7 @@ def tiny_outlook(*, deep: bool = False) -> CameraOutlook:
     detail = DetailNet(DetailConfig(8, 1))
     randomise(detail, 5, 0.02)
     if deep:
-        return CameraOutlook(tiny_motion(WALKER), room_album(12), detail)
+        return CameraOutlook(tiny_motion(WALKER), room_album(12), detail, walker())
     return CameraOutlook(tiny_motion(), tiny_album(12), detail)
 
 
