@@ -9,7 +9,7 @@ or files of worlds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -51,13 +51,13 @@ class Album:
                 f"expected as many poses (K, 3) and thumbnails (K, 3, h, w) as pictures, {count}, "
                 f"got {tuple(self.poses.shape)} and {tuple(self.thumbnails.shape)}"
             )
-        if not count or (self.ends.diff() <= 0).any() or int(self.ends[-1]) != len(self.jpegs):
+        if not count or not _end(self.jpegs, self.ends):
             raise ValueError(f"expected ends that rise to the length of the files, {len(self.jpegs)}")
         if self.nears is None:
             return
         if self.near_ends is None or self.rises is None or not len(self.near_ends) == len(self.rises) == count:
             raise ValueError(f"expected the ends of {count} inverse depths, and as many rises")
-        if (self.near_ends.diff() <= 0).any() or int(self.near_ends[-1]) != len(self.nears):
+        if not _end(self.nears, self.near_ends):
             raise ValueError(f"expected ends that rise to the length of the inverse depths, {len(self.nears)}")
 
     @classmethod
@@ -78,14 +78,12 @@ class Album:
         """
         files, thumbnails = [], []
         for picture in pictures:
-            files.append(np.frombuffer(to_jpeg(picture), np.uint8))
+            files.append(to_jpeg(picture))
             thumbnails.append(_coarse(torch.from_numpy(picture.copy()).movedim(-1, 0)[None].float())[0])
-        ends = torch.from_numpy(np.cumsum([len(file) for file in files]))
-        small = torch.stack(thumbnails).round().to(torch.uint8)
-        deep = [np.frombuffer(to_png(near), np.uint8) for near in nears]
-        near_ends = torch.from_numpy(np.cumsum([len(file) for file in deep])) if deep else None
-        kept = torch.from_numpy(np.concatenate(deep)) if deep else None
-        return cls(torch.from_numpy(np.concatenate(files)), ends, small, poses, kept, near_ends, rises)
+        small, deep = torch.stack(thumbnails).round().to(torch.uint8), [to_png(near) for near in nears]
+        jpegs, ends = _in_a_row(files)
+        kept, near_ends = _in_a_row(deep) if deep else (None, None)
+        return cls(jpegs, ends, small, poses, kept, near_ends, rises)
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -145,6 +143,16 @@ class Album:
         """By the names of its fields, for files."""
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: part for name, part in parts.items() if part is not None}
+
+
+def _in_a_row(files: Sequence[bytes]) -> tuple[Tensor, Tensor]:
+    """Files one behind the other (N,) uint8, and where each ends (K,)."""
+    return torch.tensor(bytearray(b"".join(files)), dtype=torch.uint8), torch.tensor([*map(len, files)]).cumsum(0)
+
+
+def _end(files: Tensor, ends: Tensor) -> bool:
+    """Whether that is where they end."""
+    return bool((ends.diff() > 0).all()) and int(ends[-1]) == len(files)
 
 
 def _file(files: Tensor, ends: Tensor, index: int) -> bytes:

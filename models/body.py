@@ -62,7 +62,8 @@ class Body:
             heading = heading + turn.double() / self.config.tics
             push = self._push(actions, heading)
             velocity = velocity + push
-            stands = (push == 0.0).all(1, keepdim=True) & (velocity.abs() < STOP * self._strength).all(1, keepdim=True)
+            slow = velocity.abs() < STOP * self._thrust.abs().max()
+            stands = (slow & (push == 0.0)).all(1, keepdim=True)
             velocity = velocity * ~stands
             place, velocity = self._slid(place, velocity)
             velocity = velocity * self.config.friction
@@ -80,14 +81,14 @@ class Body:
         first = (gone - push) / (1.0 + keep)
         return keep * (keep * first + push)
 
-    @property
-    def _strength(self) -> float:
-        return max(abs(part) for push in self.config.thrust for part in push)
+    @cached_property
+    def _thrust(self) -> Tensor:
+        """(A, 2) float64 of each action column."""
+        return torch.tensor(self.config.thrust, dtype=torch.float64, device=self.walls.device)
 
     def _push(self, actions: Tensor, heading: Tensor) -> Tensor:
         """(n, 2) what actions add to the velocity in a tic, to the east and the north."""
-        thrust = torch.tensor(self.config.thrust, dtype=torch.float64, device=actions.device)
-        right, ahead = (actions.double()[:, :, None] * thrust).sum(1).unbind(1)
+        right, ahead = (actions.double()[:, :, None] * self._thrust).sum(1).unbind(1)
         sin, cos = torch.deg2rad(heading).sin(), torch.deg2rad(heading).cos()
         return torch.stack([right * cos + ahead * sin, ahead * cos - right * sin], 1)
 
@@ -99,6 +100,8 @@ class Body:
             free = share >= 1.0
             place = place + way * torch.where(going, torch.where(free, 1.0, (share - SHORT).clamp(min=0.0)), 0.0)
             going = going & ~free
+            if not going.any():
+                break
             along = way * (1.0 - share) * (torch.arange(2, device=way.device) != axis)
             way = torch.where(going, along, way)
         return place, way

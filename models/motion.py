@@ -57,6 +57,16 @@ class MotionConfig:
     body: float = 0.0  # radius in units of depth of who carries the camera, and may not walk into things
     widths: tuple[int, int, int] = (24, 48, 64)  # features at 1/4, 1/8 and 1/16 of the picture
 
+    @property
+    def across(self) -> float:
+        """Half the width of what is seen at depth one."""
+        return math.tan(math.radians(self.fov / 2.0))
+
+    @property
+    def tall(self) -> float:
+        """Half the height of what is seen at depth one; pixels are square."""
+        return self.across * self.height / self.width
+
 
 @dataclass(frozen=True)
 class Motion:
@@ -144,7 +154,7 @@ def rise(config: MotionConfig, momentum: Tensor, frame: Tensor) -> Tensor:
 
 
 def lowered(config: MotionConfig, before: Tensor, after: Tensor, step: Tensor) -> Tensor:
-    """(B, 3) the step with what leads down from one rise (B,) to another; pixels are square.
+    """(B, 3) the step with what leads down from one rise (B,) to another.
 
     Args:
         config: of the camera.
@@ -152,8 +162,7 @@ def lowered(config: MotionConfig, before: Tensor, after: Tensor, step: Tensor) -
         after: (B,) the same after the step.
         step: (B, 3).
     """
-    half = math.tan(math.radians(config.fov / 2.0)) * config.height / config.width
-    return torch.stack([step[:, 0], (before - after) / half, step[:, 2]], 1)
+    return torch.stack([step[:, 0], (before - after) / config.tall, step[:, 2]], 1)
 
 
 def halved(picture: Tensor) -> Tensor:
@@ -203,7 +212,7 @@ def places_of(
         size: (H, W) of the picture when it is not the world's.
     """
     height, width = size or (config.height, config.width)
-    across = math.tan(math.radians(config.fov / 2.0))
+    across = config.across
     x = pixel_centres(width, turn.device) * across
     y = pixel_centres(height, turn.device)[:, None]  # an upright camera: how tall its pixels are does not matter
     angle = torch.deg2rad(turn.float())[:, None, None]

@@ -9,7 +9,6 @@ recorded, and edges stay edges. Knows cameras and albums; no network.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -94,14 +93,13 @@ def _brought(config: MotionConfig, way: Motion) -> Tensor:
         way: from n recorded pictures to it, and how near everything in these is.
     """
     height, width = config.height // COARSE, config.width // COARSE
-    across = _across(config)
     x, y = _rays(config, way.near.device)
     depth, angle = way.near.reciprocal(), torch.deg2rad(way.turn.float())[:, None, None, None]
     sin, cos = angle.sin(), angle.cos()
     by = way.step[:, :, None, None, None]
     right, behind = x * depth - by[:, 0], depth - by[:, 2]
     nearness = (right * sin + behind * cos).clamp(min=BEFORE).reciprocal()
-    column = ((right * cos - behind * sin) * nearness).mul_(width / 2.0 / across).add_(width / 2.0).floor_()
+    column = ((right * cos - behind * sin) * nearness).mul_(width / 2.0 / config.across).add_(width / 2.0).floor_()
     row = ((y * depth - by[:, 1]) * nearness).mul_(height / 2.0).add_(height / 2.0).floor_()
     visible = (nearness < 1.0 / BEFORE) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
     # Points out of sight fall into a square of their own, behind all others.
@@ -167,7 +165,7 @@ class _Seen:
         """(B, 3, H, W) of uint8 pictures (B, k, H, W, 3), in [-1, 1]."""
         x, y = _rays(self.config, near.device)
         scale = (self.cos - x * self.sin + self.forward * near).clamp(min=BEFORE).reciprocal()
-        across = (x * self.cos + self.sin + self.right * near) * scale / _across(self.config)
+        across = (x * self.cos + self.sin + self.right * near) * scale / self.config.across
         down = (y + self.down * near) * scale
         # All pictures side by side, so that one pass samples them, and their borders between them.
         width, each = pictures.shape[3], pictures.shape[1]
@@ -181,8 +179,4 @@ class _Seen:
 def _rays(config: MotionConfig, device: torch.device) -> tuple[Tensor, Tensor]:
     """Right (W,) and down (H, 1) of every pixel of a picture at depth one, see `Motion.step`."""
     x, y = pixel_centres(config.width, device), pixel_centres(config.height, device)
-    return x * _across(config), y[:, None]
-
-
-def _across(config: MotionConfig) -> float:
-    return math.tan(math.radians(config.fov / 2.0))
+    return x * config.across, y[:, None]

@@ -87,6 +87,11 @@ class ActionSpec:
         """(A,) highest value of each column."""
         return np.array([1.0] * len(self.buttons) + [a.high for a in self.axes], np.float32)
 
+    @property
+    def scale(self) -> NDArray[np.float32]:
+        """(A,) how large each column gets, up or down: rows over it are about [-1, 1]."""
+        return np.maximum(np.abs(self.low), np.abs(self.high))
+
     def neutral(self, frames: int) -> NDArray[np.float32]:
         """(F, A) rows in which nothing is pressed and nothing moves."""
         return np.zeros((frames, len(self.columns)), np.float32)

@@ -81,7 +81,7 @@ class DiTWorld:
         autoencoder = autoencoder.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.autoencoder = autoencoder.eval().requires_grad_(False)
         self.outlook = outlook.to(self.device, dtype) if outlook else None
-        self._scale = torch.from_numpy(np.maximum(np.abs(spec.actions.low), np.abs(spec.actions.high)))
+        self._scale = torch.from_numpy(spec.actions.scale)
         self._turn = spec.actions.columns.index(config.azimuth) if config.azimuth else None
         d = dit.config
         cache = CacheConfig(d.layers, d.heads, d.width // d.heads, d.tokens, spec.chunk, config.window, config.sink, kv)

@@ -44,7 +44,7 @@ def balance(recipe: Recipe, clips: Clips) -> dict[str, Any]:
     that the way here was (null where it does not say, and then it counts as moving).
     """
     actions = recipe.spec.actions
-    asked = np.abs(clips.leading) > RESTING * np.maximum(np.abs(actions.low), np.abs(actions.high))
+    asked = np.abs(clips.leading) > RESTING * actions.scale
     idle = np.logical_not(asked.any(1))
     poses = _poses(recipe, clips)
     blocked = (poses["blocked"] > 0) & ~idle if "blocked" in poses else np.zeros_like(idle)

@@ -80,6 +80,11 @@ class Clips:
     def __len__(self) -> int:
         return len(self.episodes)
 
+    @property
+    def begins(self) -> NDArray[np.bool_]:
+        """(n,) True for the first frame of an episode."""
+        return np.diff(self.episodes, prepend=-1) != 0
+
     def frame(self, index: int) -> NDArray[np.uint8]:
         """(H, W, 3) frame `index` of the whole set."""
         shard = int(np.searchsorted(self.offsets, index, side="right")) - 1

@@ -45,13 +45,8 @@ def survey(name: str) -> Places:
     """Where on that map episodes may begin; nowhere in particular where the map itself chooses."""
     if name == MAZE:
         return Places(np.zeros((0, 2)), np.zeros((0, 3)))
-    game = open_game(wad_of(name), (120, 160), (), surveys=True)
-    game.set_doom_map(name)
-    game.new_episode()
-    state = game.get_state()
-    found = Places(places_of_things(state.objects), places_at_doors(state.sectors))
-    game.close()
-    return found
+    state = _outlined(name)
+    return Places(places_of_things(state.objects), places_at_doors(state.sectors))
 
 
 def walls(name: str) -> tuple[list[tuple[float, float, float, float]], float, float]:
@@ -60,15 +55,23 @@ def walls(name: str) -> tuple[list[tuple[float, float, float, float]], float, fl
     Raises:
         ValueError: these are not level.
     """
-    game = open_game(wad_of(name), (120, 160), (), surveys=True)
-    game.new_episode()
-    sectors = game.get_state().sectors
-    game.close()
+    sectors = _outlined(name).sectors
     heights = {(sector.floor_height, sector.ceiling_height) for sector in sectors}
     if len(heights) != 1:
         raise ValueError(f"expected one height of floor and ceiling in {name}, got {len(heights)}")
     lines = [(line.x1, line.y1, line.x2, line.y2) for sector in sectors for line in sector.lines if line.is_blocking]
     return lines, *heights.pop()
+
+
+def _outlined(name: str) -> Any:
+    """What the engine says of a map when it begins: things, and outlines of its parts."""
+    game = open_game(wad_of(name), (120, 160), (), surveys=True)
+    if name != MAZE:
+        game.set_doom_map(name)
+    game.new_episode()
+    state = game.get_state()
+    game.close()
+    return state
 
 
 def open_game(wad: str, size: tuple[int, int], columns: tuple[str, ...], *, surveys: bool = False) -> Any:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..autoencoder import Autoencoder, to_pictures, to_signed
+from ..body import Body
 from ..camera_view import CameraOutlook
 from ..spec import Actions
 from ..state import StartScene
@@ -53,7 +54,8 @@ def scenes_at(world: DiTWorld, clips: Clips, starts: NDArray[np.int64], frames: 
         return scenes
     config = world.outlook.motion.config
     (_, momenta, clocks), poses = walked(clips, config), recorded_poses(clips, config.unit)
-    speeds = _velocities(world, clips, poses) if world.outlook.body else None
+    body = world.outlook.body
+    speeds = _velocities(body, clips, poses, world.spec.actions.scale) if body else None
     return [  # recordings are entered in the middle of a walk
         replace(
             scene,
@@ -66,16 +68,11 @@ def scenes_at(world: DiTWorld, clips: Clips, starts: NDArray[np.int64], frames: 
     ]
 
 
-def _velocities(world: DiTWorld, clips: Clips, poses: Tensor) -> Tensor:
-    """(n, 2) of the body that carried the camera, see body.py; zeros where an episode begins."""
-    assert isinstance(world.outlook, CameraOutlook)
-    assert world.outlook.body
-    begins = torch.from_numpy(np.diff(clips.episodes, prepend=-1) != 0)
+def _velocities(body: Body, clips: Clips, poses: Tensor, scale: NDArray[np.float32]) -> Tensor:
+    """(n, 2) of the body that carried the camera; zeros where an episode begins."""
     gone = poses[:, :2].diff(dim=0, prepend=poses[:1, :2])
-    spec = world.spec.actions
-    rows = torch.from_numpy(clips.leading / np.maximum(np.abs(spec.low), np.abs(spec.high)))
-    found = world.outlook.body.velocity_of(gone, poses[:, 2], rows)
-    return found.masked_fill(begins[:, None], 0.0)
+    found = body.velocity_of(gone, poses[:, 2], torch.from_numpy(clips.leading / scale))
+    return found.masked_fill(torch.from_numpy(clips.begins)[:, None], 0.0)
 
 
 def dream(

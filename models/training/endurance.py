@@ -41,7 +41,7 @@ class Course:
 
 def blind_course(blind: Blind, length: Length) -> Course:
     """Beside an engine that was told the same."""
-    begins = np.flatnonzero(np.diff(blind.clips.episodes, prepend=-1))
+    begins = np.flatnonzero(blind.clips.begins)
     walks, pairs = begins[::2], begins[1::2]
     into = pairs[:, None] + 2 * np.arange(len(length.compared)) + 1
     return Course(

@@ -114,7 +114,7 @@ class Hands:
     @classmethod
     def in_clips(cls, recipe: Recipe, clips: Clips) -> Hands:
         """Those in recordings."""
-        begins = np.diff(clips.episodes, prepend=-1) != 0
+        begins = clips.begins
         clocks = np.arange(len(clips)) - np.maximum.accumulate(np.where(begins, np.arange(len(clips)), 0))
         actions = normal_actions(recipe, clips.leading)
         hands = torch.from_numpy(clips.poses[:, :4].astype(np.float32))
@@ -152,7 +152,7 @@ def moving(clips: Clips, recipe: Recipe) -> Index:
     if not things_of(recipe):
         return np.zeros(0, np.int64)
     gone = np.abs(np.diff(clips.poses[:, THING], axis=0, prepend=0.0)).max(1) > MOVED
-    follows = np.diff(clips.episodes, prepend=-1) == 0
+    follows = ~clips.begins
     settled = np.roll(follows, 1)  # from a first pose to the second a handle is put where its episode has it
     return np.flatnonzero(gone & follows & settled)
 

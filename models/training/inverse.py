@@ -100,7 +100,7 @@ class Inverse(nn.Module):
             nn.Flatten(), nn.Linear(96 * cells, 192), nn.SiLU(), nn.Linear(192, FEATURES), nn.SiLU(),
         )  # fmt: skip
         self.answer = nn.Linear(FEATURES, len(actions.columns))
-        self.scale = nn.Buffer(torch.from_numpy(np.maximum(np.abs(actions.low), np.abs(actions.high))))
+        self.scale = nn.Buffer(torch.from_numpy(actions.scale))
         self.spread = nn.Buffer(torch.ones(FEATURES))  # deviation of each feature over training frames
 
     def forward(self, stacks: Tensor) -> tuple[Tensor, Tensor]:

@@ -53,10 +53,8 @@ class Maze:
 
     def near(self, config: MotionConfig, pose: Tensor, rise: Tensor) -> NDArray[np.float32]:
         """(H, W) inverse depth of the picture taken at a pose (3,), see poses.py, and so high () above rest."""
-        across = math.tan(math.radians(config.fov / 2.0))
-        x = pixel_centres(config.width, torch.device("cpu")).double().numpy() * across
-        tall = across * config.height / config.width
-        y = pixel_centres(config.height, torch.device("cpu")).double().numpy() * tall  # down
+        x = pixel_centres(config.width, torch.device("cpu")).double().numpy() * config.across
+        y = pixel_centres(config.height, torch.device("cpu")).double().numpy() * config.tall  # down
         below = EYE / config.unit + float(rise)
         above = (float(self.ceiling) - float(self.floor)) / config.unit - below
         level = np.where(y > 0.0, y / below, -y / above)

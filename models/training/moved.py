@@ -105,7 +105,8 @@ class CameraMover(Mover):
 
     def __init__(self, recipe: Recipe, folder: Path, name: str, device: torch.device) -> None:
         super().__init__(recipe, folder, device)
-        (album, frames), trained = _surveyed(recipe, folder), Clips.open(folder / "data" / "train")
+        trained = Clips.open(folder / "data" / "train")
+        album, frames = _surveyed(recipe, trained, Maze.open(folder / "data"))
         outlook = CameraOutlook(load_motion(recipe, folder), album, DetailNet(DetailConfig()))
         self.outlook = outlook.to(device, native_dtype(device))
         self.walks = Walks.of(recipe, folder, name)
@@ -147,15 +148,14 @@ def outlook_of(recipe: Recipe, folder: Path, detail: DetailNet) -> Outlook:
     """What moves a world's pictures."""
     if recipe.hand:
         return hand_outlook(recipe, folder, detail)
-    body = body_in(Maze.open(folder / "data"), recipe)
-    return CameraOutlook(load_motion(recipe, folder), _surveyed(recipe, folder)[0], detail, body)
-
-
-def _surveyed(recipe: Recipe, folder: Path) -> tuple[Album, Index]:
-    """See `survey`; how near everything is where the recordings' walls are known."""
     maze = Maze.open(folder / "data")
-    nears = partial(maze.near, motion_config(recipe)) if maze else None
-    return survey(recipe, Clips.open(folder / "data" / "train"), nears)
+    album, _ = _surveyed(recipe, Clips.open(folder / "data" / "train"), maze)
+    return CameraOutlook(load_motion(recipe, folder), album, detail, body_in(maze, recipe))
+
+
+def _surveyed(recipe: Recipe, clips: Clips, maze: Maze | None) -> tuple[Album, Index]:
+    """See `survey`; it is known how near everything is where the walls are."""
+    return survey(recipe, clips, partial(maze.near, motion_config(recipe)) if maze else None)
 
 
 def move_recordings(recipe: Recipe, folder: Path, device: torch.device) -> None:

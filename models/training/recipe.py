@@ -164,8 +164,7 @@ class Recipe:
 
 def normal_actions(recipe: Recipe, rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """(..., A) action rows with every column brought to about [-1, 1]."""
-    spec = recipe.spec.actions
-    return np.asarray(rows / np.maximum(np.abs(spec.low), np.abs(spec.high)), np.float32)
+    return np.asarray(rows / recipe.spec.actions.scale, np.float32)
 
 
 def is_recipe(name: str) -> bool:

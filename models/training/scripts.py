@@ -80,7 +80,7 @@ def scripts_of(recipe: Recipe) -> dict[str, Play]:
 def open_played(folder: Path, name: str, count: int) -> Played:
     """The first `count` clips of a played set in `folder`."""
     clips = Clips.open(folder / "data" / name)
-    starts = np.flatnonzero(np.diff(clips.episodes, prepend=-1))
+    starts = np.flatnonzero(clips.begins)
     frames = len(clips) // len(starts) - REST - 1
     return Played(clips, starts[:count] + REST, frames)
 

@@ -12,6 +12,8 @@ from dataclasses import replace
 from itertools import zip_longest
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from ..camera_view import CameraOutlook
@@ -46,9 +48,8 @@ def start_scenes(
         for one in known
     ]
     turns = [place for turn in zip_longest(*chosen) for place in turn if place is not None]
-    return tuple(
-        replace(scene, name=name) for name, at in turns for scene in scenes_at(world, clips, np.array([at]), frames)
-    )
+    scenes = scenes_at(world, clips, np.array([at for _, at in turns]), frames)
+    return tuple(replace(scene, name=name) for (name, _), scene in zip(turns, scenes, strict=True))
 
 
 def moments(clips: Clips, frames: int, *, rest: bool) -> NDArray[np.int64]:
@@ -57,7 +58,7 @@ def moments(clips: Clips, frames: int, *, rest: bool) -> NDArray[np.int64]:
     Where hardly anybody rests, also of episodes.
     """
     windows = clips.windows(frames)
-    openings = np.intersect1d(np.flatnonzero(np.diff(clips.episodes, prepend=-1)), windows)
+    openings = np.intersect1d(np.flatnonzero(clips.begins), windows)
     if not rest:
         return openings
     gone = np.abs(np.diff(clips.poses, axis=0, prepend=clips.poses[:1])).max(1) > 0.0
@@ -87,7 +88,5 @@ def unlike(clips: Clips, begins: NDArray[np.int64], frames: int, count: int) -> 
 
 def thumbnails(pictures: Pictures) -> NDArray[np.float64]:
     """(n, H, W, 3) -> (n, THUMBNAIL ** 2 * 3) mean colours of cells."""
-    rows, columns = (np.linspace(0, size, THUMBNAIL, endpoint=False).astype(int) for size in pictures.shape[1:3])
-    sums = np.add.reduceat(np.add.reduceat(pictures.astype(np.float64), rows, axis=1), columns, axis=2)
-    cells = np.add.reduceat(np.add.reduceat(np.ones(pictures.shape[1:3]), rows, axis=0), columns, axis=1)
-    return (sums / cells[..., None]).reshape(len(pictures), -1)
+    cells = F.adaptive_avg_pool2d(torch.from_numpy(pictures).movedim(-1, 1).double(), THUMBNAIL)
+    return cells.movedim(1, -1).flatten(1).numpy()

@@ -54,6 +54,6 @@ def recorded_rises(clips: Clips, unit: float) -> Tensor:
     if clips.poses.shape[1] < 4:
         return torch.zeros(len(clips))
     heights = clips.poses[:, 2].astype(np.float64)
-    begins = np.flatnonzero(np.diff(clips.episodes, prepend=-1))
+    begins = np.flatnonzero(clips.begins)
     first = np.repeat(heights[begins], np.diff(begins, append=len(clips)))
     return torch.from_numpy(((heights - first) / unit).astype(np.float32))

@@ -113,7 +113,7 @@ def inertia(walks: Walks) -> Tensor:
 
 def walked(clips: Clips, config: MotionConfig) -> tuple[Tensor, Tensor, Index]:
     """Steps (n, 2), momenta (n, 2) and clocks (n,) of recorded frames, as in `Walks`."""
-    begins = np.diff(clips.episodes, prepend=-1) != 0
+    begins = clips.begins
     clocks = np.arange(len(clips)) - np.maximum.accumulate(np.where(begins, np.arange(len(clips)), 0))
     poses = clips.poses.astype(np.float64)
     gone = np.diff(poses[:, :2], axis=0, prepend=poses[:1, :2]) * ~begins[:, None] / config.unit
