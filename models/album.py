@@ -2,14 +2,13 @@
 
 A camera that turns sees what no picture of its stream has shown, and a network that has to invent it paints a mean. The
 album has seen the place: memory that is asked by pose instead of by appearance (WorldMem, arXiv 2504.12369). Pictures
-are kept as JPEG, some 8 kB each, and read when they are wanted, in a seventh of a millisecond. Where it is known how
-near everything in them is, that is kept as well (depths.py). Knows pictures and poses; nothing about networks, streams
-or files of worlds.
+are kept as JPEG, some 8 kB each, and read when they are wanted, in a seventh of a millisecond. Knows pictures and
+poses; nothing about networks, streams or files of worlds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -22,7 +21,6 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .depths import from_png, to_png
 from .poses import signature
 
 COARSE = 32
@@ -40,9 +38,7 @@ class Album:
     ends: Tensor  # (K,) int64, where each file ends
     thumbnails: Tensor  # (K, 3, H / 32, W / 32) uint8
     poses: Tensor  # (K, 3) float64, see poses.py
-    nears: Tensor | None = None  # (M,) uint8, files of inverse depths, one behind the other; None: not known
-    near_ends: Tensor | None = None  # (K,) int64, where each of these ends
-    rises: Tensor | None = None  # (K,) float32, with these: how much higher than at rest the eye was, see motion.py
+    rises: Tensor  # (K,) float32 how much higher than at rest the eye was, see motion.py
 
     def __post_init__(self) -> None:
         count = len(self.ends)
@@ -51,39 +47,27 @@ class Album:
                 f"expected as many poses (K, 3) and thumbnails (K, 3, h, w) as pictures, {count}, "
                 f"got {tuple(self.poses.shape)} and {tuple(self.thumbnails.shape)}"
             )
-        if not count or not _end(self.jpegs, self.ends):
+        if len(self.rises) != count:
+            raise ValueError(f"expected as many rises as pictures, {count}, got {len(self.rises)}")
+        if not count or (self.ends.diff() <= 0).any() or int(self.ends[-1]) != len(self.jpegs):
             raise ValueError(f"expected ends that rise to the length of the files, {len(self.jpegs)}")
-        if self.nears is None:
-            return
-        if self.near_ends is None or self.rises is None or not len(self.near_ends) == len(self.rises) == count:
-            raise ValueError(f"expected the ends of {count} inverse depths, and as many rises")
-        if not _end(self.nears, self.near_ends):
-            raise ValueError(f"expected ends that rise to the length of the inverse depths, {len(self.nears)}")
 
     @classmethod
-    def of(
-        cls,
-        pictures: Iterable[NDArray[np.uint8]],
-        poses: Tensor,
-        nears: Iterable[NDArray[np.float32]] = (),
-        rises: Tensor | None = None,
-    ) -> Album:
+    def of(cls, pictures: Iterable[NDArray[np.uint8]], poses: Tensor, rises: Tensor) -> Album:
         """An album.
 
         Args:
             pictures: (H, W, 3) each.
             poses: (K, 3) at which they were taken.
-            nears: (H, W) each, inverse depths, where these are known.
-            rises: (K,) with these, how much higher than at rest the eye was.
+            rises: (K,) how much higher than at rest the eye was.
         """
         files, thumbnails = [], []
         for picture in pictures:
             files.append(to_jpeg(picture))
             thumbnails.append(_coarse(torch.from_numpy(picture.copy()).movedim(-1, 0)[None].float())[0])
-        small, deep = torch.stack(thumbnails).round().to(torch.uint8), [to_png(near) for near in nears]
-        jpegs, ends = _in_a_row(files)
-        kept, near_ends = _in_a_row(deep) if deep else (None, None)
-        return cls(jpegs, ends, small, poses, kept, near_ends, rises)
+        jpegs = torch.tensor(bytearray(b"".join(files)), dtype=torch.uint8)
+        ends = torch.tensor([*map(len, files)]).cumsum(0)
+        return cls(jpegs, ends, torch.stack(thumbnails).round().to(torch.uint8), poses, rises)
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -91,10 +75,6 @@ class Album:
     def picture(self, index: int) -> Tensor:
         """(H, W, 3) uint8, not to be written to. One thread at a time may ask."""
         return self._picture(index)
-
-    def near(self, index: int) -> Tensor:
-        """(H, W) float32 inverse depths of a picture, not to be written to. One thread at a time may ask."""
-        return self._near(index)
 
     def taken_near(self, poses: Tensor, barred: Tensor | None = None) -> Tensor:
         """(n,) which picture was taken nearest to each pose (n, 3).
@@ -114,21 +94,10 @@ class Album:
 
         @lru_cache(LATEST)
         def picture(index: int) -> Tensor:
-            return torch.from_numpy(read(_file(self.jpegs, self.ends, index)))
+            begin, end = int(self.ends[index - 1]) if index else 0, int(self.ends[index])
+            return torch.from_numpy(read(self.jpegs[begin:end].numpy().tobytes()))
 
         return picture
-
-    @cached_property
-    def _near(self) -> Callable[[int], Tensor]:
-        assert self.nears is not None, "nobody knows how near things are in this album"
-        nears, ends = self.nears, self.near_ends
-        assert ends is not None
-
-        @lru_cache(LATEST)
-        def near(index: int) -> Tensor:
-            return torch.from_numpy(from_png(_file(nears, ends, index)))
-
-        return near
 
     @cached_property
     def _signature(self) -> Tensor:
@@ -141,23 +110,7 @@ class Album:
 
     def tensors(self) -> dict[str, Tensor]:
         """By the names of its fields, for files."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: part for name, part in parts.items() if part is not None}
-
-
-def _in_a_row(files: Sequence[bytes]) -> tuple[Tensor, Tensor]:
-    """Files one behind the other (N,) uint8, and where each ends (K,)."""
-    return torch.tensor(bytearray(b"".join(files)), dtype=torch.uint8), torch.tensor([*map(len, files)]).cumsum(0)
-
-
-def _end(files: Tensor, ends: Tensor) -> bool:
-    """Whether that is where they end."""
-    return bool((ends.diff() > 0).all()) and int(ends[-1]) == len(files)
-
-
-def _file(files: Tensor, ends: Tensor, index: int) -> bytes:
-    begin = int(ends[index - 1]) if index else 0
-    return files[begin : int(ends[index])].numpy().tobytes()
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def _coarse(pictures: Tensor) -> Tensor:

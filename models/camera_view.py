@@ -1,8 +1,8 @@
 """CameraOutlook: the last picture, moved as a walking camera moves it, and what an album says of the rest.
 
-The last picture is moved (motion.py), and what that leaves open is recalled (album.py). Where the album knows how near
-everything is, that is how near it is (sight.py); and where it is known what a body runs into, the camera goes as that
-does (body.py). Elsewhere the network says. Knows nothing about diffusion or memory.
+The last picture is moved (motion.py), and what that leaves open is recalled (album.py). Where the floorplan is known,
+it says how near everything is and what pictures show (sight.py); and where it is known how a body goes, the camera goes
+as that does (body.py). Elsewhere the network says. Knows nothing about diffusion or memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from .album import Album
 from .autoencoder import to_signed
 from .body import Body
 from .detail import DetailNet
-from .motion import Motion, MotionNet, inside, lowered, moved_to, places_of, rise
+from .floorplan import Floorplan
+from .motion import Motion, MotionNet, inside, lowered, moved_to, places_of, rise, turn_of
 from .obstacles import COLUMN, FAR, kept_out, obstacles
 from .poses import advanced, further, kept_near, motion_between
 from .sight import Sight, sight
@@ -39,9 +40,16 @@ class CameraOutlook(Outlook):
 
     way = CameraWay
 
-    def __init__(self, motion: MotionNet, album: Album, detail: DetailNet, body: Body | None = None) -> None:
+    def __init__(
+        self,
+        motion: MotionNet,
+        album: Album,
+        detail: DetailNet,
+        plan: Floorplan | None = None,
+        body: Body | None = None,
+    ) -> None:
         super().__init__(detail)
-        self.motion, self.album, self.body = motion, album, body
+        self.motion, self.album, self.plan, self.body = motion, album, plan, body
 
     @property
     def parts(self) -> Mapping[str, nn.Module]:
@@ -51,6 +59,7 @@ class CameraOutlook(Outlook):
     def to(self, device: torch.device, dtype: torch.dtype) -> CameraOutlook:
         """The same, ready to be used there."""
         self._ready(self.motion, device, dtype)
+        self.plan = self.plan.to(device) if self.plan else None
         self.body = self.body.to(device) if self.body else None
         return self
 
@@ -80,11 +89,12 @@ class CameraOutlook(Outlook):
             torch.stack([getattr(v.way, name) for v in views]) for name in ("momentum", "solid", "pose", "velocity")
         )
         clocks = torch.tensor([v.clock for v in views], dtype=torch.float64, device=pictures.device)
-        motion = self.motion(pictures, momenta, actions, clocks).settled
-        if self.body:
-            after, velocity = self.body.moved(poses, velocity, actions[:, 0].float(), motion.turn)
-            motion = self._led(motion, poses, after)
+        if self.plan and self.body:
+            turn = turn_of(self.motion.config, actions)
+            after, velocity = self.body.moved(poses, velocity, actions[:, 0].float(), turn)
+            motion = replace(motion_between(poses, after, pictures.new_zeros(())), turn=turn)
         else:
+            motion = self.motion(pictures, momenta, actions, clocks).settled
             motion, after = self._possible(motion, solid, poses)
         config = self.motion.config
         higher = rise(config, motion.momentum, clocks)
@@ -103,12 +113,8 @@ class CameraOutlook(Outlook):
         if not body:
             return motion, after
         after = kept_near(after, self.album.poses[:, :2].to(poses.device), body)
-        return self._led(motion, poses, after), after
-
-    def _led(self, motion: Motion, before: Tensor, after: Tensor) -> Motion:
-        """The motion that leads from poses (B, 3) to others, up and down as it is."""
-        flat = motion_between(before, after, motion.near).step
-        return replace(motion, step=torch.stack([flat[:, 0], motion.step[:, 1], flat[:, 2]], 1))
+        flat = motion_between(poses, after, motion.near).step
+        return replace(motion, step=torch.stack([flat[:, 0], motion.step[:, 1], flat[:, 2]], 1)), after
 
     def glimpse(
         self,
@@ -124,7 +130,7 @@ class CameraOutlook(Outlook):
 
         Args:
             pictures: the last ones.
-            motion: of the cameras.
+            motion: of the cameras; where the floorplan is known, that says how near everything is.
             before: (B, 3) poses at which these were seen.
             after: (B, 3) poses to which the motion leads.
             rises: (B,) how much higher than at rest the eye is then.
@@ -132,11 +138,11 @@ class CameraOutlook(Outlook):
             velocity: (B, 2) of the bodies, where that is known.
         """
         config = self.motion.config
-        if self.album.nears is None:
-            shown = self._recalled(motion, before, after, barred)
+        if self.plan:
+            motion = replace(motion, near=self.plan.near(config, after, rises))
+            shown = sight(config, self.album, self.plan, after, rises, motion.near, barred)
         else:
-            shown = sight(config, self.album, after, rises, barred)
-            motion = replace(motion, near=torch.where(shown.known, shown.near, motion.near))
+            shown = self._recalled(motion, before, after, barred)
         places = places_of(config, motion.turn, motion.step, motion.near)
         points = obstacles(motion.near, config.fov)
         velocity = torch.zeros_like(after[:, :2]) if velocity is None else velocity
@@ -161,4 +167,4 @@ class CameraOutlook(Outlook):
         way = motion_between(self.album.poses[chosen].to(after.device), after, motion.near)
         there = places_of(self.motion.config, way.turn, way.step, way.near)
         doubt = way.step.norm(dim=1)[:, None, None, None] * way.near
-        return Sight(moved_to(picture, there, "bicubic").clamp(-1.0, 1.0), inside(there), way.near, doubt)
+        return Sight(moved_to(picture, there, "bicubic").clamp(-1.0, 1.0), inside(there), doubt)

@@ -113,7 +113,7 @@ class MotionNet(Hourglass):
             frame: (B,) float64 number of the next picture, counted from when the camera set out.
         """
         dtype = self.enter.weight.dtype
-        turn = actions[:, 0, self.config.turn].float() * self.config.degrees
+        turn = turn_of(self.config, actions)
         seen = self._facing(halved(last.float()), turn).to(dtype)
         told = self.told(torch.cat([4.0 * momentum, self._swing(frame), actions.flatten(1)], 1).to(dtype))
         depth, coarse = self.down_and_up(to_cells(seen, FOLD), told)
@@ -134,6 +134,11 @@ class MotionNet(Hourglass):
             return frame.new_zeros(len(frame), 2, dtype=torch.float32)
         phase = (frame / self.config.gait).remainder(1.0) * (2.0 * math.pi)
         return torch.stack([phase.cos(), phase.sin()], 1).float()
+
+
+def turn_of(config: MotionConfig, actions: Tensor) -> Tensor:
+    """(B,) degrees to the right that the latest of actions (B, history, A) turn the camera."""
+    return actions[:, 0, config.turn].float() * config.degrees
 
 
 def rise(config: MotionConfig, momentum: Tensor, frame: Tensor) -> Tensor:

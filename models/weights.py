@@ -23,6 +23,7 @@ from .body import Body, BodyConfig
 from .camera_view import CameraOutlook
 from .detail import DetailConfig, DetailNet
 from .dit import CausalDiT, DiTConfig
+from .floorplan import Floorplan
 from .hand_view import HandOutlook
 from .keyframes import Keyframes
 from .kv_format import KVFormat
@@ -64,7 +65,7 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
             tensors |= {f"{name}.{k}": v.to(kept) for k, v in part.state_dict().items()}
         if isinstance(world.outlook, CameraOutlook):
             tensors |= {f"album.{k}": v for k, v in world.outlook.album.tensors().items()}
-            tensors |= {"walls": world.outlook.body.walls} if world.outlook.body else {}
+            tensors |= {"walls": world.outlook.plan.walls} if world.outlook.plan else {}
         if isinstance(world.outlook, HandOutlook):
             tensors["plate"] = world.outlook.plates.flatten(0, 1)
     if world.keyframes:
@@ -81,8 +82,8 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
     }
     if world.outlook:
         table |= {name: asdict(part.config) for name, part in world.outlook.parts.items()}  # type: ignore[call-overload]
-    if isinstance(world.outlook, CameraOutlook) and world.outlook.body:
-        table["body"] = asdict(world.outlook.body.config)
+    if isinstance(world.outlook, CameraOutlook):
+        table |= _ground(world.outlook)
     save_file(tensors, path)
     path.chmod(0o644)  # safetensors writes files that only their owner may read
     if isinstance(world.outlook, HandOutlook):
@@ -144,11 +145,19 @@ def _outlook(table: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path
             plates = tensors["plate"].reshape(-1, warp.config.height, warp.config.width, 3)
             return _filled(HandOutlook(reach, warp, plates, detail, load_reader(reader_file(path))), tensors, path)
         motion = MotionNet(MotionConfig(**_frozen(table["motion"])))
-        album = Album(**_under(tensors, "album."))
+        album = Album(**({"rises": torch.zeros(len(tensors["album.ends"]))} | _under(tensors, "album.")))
+        plan = Floorplan(tensors["walls"], **table["floorplan"]) if "floorplan" in table else None
         body = Body(BodyConfig(**_frozen(table["body"])), tensors["walls"]) if "body" in table else None
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: what moves its pictures is not whole: {error}") from error
-    return _filled(CameraOutlook(motion, album, detail, body), tensors, path)
+    return _filled(CameraOutlook(motion, album, detail, plan, body), tensors, path)
+
+
+def _ground(outlook: CameraOutlook) -> dict[str, Any]:
+    """What is known of where a camera walks and of who carries it, but for the walls."""
+    plan, body = outlook.plan, outlook.body
+    known = {"floorplan": {"below": plan.below, "above": plan.above}} if plan else {}
+    return known | ({"body": asdict(body.config)} if body else {})
 
 
 def _filled(outlook: Outlook, tensors: Mapping[str, Tensor], path: Path) -> Outlook:

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..autoencoder import Autoencoder, to_pictures, to_signed
 from ..body import Body
 from ..camera_view import CameraOutlook
+from ..motion import turn_of
 from ..spec import Actions
 from ..state import StartScene
 from ..world import DiTWorld
@@ -23,6 +24,9 @@ from .clips import Clips
 from .metrics import Pictures
 from .survey import recorded_poses
 from .walks import walked
+
+SETTLING = 16
+"""Frames after which little is left of a wrong speed."""
 
 
 def context_frames(world: DiTWorld, most: int | None = None) -> int:
@@ -54,25 +58,39 @@ def scenes_at(world: DiTWorld, clips: Clips, starts: NDArray[np.int64], frames: 
         return scenes
     config = world.outlook.motion.config
     (_, momenta, clocks), poses = walked(clips, config), recorded_poses(clips, config.unit)
-    body = world.outlook.body
-    speeds = _velocities(body, clips, poses, world.spec.actions.scale) if body else None
+    body, rows = world.outlook.body, torch.from_numpy(clips.leading / world.spec.actions.scale)
+    turns = turn_of(config, rows[:, None])
+    speeds = _velocities(body.to(poses.device), clips.begins, poses, rows, turns, np.stack(spans)) if body else None
     return [  # recordings are entered in the middle of a walk
         replace(
             scene,
             momenta=momenta[span],
             poses=poses[span],
-            velocities=None if speeds is None else speeds[span],
+            velocities=None if speeds is None else speeds[k],
             clock=int(clocks[span[0]]),
         )
-        for scene, span in zip(scenes, spans, strict=True)
+        for k, (scene, span) in enumerate(zip(scenes, spans, strict=True))
     ]
 
 
-def _velocities(body: Body, clips: Clips, poses: Tensor, scale: NDArray[np.float32]) -> Tensor:
-    """(n, 2) of the body that carried the camera; zeros where an episode begins."""
-    gone = poses[:, :2].diff(dim=0, prepend=poses[:1, :2])
-    found = body.velocity_of(gone, poses[:, 2], torch.from_numpy(clips.leading / scale))
-    return found.masked_fill(torch.from_numpy(clips.begins)[:, None], 0.0)
+def _velocities(
+    body: Body, begins: NDArray[np.bool_], poses: Tensor, rows: Tensor, turns: Tensor, at: NDArray[np.int64]
+) -> Tensor:
+    """(*at, 2) of the body that carried the camera to recorded frames `at`; zeros where an episode begins.
+
+    It cannot be read off the way of a body that hits something. So it is, some frames before, and from there goes on.
+    """
+    found = body.velocity_of(poses[:, :2].diff(dim=0, prepend=poses[:1, :2]), poses[:, 2], rows)
+    velocity = torch.zeros(at.size, 2, dtype=torch.float64)
+    for back in range(SETTLING, -1, -1):
+        here = np.maximum(at.ravel() - back, 0)
+        before = np.maximum(here - 1, 0)
+        if back < SETTLING:
+            _, velocity = body.moved(poses[before], velocity, rows[here], turns[here])
+        unknown = torch.from_numpy(begins[before] | (back == SETTLING))[:, None]
+        velocity = torch.where(unknown, found[here], velocity)
+        velocity = velocity.masked_fill(torch.from_numpy(begins[here])[:, None], 0.0)
+    return velocity.view(*at.shape, 2)
 
 
 def dream(

@@ -11,7 +11,6 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..album import Album
 from ..camera_view import CameraOutlook
 from ..detail import DetailConfig, DetailNet
 from ..hand_view import HandOutlook
-from ..motion import lowered
+from ..motion import Motion, lowered, turn_of
 from ..precision import native_dtype
 from ..reach import Arm
 from ..view import Glimpse, Outlook
@@ -35,10 +33,10 @@ from .fit_reach import load_reach
 from .fit_reader import load_read
 from .fit_warp import load_warp
 from .hands import Hands, clean_plates
-from .maze import Maze, body_in
+from .maze import Maze, body_in, floorplan_in
 from .recipe import Recipe
 from .survey import Index, survey
-from .walks import Walks, motion_config
+from .walks import Walks
 
 BATCH = 32  # frames moved at once
 
@@ -106,8 +104,9 @@ class CameraMover(Mover):
     def __init__(self, recipe: Recipe, folder: Path, name: str, device: torch.device) -> None:
         super().__init__(recipe, folder, device)
         trained = Clips.open(folder / "data" / "train")
-        album, frames = _surveyed(recipe, trained, Maze.open(folder / "data"))
-        outlook = CameraOutlook(load_motion(recipe, folder), album, DetailNet(DetailConfig()))
+        album, frames = survey(recipe, trained)
+        plan = floorplan_in(Maze.open(folder / "data"), recipe)
+        outlook = CameraOutlook(load_motion(recipe, folder), album, DetailNet(DetailConfig()), plan)
         self.outlook = outlook.to(device, native_dtype(device))
         self.walks = Walks.of(recipe, folder, name)
         episodes = trained.episodes[frames] if name == "train" else np.full(len(frames), -1)
@@ -119,7 +118,11 @@ class CameraMover(Mover):
         walks, device = self.walks, self.device
         goes = torch.from_numpy(np.ones(len(at), bool) if still is None else ~still)[:, None]
         told, momenta = walks.told(at) * goes[:, None], walks.momenta[np.maximum(at - 1, 0)] * goes
-        motion = self.outlook.motion(pictures, momenta.to(device), told.to(device), walks.clock(at).to(device))
+        told, momenta = told.to(device), momenta.to(device)
+        if self.outlook.plan:
+            motion = Motion(turn_of(walks.config, told), pictures.new_zeros(len(at), 3), pictures.new_zeros(()))
+        else:
+            motion = self.outlook.motion(pictures, momenta, told, walks.clock(at).to(device))
         step = motion.step.clone()
         step[:, ::2] = walks.steps[at].to(device)
         rises = walks.rises[at]
@@ -149,13 +152,9 @@ def outlook_of(recipe: Recipe, folder: Path, detail: DetailNet) -> Outlook:
     if recipe.hand:
         return hand_outlook(recipe, folder, detail)
     maze = Maze.open(folder / "data")
-    album, _ = _surveyed(recipe, Clips.open(folder / "data" / "train"), maze)
-    return CameraOutlook(load_motion(recipe, folder), album, detail, body_in(maze, recipe))
-
-
-def _surveyed(recipe: Recipe, clips: Clips, maze: Maze | None) -> tuple[Album, Index]:
-    """See `survey`; it is known how near everything is where the walls are."""
-    return survey(recipe, clips, partial(maze.near, motion_config(recipe)) if maze else None)
+    album, _ = survey(recipe, Clips.open(folder / "data" / "train"))
+    plan, body = floorplan_in(maze, recipe), body_in(maze, recipe)
+    return CameraOutlook(load_motion(recipe, folder), album, detail, plan, body)
 
 
 def move_recordings(recipe: Recipe, folder: Path, device: torch.device) -> None:

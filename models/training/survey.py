@@ -6,8 +6,6 @@ recordings; nothing about pictures or networks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,11 +21,7 @@ Index = NDArray[np.int64]
 CANDIDATES = 30_000  # frames among which pictures are looked for: enough to be near everywhere
 
 
-Nears = Callable[[Tensor, Tensor], NDArray[np.float32]]
-"""Says the (H, W) inverse depths of what is seen from a pose (3,) when the eye is so much higher than at rest ()."""
-
-
-def survey(recipe: Recipe, clips: Clips, nears: Nears | None = None) -> tuple[Album, Index]:
+def survey(recipe: Recipe, clips: Clips) -> tuple[Album, Index]:
     """The album, and the recorded frames (K,) that it holds.
 
     They were taken as far apart as can be, so that one is near to wherever a camera goes.
@@ -37,10 +31,8 @@ def survey(recipe: Recipe, clips: Clips, nears: Nears | None = None) -> tuple[Al
     poses = recorded_poses(clips, recipe.motion.unit)[some]
     chosen = apart(poses, recipe.motion.album)
     frames = some[chosen.numpy()]
-    high = recorded_rises(clips, recipe.motion.unit)[frames]
-    deep = map(nears, poses[chosen], high) if nears else ()
     pictures = (clips.frame(int(k)) for k in frames)
-    return Album.of(pictures, poses[chosen], deep, high if nears else None), frames
+    return Album.of(pictures, poses[chosen], recorded_rises(clips, recipe.motion.unit)[frames]), frames
 
 
 def recorded_poses(clips: Clips, unit: float) -> Tensor:

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from worldloom.models.album import Album
 from worldloom.models.body import Body, BodyConfig
+from worldloom.models.floorplan import Floorplan
 from worldloom.models.motion import MotionConfig, pixel_centres
-from worldloom.models.training.maze import Maze
+from worldloom.models.training.maze import EYE, Maze
 
 WALKER = MotionConfig(
     32, 48, 3, 2, turn=1, degrees=6.0, fov=90.0, unit=64.0, gait=10.0, bob=(2.0, 0.125, 162.0), widths=(8, 8, 8)
@@ -26,10 +27,14 @@ def room() -> Maze:
     return Maze(np.array(walls), np.array(0.0), np.array(128.0))
 
 
+def plan() -> Floorplan:
+    """The same in units of depth."""
+    return Floorplan(torch.from_numpy(room().walls / 64.0), EYE / 64.0, (128.0 - EYE) / 64.0)
+
+
 def walker() -> Body:
     """Goes as the engine's player does; the columns of the tiny world push it ahead and turn it."""
-    walls = torch.from_numpy(room().walls / 64.0)
-    return Body(BodyConfig(0.25, 2, 0.90625, ((0.0, 0.78125 / 64.0), (0.0, 0.0), (0.0, 0.0))), walls)
+    return Body(BodyConfig(0.25, 2, 0.90625, ((0.0, 0.78125 / 64.0), (0.0, 0.0), (0.0, 0.0))), plan().walls)
 
 
 def _square(x: float, y: float, half: float) -> list[tuple[float, float, float, float]]:
@@ -44,7 +49,7 @@ def drawn(pose: Tensor, rise: float = 0.0, camera: MotionConfig = WALKER) -> NDA
     across = math.tan(math.radians(camera.fov / 2.0))
     x = pixel_centres(camera.width, torch.device("cpu")).double().numpy() * across
     y = pixel_centres(camera.height, torch.device("cpu")).double().numpy() * across * camera.height / camera.width
-    depth = 1.0 / room().near(camera, pose, torch.tensor(rise)).astype(np.float64)
+    depth = 1.0 / plan().near(camera, pose[None], torch.tensor([rise]))[0, 0].double().numpy()
     places = (east + (sin + x * cos) * depth, north + (cos - x * sin) * depth, rise - y[:, None] * depth)
     colours = [127.0 + 100.0 * np.sin(2.0 * place + number) for number, place in enumerate(places)]
     return np.stack(colours, -1).round().astype(np.uint8)
@@ -58,5 +63,4 @@ def room_album(count: int = 60) -> Album:
     rises = torch.from_numpy(rng.uniform(-0.1, 0.1, count).astype(np.float32))
     taken = torch.from_numpy(poses)
     pictures = (drawn(pose, float(rise)) for pose, rise in zip(taken, rises, strict=True))
-    nears = (room().near(WALKER, pose, rise) for pose, rise in zip(taken, rises, strict=True))
-    return Album.of(pictures, taken, nears, rises)
+    return Album.of(pictures, taken, rises)

@@ -8,7 +8,6 @@ import torch
 
 from worldloom.models.album import LATEST, Album, jpeg_reader, to_jpeg
 
-from .room import room_album
 from .tiny import tiny_album
 
 
@@ -53,25 +52,11 @@ def test_pictures_are_found_by_where_they_were_taken(turns: float) -> None:
 
 def test_an_album_that_does_not_fit_is_refused() -> None:
     parts = tiny_album(4).tensors()
-    for name, wrong in (("poses", parts["poses"][:3]), ("ends", parts["ends"].flip(0)), ("jpegs", parts["jpegs"][:-1])):
+    for name, wrong in (
+        ("poses", parts["poses"][:3]),
+        ("ends", parts["ends"].flip(0)),
+        ("jpegs", parts["jpegs"][:-1]),
+        ("rises", parts["rises"][:3]),
+    ):
         with pytest.raises(ValueError, match="expected"):
             Album(**(parts | {name: wrong}))
-
-
-def test_depths_and_how_high_the_eye_was_go_with_pictures() -> None:
-    album = room_album(6)
-    parts = album.tensors()
-    again = Album(**parts)
-    assert torch.equal(again.near(3), album.near(3))
-    assert album.near(3).shape == album.picture(3).shape[:2]
-    assert not torch.equal(album.near(3), album.near(2))
-    for wrong in ({"rises": parts["rises"][:5]}, {"near_ends": parts["near_ends"][:5]}, {"nears": parts["nears"][:-1]}):
-        with pytest.raises(ValueError, match="inverse depths"):
-            Album(**(parts | wrong))
-    alone = {name: part for name, part in parts.items() if name != "rises"}
-    with pytest.raises(ValueError, match="and as many rises"):
-        Album(**alone)
-
-
-def test_an_album_without_depths_is_as_it_was() -> None:
-    assert set(tiny_album(4).tensors()) == {"jpegs", "ends", "thumbnails", "poses"}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from worldloom.models.motion import MotionConfig, inside, lowered, moved_to, places_of, rise, turned
 
-from .room import WALKER, drawn, room
+from .room import WALKER, drawn, plan
 from .tiny import tiny_motion
 
 CONFIG = MotionConfig(64, 96, actions=3, history=2, turn=1, degrees=6.0, fov=90.0)
@@ -79,7 +79,7 @@ def test_the_eye_of_who_walks_swings() -> None:
 
 def test_who_rises_sees_the_floor_go_down() -> None:
     here, low, high = torch.zeros(3, dtype=torch.float64), torch.zeros(1), torch.full((1,), 0.1)
-    near = torch.from_numpy(room().near(WALKER, here, high[0]))[None, None]
+    near = plan().near(WALKER, here[None], high)
     step = lowered(WALKER, low, high, torch.zeros(1, 3))
     before, after = (torch.from_numpy(drawn(here, float(up[0]))).movedim(-1, 0)[None].float() for up in (low, high))
     places = places_of(WALKER, torch.zeros(1), step, near)

@@ -16,6 +16,7 @@ from worldloom.models.detail import MOST, NEVER, SEEN, DetailConfig, DetailNet
 from worldloom.models.motion import Motion, rise
 from worldloom.models.view import Glimpse, View
 
+from .room import plan, walker
 from .tiny import randomise, tiny_outlook
 
 
@@ -100,20 +101,32 @@ def test_a_stream_that_begins_anywhere_takes_itself_to_be_where_it_looks_most_li
     assert torch.equal(outlook.at_rest(picture + 0.02 * torch.randn(picture.shape)).pose, outlook.album.poses[7])
 
 
-def test_where_depths_are_known_they_are_taken() -> None:
+def test_where_the_floorplan_is_known_it_says_how_near_everything_is() -> None:
     with torch.inference_mode():
-        outlook = tiny_outlook(deep=True).to(torch.device("cpu"), torch.float32)
-        pose = outlook.album.poses[:1]
-        glimpse = outlook.glimpse(picture(0)[None], turning(0.0), pose, pose, outlook.album.rises[:1])  # type: ignore[index]
+        outlook = tiny_outlook(planned=True).to(torch.device("cpu"), torch.float32)
+        pose, rise = outlook.album.poses[:1], outlook.album.rises[:1]
+        glimpse = outlook.glimpse(picture(0)[None], turning(0.0), pose, pose, rise)
         assert glimpse.known.float().mean() > 0.85
         solid = glimpse.ways[0].tensors()["solid"]
-        near = outlook.album.near(0)[14:18].mean(0).reshape(-1, 4).mean(1)
+        near = plan().near(outlook.motion.config, pose, rise)[0, 0, 14:18].mean(0).reshape(-1, 4).mean(1)
         torch.testing.assert_close((solid[:, 1] * near).median(), torch.tensor(1.0), rtol=0.02, atol=0.0)
+
+
+def test_where_it_is_known_how_a_body_goes_the_network_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.inference_mode():
+        outlook = tiny_outlook(planned=True).to(torch.device("cpu"), torch.float32)
+        monkeypatch.setattr(outlook.motion, "forward", None)
+        view = View(picture(0), outlook.at_rest(picture(0)), 3)
+        ahead, turned = torch.tensor([[[1.0, 0.0, 0.0]] * 2]), torch.tensor([[[0.0, 1.0, 0.0]] * 2])
+        for row in (ahead, turned):
+            before, after = pose_of(view), outlook.ahead([view], row).ways[0].tensors()["pose"]
+            expected, _ = walker().moved(before[None], torch.zeros(1, 2).double(), row[:, 0], 6.0 * row[:, 0, 1])
+            torch.testing.assert_close(after, expected[0])
 
 
 def test_who_walks_rises_and_sinks_as_told() -> None:
     with torch.inference_mode():
-        outlook = tiny_outlook(deep=True).to(torch.device("cpu"), torch.float32)
+        outlook = tiny_outlook(planned=True).to(torch.device("cpu"), torch.float32)
         way = outlook.at_rest(picture(0))
         view = View(picture(0), replace(way, momentum=torch.tensor([0.0, 0.2])), 3)
         seen: list[Motion] = []

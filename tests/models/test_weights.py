@@ -18,7 +18,7 @@ from worldloom.models.hand_view import HandOutlook
 from worldloom.models.reader import reader_file, save_reader
 from worldloom.models.weights import load_world, save_world, spec_from_table, spec_to_table
 
-from .room import walker
+from .room import plan, walker
 from .tiny import TINY_ACTIONS, tiny_reader, tiny_world
 
 
@@ -41,15 +41,19 @@ def test_round_trip_dreams_the_same(tmp_path: Path, keyframes: int) -> None:
     assert np.array_equal(a, b)
 
 
-def test_an_album_keeps_its_depths(tmp_path: Path) -> None:
-    world, path = tiny_world(azimuth="turn", moves=True, deep=True), tmp_path / "tiny.safetensors"
+def test_what_is_known_of_the_ground_is_kept(tmp_path: Path) -> None:
+    world, path = tiny_world(azimuth="turn", moves=True, planned=True), tmp_path / "tiny.safetensors"
     save_world(path, world, {}, torch.float32)
     again = load_world(path, device="cpu", dtype=torch.float32)
     rows = random_actions(world.spec, 0)
     a, b = (w.step([w.start(seed=4)], rows).astype(np.int16) for w in (world, again))
     assert np.abs(a - b).max() <= 1
     assert isinstance(again.outlook, CameraOutlook)
-    assert again.outlook.album.nears is not None
+    assert isinstance(world.outlook, CameraOutlook)
+    assert torch.equal(again.outlook.album.rises, world.outlook.album.rises)
+    assert again.outlook.plan
+    assert torch.equal(again.outlook.plan.walls, plan().walls)
+    assert (again.outlook.plan.below, again.outlook.plan.above) == (plan().below, plan().above)
     assert again.outlook.motion.config.bob == (2.0, 0.125, 162.0)
     assert again.outlook.body
     assert again.outlook.body.config == walker().config

@@ -36,8 +36,8 @@ def test_a_world_that_moves_its_pictures_keeps_every_promise(keyframes: int) -> 
     check_world(tiny_world(azimuth="turn", keyframes=keyframes, moves=True), tolerance=1)
 
 
-def test_it_is_a_world_where_the_album_knows_depths() -> None:
-    check_world(tiny_world(azimuth="turn", moves=True, deep=True), tolerance=1)
+def test_it_is_a_world_where_the_floorplan_is_known() -> None:
+    check_world(tiny_world(azimuth="turn", moves=True, planned=True), tolerance=1)
 
 
 def test_a_world_with_a_choice_of_denoising_steps_keeps_every_promise() -> None:

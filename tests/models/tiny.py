@@ -27,7 +27,7 @@ from worldloom.models.training.hands import HIGH, LOW, THINGS
 from worldloom.models.warp import WarpConfig, WarpNet
 from worldloom.models.world import DiTWorld, DreamConfig
 
-from .room import WALKER, room_album, walker
+from .room import WALKER, plan, room_album, walker
 
 TINY_ACTIONS = ActionSpec(
     buttons=("forward",),
@@ -106,7 +106,7 @@ def tiny_world(
     steps: tuple[int, int] = (0, 0),
     moves: bool = False,
     hand: bool = False,
-    deep: bool = False,
+    planned: bool = False,
     pool: int = 0,
     kv: KVFormat = "native",
 ) -> DiTWorld:
@@ -127,7 +127,7 @@ def tiny_world(
     config = DreamConfig((1.0, 0.5, 0.0), 0.1, window=2 * chunk, sink=sink, azimuth=azimuth)
     dit = tiny_dit(90.0 if azimuth else 0.0, recalls=keyframes > 0, moves=moves or hand, actions=columns)
     recalled = tiny_keyframes(keyframes) if keyframes else None
-    outlook = tiny_outlook(deep=deep) if moves else tiny_hand_outlook() if hand else None
+    outlook = tiny_outlook(planned=planned) if moves else tiny_hand_outlook() if hand else None
     return DiTWorld(spec, dit, autoencoder, config, scenes, recalled, outlook, kv=kv, pool=pool)
 
 
@@ -145,15 +145,15 @@ def tiny_album(count: int) -> Album:
     pictures = [
         (grey + np.array([200 * k // count, 40, 190 - 190 * k // count])).astype(np.uint8) for k in range(count)
     ]
-    return Album.of(pictures, poses)
+    return Album.of(pictures, poses, torch.zeros(count))
 
 
-def tiny_outlook(*, deep: bool = False) -> CameraOutlook:
-    """In a room of which it is known how near everything is, where that is wanted."""
+def tiny_outlook(*, planned: bool = False) -> CameraOutlook:
+    """In a room whose floorplan is known, where that is wanted."""
     detail = DetailNet(DetailConfig(8, 1))
     randomise(detail, 5, 0.02)
-    if deep:
-        return CameraOutlook(tiny_motion(WALKER), room_album(12), detail, walker())
+    if planned:
+        return CameraOutlook(tiny_motion(WALKER), room_album(12), detail, plan(), walker())
     return CameraOutlook(tiny_motion(), tiny_album(12), detail)
 
 

@@ -1,8 +1,7 @@
-"""How near everything is in a maze, exactly."""
+"""The maze is asked for once, and kept beside recordings."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,39 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from worldloom.models.training.maze import EYE, Maze, record_maze
+from worldloom.models.training.maze import Maze, floorplan_in, record_maze
 from worldloom.models.training.recipe import load_recipe
 
-from ..room import WALKER, room
-
-HERE = torch.tensor([0.0, 0.0, 0.0], dtype=torch.float64)
+from ..room import plan, room
 
 
-def test_a_wall_ahead_is_as_near_as_it_is() -> None:
-    near = room().near(WALKER, HERE, torch.tensor(0.0))
-    assert near.shape == (32, 48)
-    middle = near[15:17]
-    np.testing.assert_allclose(middle[:, :24], 0.5, atol=1e-6)  # two units ahead, whatever the angle
-    turned = room().near(WALKER, HERE + torch.tensor([0.0, 0.0, 90.0]), torch.tensor(0.0))
-    np.testing.assert_allclose(turned[16, 24:], 0.5, atol=1e-6)
-    diagonal = room().near(WALKER, HERE + torch.tensor([0.0, 0.0, -45.0]), torch.tensor(0.0))
-    assert diagonal[16, 24] == pytest.approx(1.0 / (2.0 * math.sqrt(2.0)), rel=0.03)
-
-
-def test_a_pillar_hides_the_wall() -> None:
-    pose = torch.tensor([0.75, 0.0, 0.0], dtype=torch.float64)
-    near = room().near(WALKER, pose, torch.tensor(0.0))
-    assert near[16, 24] == pytest.approx(1.0 / 0.875)
-    assert near[16, 4] == pytest.approx(0.5)
-
-
-def test_who_stands_higher_is_farther_from_the_floor() -> None:
-    low, high = (room().near(WALKER, HERE, torch.tensor(rise))[:, 0] for rise in (0.0, 0.1))
-    tall = WALKER.height / WALKER.width  # of 90 degrees across
-    lowest = tall * (1.0 - 1.0 / WALKER.height)
-    assert low[-1] == pytest.approx(lowest / (EYE / 64.0))
-    assert high[-1] == pytest.approx(lowest / (EYE / 64.0 + 0.1))
-    assert high[0] > low[0], "and nearer to the ceiling"
+def test_the_floorplan_is_in_units_of_depth() -> None:
+    recipe = load_recipe("doom")
+    found = floorplan_in(room(), recipe)
+    assert found
+    assert torch.equal(found.walls, plan().walls)
+    assert (found.below, found.above) == (plan().below, plan().above)
+    assert floorplan_in(None, recipe) is None
 
 
 def test_it_is_kept_beside_recordings(tmp_path: Path) -> None:
