@@ -91,7 +91,7 @@ class CameraOutlook(Outlook):
         clocks = torch.tensor([v.clock for v in views], dtype=torch.float64, device=pictures.device)
         if self.plan and self.body:
             turn = turn_of(self.motion.config, actions)
-            after, velocity = self.body.moved(poses, velocity, actions[:, 0].float(), turn)
+            after, velocity = self._carried(self.body, poses, velocity, actions[:, 0].float(), turn)
             motion = replace(motion_between(poses, after, pictures.new_zeros(())), turn=turn)
         else:
             motion = self.motion(pictures, momenta, actions, clocks).settled
@@ -101,6 +101,18 @@ class CameraOutlook(Outlook):
         if config.bob[0]:
             motion = replace(motion, step=lowered(config, rise(config, momenta, clocks - 1.0), higher, motion.step))
         return self.glimpse(pictures, motion, poses, after, higher, velocity=velocity)
+
+    def _carried(
+        self, body: Body, poses: Tensor, velocity: Tensor, actions: Tensor, turn: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Where its body goes, which stops where it would get farther than its radius from where somebody has stood.
+
+        Behind what ends an episode there is room that nobody has seen, and so nothing to show.
+        """
+        after, velocity = body.moved(poses, velocity, actions, turn)
+        near = kept_near(after, self.album.poses[:, :2].to(poses.device), body.config.radius)
+        stopped = (near != after).any(1, keepdim=True)
+        return near, velocity.masked_fill(stopped, 0.0)
 
     def _possible(self, motion: Motion, solid: Tensor, poses: Tensor) -> tuple[Motion, Tensor]:
         """The motion as far as a body can make it, and the poses (B, 3) to which it leads.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import torch
@@ -122,6 +123,20 @@ def test_where_it_is_known_how_a_body_goes_the_network_is_not_asked(monkeypatch:
             before, after = pose_of(view), outlook.ahead([view], row).ways[0].tensors()["pose"]
             expected, _ = walker().moved(before[None], torch.zeros(1, 2).double(), row[:, 0], 6.0 * row[:, 0, 1])
             torch.testing.assert_close(after, expected[0])
+
+
+def test_nobody_is_carried_to_where_nobody_has_stood() -> None:
+    with torch.inference_mode():
+        outlook = tiny_outlook(planned=True).to(torch.device("cpu"), torch.float32)
+        ground, radius = outlook.album.poses[:, :2], walker().config.radius
+        way = outlook.at_rest(picture(0))
+        least = []
+        for clock in range(40):
+            glimpse = outlook.ahead([View(picture(0), way, clock)], torch.tensor([[[1.0, 0.0, 0.0]] * 2]))
+            way = cast("CameraWay", glimpse.ways[0])
+            least.append(float((ground - way.pose[:2]).norm(dim=1).min()))
+        assert max(least) == pytest.approx(radius), "it is held there, and not before"
+        assert not way.velocity.any()
 
 
 def test_who_walks_rises_and_sinks_as_told() -> None:
