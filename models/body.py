@@ -2,8 +2,8 @@
 
 Engines of the family of Doom move a body several times a frame. A push adds to its speed; it goes as far as walls let
 it, and slides along what it hits with what is left of its way, which is then its speed; and it keeps a share of that.
-All of it is known, so nothing is guessed: where a camera is after a thousand frames is where the engine's would be,
-about. Numbers are double, for they add up for hours. Knows places and actions; nothing about pictures.
+All of it is known, so nothing is guessed. Numbers are double, for they add up for hours. Knows places and actions;
+nothing about pictures.
 """
 
 from __future__ import annotations

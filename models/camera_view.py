@@ -110,9 +110,9 @@ class CameraOutlook(Outlook):
         Behind what ends an episode there is room that nobody has seen, and so nothing to show.
         """
         after, velocity = body.moved(poses, velocity, actions, turn)
-        near = kept_near(after, self.album.poses[:, :2].to(poses.device), body.config.radius)
-        stopped = (near != after).any(1, keepdim=True)
-        return near, velocity.masked_fill(stopped, 0.0)
+        kept = self._on_known_ground(after, body.config.radius)
+        stopped = (kept != after).any(1, keepdim=True)
+        return kept, velocity.masked_fill(stopped, 0.0)
 
     def _possible(self, motion: Motion, solid: Tensor, poses: Tensor) -> tuple[Motion, Tensor]:
         """The motion as far as a body can make it, and the poses (B, 3) to which it leads.
@@ -124,9 +124,13 @@ class CameraOutlook(Outlook):
         after = advanced(poses, motion)
         if not body:
             return motion, after
-        after = kept_near(after, self.album.poses[:, :2].to(poses.device), body)
+        after = self._on_known_ground(after, body)
         flat = motion_between(poses, after, motion.near).step
         return replace(motion, step=torch.stack([flat[:, 0], motion.step[:, 1], flat[:, 2]], 1)), after
+
+    def _on_known_ground(self, poses: Tensor, reach: float) -> Tensor:
+        """Poses (B, 3), no farther than that from where somebody has stood."""
+        return kept_near(poses, self.album.poses[:, :2].to(poses.device), reach)
 
     def glimpse(
         self,

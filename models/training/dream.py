@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..autoencoder import Autoencoder, to_pictures, to_signed
-from ..body import Body
 from ..camera_view import CameraOutlook
 from ..motion import turn_of
 from ..spec import Actions
@@ -58,9 +57,7 @@ def scenes_at(world: DiTWorld, clips: Clips, starts: NDArray[np.int64], frames: 
         return scenes
     config = world.outlook.motion.config
     (_, momenta, clocks), poses = walked(clips, config), recorded_poses(clips, config.unit)
-    body, rows = world.outlook.body, torch.from_numpy(clips.leading / world.spec.actions.scale)
-    turns = turn_of(config, rows[:, None])
-    speeds = _velocities(body.to(poses.device), clips.begins, poses, rows, turns, np.stack(spans)) if body else None
+    speeds = _velocities(world.outlook, clips, poses, world.spec.actions.scale, np.stack(spans))
     return [  # recordings are entered in the middle of a walk
         replace(
             scene,
@@ -74,12 +71,16 @@ def scenes_at(world: DiTWorld, clips: Clips, starts: NDArray[np.int64], frames: 
 
 
 def _velocities(
-    body: Body, begins: NDArray[np.bool_], poses: Tensor, rows: Tensor, turns: Tensor, at: NDArray[np.int64]
-) -> Tensor:
+    outlook: CameraOutlook, clips: Clips, poses: Tensor, scale: NDArray[np.float32], at: NDArray[np.int64]
+) -> Tensor | None:
     """(*at, 2) of the body that carried the camera to recorded frames `at`; zeros where an episode begins.
 
     It cannot be read off the way of a body that hits something. So it is, some frames before, and from there goes on.
     """
+    if not outlook.body:
+        return None
+    body, begins, rows = outlook.body.to(poses.device), clips.begins, torch.from_numpy(clips.leading / scale)
+    turns = turn_of(outlook.motion.config, rows[:, None])
     found = body.velocity_of(poses[:, :2].diff(dim=0, prepend=poses[:1, :2]), poses[:, 2], rows)
     velocity = torch.zeros(at.size, 2, dtype=torch.float64)
     for back in range(SETTLING, -1, -1):

@@ -46,9 +46,8 @@ def drawn(pose: Tensor, rise: float = 0.0, camera: MotionConfig = WALKER) -> NDA
     """(H, W, 3) what is seen from a pose (3,), with the eye so much higher than at rest."""
     east, north, heading = (float(number) for number in pose)
     sin, cos = math.sin(math.radians(heading)), math.cos(math.radians(heading))
-    across = math.tan(math.radians(camera.fov / 2.0))
-    x = pixel_centres(camera.width, torch.device("cpu")).double().numpy() * across
-    y = pixel_centres(camera.height, torch.device("cpu")).double().numpy() * across * camera.height / camera.width
+    x = pixel_centres(camera.width, torch.device("cpu")).double().numpy() * camera.across
+    y = pixel_centres(camera.height, torch.device("cpu")).double().numpy() * camera.tall
     depth = 1.0 / plan().near(camera, pose[None], torch.tensor([rise]))[0, 0].double().numpy()
     places = (east + (sin + x * cos) * depth, north + (cos - x * sin) * depth, rise - y[:, None] * depth)
     colours = [127.0 + 100.0 * np.sin(2.0 * place + number) for number, place in enumerate(places)]

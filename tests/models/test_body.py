@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,9 +108,6 @@ def test_it_goes_as_the_engines_player_does(tmp_path: Path) -> None:
     from worldloom.models.training.doom_simulator import DoomSimulator
 
     recipe = load_recipe("doom")
-    assert recipe.motion
-    thrust = {"forward": (0.0, 0.78125), "back": (0.0, -0.78125), "left": (-0.75, 0.0), "right": (0.75, 0.0)}
-    recipe = replace(recipe, motion=replace(recipe.motion, tics=2, friction=0.90625, thrust=thrust))
     record_maze(recipe, tmp_path)
     body = body_in(Maze.open(tmp_path), recipe)
     assert body
@@ -119,7 +115,7 @@ def test_it_goes_as_the_engines_player_does(tmp_path: Path) -> None:
     clips = Clips.open(tmp_path / "train")
     poses = recorded_poses(clips, 64.0)
     rows = torch.from_numpy(clips.leading)
-    begins = np.flatnonzero(np.diff(clips.episodes, prepend=-1))
+    begins = np.flatnonzero(clips.begins)
     pose, velocity = poses[begins], torch.zeros(len(begins), 2, dtype=torch.float64)
     for k in range(1, 64):  # from rest, and told nothing but the actions
         pose, velocity = body.moved(pose, velocity, rows[begins + k], rows[begins + k, -1])

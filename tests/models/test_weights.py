@@ -59,6 +59,17 @@ def test_what_is_known_of_the_ground_is_kept(tmp_path: Path) -> None:
     assert again.outlook.body.config == walker().config
 
 
+def test_an_older_album_does_not_say_how_high_the_eye_was(tmp_path: Path) -> None:
+    world, path = tiny_world(azimuth="turn", moves=True), tmp_path / "tiny.safetensors"
+    save_world(path, world, {}, torch.float32)
+    tensors = load_file(path)
+    del tensors["album.rises"]
+    save_file(tensors, path)
+    again = load_world(path, device="cpu", dtype=torch.float32)
+    assert isinstance(again.outlook, CameraOutlook)
+    assert torch.equal(again.outlook.album.rises, torch.zeros(len(again.outlook.album)))
+
+
 def test_a_world_with_a_hand_brings_its_reader(tmp_path: Path) -> None:
     world, path = tiny_world(hand=True), tmp_path / "tiny.safetensors"
     save_world(path, world, {}, torch.float32)

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 import torch
 
 from worldloom.models.state import DiTState, StartScene
-from worldloom.models.training.dream import context_frames, dream, reconstruct, spread
+from worldloom.models.training.clips import Clips
+from worldloom.models.training.dream import _velocities, context_frames, dream, reconstruct, spread
 from worldloom.models.world import DiTWorld
 
-from ..tiny import tiny_world
+from ..room import walker
+from ..tiny import tiny_outlook, tiny_world
 
 
 def scenes(world: DiTWorld, count: int, frames: int) -> list[StartScene]:
@@ -55,3 +60,24 @@ def test_spread_is_even_and_takes_nothing_twice() -> None:
     assert spread(np.arange(2), 5).tolist() == [0, 1]
     with pytest.raises(ValueError, match="too short"):
         spread(np.arange(0), 3)
+
+
+def test_how_fast_a_body_was_is_right_where_it_hit_a_wall() -> None:
+    outlook, body, ahead = tiny_outlook(planned=True), walker(), torch.tensor([[1.0, 0.0, 0.0]])
+    pose, velocity = torch.tensor([[-1.0, 1.2, 45.0]], dtype=torch.float64), torch.zeros(1, 2, dtype=torch.float64)
+    poses, velocities = [pose[0]], [velocity[0]]
+    for _ in range(39):
+        pose, velocity = body.moved(pose, velocity, ahead, torch.zeros(1))
+        poses.append(pose[0])
+        velocities.append(velocity[0])
+    true, rows = torch.stack(velocities), np.repeat(ahead.numpy(), 40, 0)
+    begins = np.arange(40) == 0
+    clips = cast(Clips, SimpleNamespace(begins=begins, leading=rows))
+    at = np.arange(40).reshape(4, 10)
+    found = _velocities(outlook, clips, torch.stack(poses), np.ones(3, np.float32), at)
+    assert found is not None
+    torch.testing.assert_close(found.flatten(0, 1), true, atol=1e-3, rtol=0.0)
+    gone = torch.stack(poses)[:, :2].diff(dim=0)
+    read = body.velocity_of(gone, torch.stack(poses)[1:, 2], torch.from_numpy(rows[1:]))
+    assert float((read - true[1:]).abs().max()) > 0.01, "read off its way it is not"
+    assert _velocities(tiny_outlook(), clips, torch.stack(poses), np.ones(3, np.float32), at) is None
