@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,9 @@ from .obstacles import COLUMN, FAR, kept_out, obstacles
 from .poses import advanced, further, kept_near, motion_between
 from .sight import Sight, sight
 from .view import Glimpse, Outlook, View, Way
+
+AT_ONCE = 64
+"""Pictures of an album in which walls are looked for together: rays to every wall take memory."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,16 @@ class CameraOutlook(Outlook):
         """The same, ready to be used there."""
         self._ready(self.motion, device, dtype)
         self.plan = self.plan.to(device) if self.plan else None
+        self.__dict__.pop("_walls", None)  # which are where the plan was
         self.body = self.body.to(device) if self.body else None
         return self
+
+    @cached_property
+    def _walls(self) -> Tensor:
+        """(K, W) how near walls are in pictures of the album."""
+        assert self.plan
+        poses = self.album.poses.to(self.plan.walls.device)
+        return torch.cat([self.plan.walls_near(self.motion.config, part) for part in torch.split(poses, AT_ONCE)])
 
     def at_rest(self, picture: Tensor) -> CameraWay:
         """Of a camera that has just come into the world, and sees (3, H, W).
@@ -156,7 +168,7 @@ class CameraOutlook(Outlook):
         config = self.motion.config
         if self.plan:
             motion = replace(motion, near=self.plan.near(config, after, rises))
-            shown = sight(config, self.album, self.plan, after, rises, motion.near, barred)
+            shown = sight(config, self.album, self._walls, after, rises, motion.near, barred)
         else:
             shown = self._recalled(motion, before, after, barred)
         places = places_of(config, motion.turn, motion.step, motion.near)

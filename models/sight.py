@@ -2,8 +2,8 @@
 
 How near everything is from there is known then (floorplan.py), and so is where each pixel was in a recorded picture. A
 picture shows it unless a wall was before it, or it was out of sight. So nothing has to be guessed of what was recorded,
-and edges stay edges: image-based rendering with known geometry (Buehler et al., SIGGRAPH 2001). Knows cameras, albums
-and floorplans; no network.
+and edges stay edges: image-based rendering with known geometry (Buehler et al., SIGGRAPH 2001). Pictures are looked for
+near by; what these do not show, in whichever shows most of it. Knows cameras, albums and walls; no network.
 """
 
 from __future__ import annotations
@@ -15,13 +15,27 @@ from torch import Tensor
 
 from .album import Album
 from .autoencoder import to_signed
-from .floorplan import Floorplan
 from .motion import Motion, MotionConfig, lowered, moved_to, pixel_centres
 from .poses import aside, motion_between
 
 ASKED = ((0.0, 0.0), (30.0, 0.0), (-30.0, 0.0), (0.0, 0.5))
 """Degrees to the right of a camera, and units of depth behind it: pictures are looked for there, and together show
 nearly all that it sees."""
+
+FURTHER = 2
+"""Pictures more that are looked at where those do not show it."""
+
+SPACING = 16
+"""Pixels between those that say what is not shown, each way."""
+
+LACKING = 0.01
+"""Share of these that may stay unknown: with less nothing more is looked at."""
+
+CANDIDATES = 512
+"""Pictures nearest by of which one may show it."""
+
+AWAY = 0.05
+"""Share of what is not shown that a picture must show more, for every unit of depth that it was taken farther away."""
 
 TOLERANCE, SLACK = 0.04, 0.02
 """Share of an inverse depth, and inverse depth besides, by which a wall may be nearer than what it does not hide."""
@@ -45,7 +59,7 @@ class Sight:
 def sight(
     config: MotionConfig,
     album: Album,
-    plan: Floorplan,
+    walls: Tensor,
     poses: Tensor,
     rises: Tensor,
     near: Tensor,
@@ -55,44 +69,105 @@ def sight(
 
     Args:
         config: the camera.
-        album: of recorded pictures.
-        plan: of the place.
+        album: of K recorded pictures.
+        walls: (K, W) how near walls are in these, see `Floorplan.walls_near`.
         poses: (B, 3) float64, see poses.py.
         rises: (B,) how much higher than at rest the eye is.
         near: (B, 1, H, W) inverse depth of what is seen from there.
         barred: (B, K) True for pictures that may not be looked at.
     """
-    count, each, device = len(poses), len(ASKED), poses.device
+    count, each = len(poses), len(ASKED)
     asked = torch.stack([aside(poses, *place) for place in ASKED], 1).flatten(0, 1)
     may = barred.repeat_interleave(each, 0) if barred is not None else None
-    chosen = album.taken_near(asked.cpu(), may)
-    pictures = torch.stack([album.picture(k) for k in chosen.tolist()]).to(device)
-    there = album.poses[chosen].to(device)
-    way = motion_between(there, poses.repeat_interleave(each, 0), near)
-    before, after = album.rises[chosen].to(device), rises.repeat_interleave(each)
-    way = replace(way, step=lowered(config, before, after, way.step))
-    walls = plan.walls_near(config, there).view(count, each, -1)
-    across, down, shown = _looked_up(config, way, walls)
+    chosen = album.taken_near(asked.cpu(), may).view(count, each)
+    seen = _shown_by(config, album, walls, chosen, poses, rises, near)
+    for _ in range(FURTHER):
+        unknown = ~_thinned(seen.known).flatten(1)
+        lacking = (unknown.float().mean(1) > LACKING).nonzero()[:, 0]
+        if not len(lacking):
+            break
+        here = poses[lacking], rises[lacking], near[lacking]
+        may = barred[lacking.cpu()] if barred is not None else None
+        more = _shown_by(config, album, walls, _most_telling(config, album, walls, *here, unknown[lacking], may), *here)
+        seen = _filled(seen, lacking, more)
+    return seen
+
+
+def _shown_by(
+    config: MotionConfig, album: Album, walls: Tensor, chosen: Tensor, poses: Tensor, rises: Tensor, near: Tensor
+) -> Sight:
+    """What pictures (B, k) of an album show from poses, the first of those that show it."""
+    count, each, device = *chosen.shape, poses.device
+    pictures = torch.stack([album.picture(k) for k in chosen.flatten().tolist()]).to(device)
+    way = _ways(config, album, chosen, poses, rises, near)
+    across, down, shown = _looked_up(config, way, walls[chosen.to(device)])
     index = _first(shown)
     picture = _sampled(pictures.view(count, each, *pictures.shape[1:]), index, across, down)
     doubt = way.step.norm(dim=1).view(count, each)[:, :, None, None].expand_as(shown).gather(1, index) * near
     return Sight(picture, shown.any(1, keepdim=True), doubt)
 
 
-def _looked_up(config: MotionConfig, way: Motion, walls: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _ways(config: MotionConfig, album: Album, chosen: Tensor, poses: Tensor, rises: Tensor, near: Tensor) -> Motion:
+    """From B * k recorded pictures (B, k) to cameras; what is seen there is so near (B, 1, H, W)."""
+    each, index = chosen.shape[1], chosen.flatten()
+    way = motion_between(album.poses[index].to(poses.device), poses.repeat_interleave(each, 0), near)
+    before, after = album.rises[index].to(poses.device), rises.repeat_interleave(each)
+    return replace(way, step=lowered(config, before, after, way.step))
+
+
+def _most_telling(
+    config: MotionConfig,
+    album: Album,
+    walls: Tensor,
+    poses: Tensor,
+    rises: Tensor,
+    near: Tensor,
+    unknown: Tensor,
+    barred: Tensor | None,
+) -> Tensor:
+    """(B, 1) the picture that shows most of what is not known (B, n) of a few pixels, and rather one taken near by."""
+    away = (poses[:, None, :2].cpu() - album.poses[:, :2]).norm(dim=2)
+    if barred is not None:
+        away = away.masked_fill(barred, torch.inf)
+    away, may = away.topk(min(CANDIDATES, len(album)), largest=False)
+    few = _thinned(near)
+    shown = _looked_up(config, _ways(config, album, may, poses, rises, few), walls[may.to(near.device)], SPACING)[2]
+    told = (shown.flatten(2) & unknown[:, None]).sum(2) / unknown.sum(1, keepdim=True)
+    return may.gather(1, (told.cpu() - AWAY * away).argmax(1, keepdim=True))
+
+
+def _thinned(pixels: Tensor) -> Tensor:
+    """(..., H, W) of which a few are left."""
+    return pixels[..., SPACING // 2 :: SPACING, SPACING // 2 :: SPACING]
+
+
+def _filled(seen: Sight, lacking: Tensor, more: Sight) -> Sight:
+    """What is not known of some of the cameras (n,) is taken from what more pictures show these."""
+    parts = {}
+    known = seen.known[lacking]
+    for name in ("picture", "known", "doubt"):
+        whole = getattr(seen, name).clone()
+        whole[lacking] = torch.where(known, whole[lacking], getattr(more, name))
+        parts[name] = whole
+    return Sight(**parts)
+
+
+def _looked_up(config: MotionConfig, way: Motion, walls: Tensor, spacing: int = 1) -> tuple[Tensor, Tensor, Tensor]:
     """Where recorded pictures (B, k) have each pixel of the camera's, right and down in [-1, 1], and do they show it.
 
     Args:
         config: of the camera.
         way: from B * k recorded pictures to the cameras; how near everything (B, 1, H, W) is from these.
         walls: (B, k, W) how near walls are in the recorded pictures.
+        spacing: of the camera's pixels that are asked for, where not all are.
     """
+    thin = slice(spacing // 2, None, spacing)
     shape = (*walls.shape[:2], 1, 1)
     angle = torch.deg2rad(way.turn.float()).view(shape)
     sin, cos = angle.sin(), angle.cos()
     right, lower, forward = (part.view(shape) for part in way.step.unbind(1))
-    x = pixel_centres(config.width, walls.device) * config.across
-    y = pixel_centres(config.height, walls.device)[:, None]
+    x = pixel_centres(config.width, walls.device)[thin] * config.across
+    y = pixel_centres(config.height, walls.device)[thin, None]
     ahead = cos - x * sin + forward * way.near
     before = ahead > BEFORE
     ahead = ahead.clamp_(min=BEFORE)

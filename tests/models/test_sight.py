@@ -30,7 +30,8 @@ def seen_from(
     album: Album, poses: Tensor, rises: Tensor, camera: MotionConfig = WIDE, barred: Tensor | None = None
 ) -> Sight:
     near = plan().near(camera, poses, rises)
-    return sight(camera, album, plan(), poses, rises, near, barred)
+    walls = plan().walls_near(camera, album.poses)
+    return sight(camera, album, walls, poses, rises, near, barred)
 
 
 def looked(album: Album, pose: tuple[float, float, float], rise: float = 0.0, camera: MotionConfig = WIDE) -> Sight:
@@ -98,3 +99,16 @@ def test_an_album_of_a_room_shows_nearly_all_of_it() -> None:
         seen = looked(album, pose, camera=WALKER)
         assert float(seen.known.float().mean()) > 0.7
         assert off(seen, truth(pose, camera=WALKER), 0.5) < 8.0
+
+
+def test_what_is_not_shown_near_by_is_looked_for_farther_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = [(0.1 * k, 0.1, side * (75.0 + 10.0 * k)) for k in range(4) for side in (-1, 1)]
+    album, pose = taken(*elsewhere, (-1.0, -1.2, 30.0)), (0.0, 0.0, 0.0)
+    found = looked(album, pose)
+    assert float(found.known.float().mean()) > 0.99
+    assert off(found, truth(pose), 0.9) < 16.0
+    monkeypatch.setattr("worldloom.models.sight.FURTHER", 0)
+    before = looked(album, pose)
+    assert float(before.known.float().mean()) < 0.5
+    kept = before.known.expand_as(before.picture)
+    assert torch.equal(found.picture[kept], before.picture[kept]), "what is shown near by stays"
