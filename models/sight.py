@@ -53,7 +53,7 @@ class Sight:
 
     picture: Tensor  # (B, 3, H, W) in [-1, 1]
     known: Tensor  # (B, 1, H, W) True where a picture shows it
-    doubt: Tensor  # (B, 1, H, W) how far from the camera that picture was taken, over the depth
+    doubt: Tensor  # (B, 1, H, W) how far from the camera that was taken, over the depth; where nothing shows it, 0
 
 
 def sight(
@@ -103,8 +103,9 @@ def _shown_by(
     across, down, shown = _looked_up(config, way, walls[chosen.to(device)])
     index = _first(shown)
     picture = _sampled(pictures.view(count, each, *pictures.shape[1:]), index, across, down)
+    known = shown.any(1, keepdim=True)
     doubt = way.step.norm(dim=1).view(count, each)[:, :, None, None].expand_as(shown).gather(1, index) * near
-    return Sight(picture, shown.any(1, keepdim=True), doubt)
+    return Sight(picture, known, doubt * known)  # of a picture that shows nothing there it would be without bounds
 
 
 def _ways(config: MotionConfig, album: Album, chosen: Tensor, poses: Tensor, rises: Tensor, near: Tensor) -> Motion:

@@ -70,6 +70,8 @@ def test_what_was_hidden_is_not_known() -> None:
     seen = looked(taken((-0.5, 0.0, 30.0)), (0.9, -0.2, 0.0))
     assert off(seen, truth((0.9, -0.2, 0.0)), 0.85) < 8.0
     assert 0.1 < float((~seen.known).float().mean()) < 0.5
+    assert not seen.doubt[~seen.known].any(), "there is nothing to doubt"
+    assert seen.doubt[seen.known].all()
     both = looked(taken((-0.5, 0.0, 30.0), (1.2, -0.3, 0.0)), (0.9, -0.2, 0.0))
     assert both.known.float().mean() > seen.known.float().mean() + 0.03, "another picture shows it"
 
