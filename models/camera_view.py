@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from .floorplan import Floorplan
 from .motion import Motion, MotionNet, inside, lowered, moved_to, places_of, rise, turn_of
 from .obstacles import COLUMN, FAR, kept_out, obstacles
 from .poses import advanced, further, kept_near, motion_between
-from .sight import Sight, sight
+from .sight import Cameras, Sight, sight
 from .view import Glimpse, Outlook, View, Way
 
 AT_ONCE = 64
@@ -54,6 +53,7 @@ class CameraOutlook(Outlook):
     ) -> None:
         super().__init__(detail)
         self.motion, self.album, self.plan, self.body = motion, album, plan, body
+        self.walls = torch.empty(0, motion.config.width)  # (K, W) how near they are in its pictures, once it is ready
 
     @property
     def parts(self) -> Mapping[str, nn.Module]:
@@ -63,17 +63,12 @@ class CameraOutlook(Outlook):
     def to(self, device: torch.device, dtype: torch.dtype) -> CameraOutlook:
         """The same, ready to be used there."""
         self._ready(self.motion, device, dtype)
-        self.plan = self.plan.to(device) if self.plan else None
-        self.__dict__.pop("_walls", None)  # which are where the plan was
+        if self.plan:
+            self.plan = self.plan.to(device)
+            poses, config = self.album.poses.to(device), self.motion.config
+            self.walls = torch.cat([self.plan.walls_near(config, part) for part in torch.split(poses, AT_ONCE)])
         self.body = self.body.to(device) if self.body else None
         return self
-
-    @cached_property
-    def _walls(self) -> Tensor:
-        """(K, W) how near walls are in pictures of the album."""
-        assert self.plan
-        poses = self.album.poses.to(self.plan.walls.device)
-        return torch.cat([self.plan.walls_near(self.motion.config, part) for part in torch.split(poses, AT_ONCE)])
 
     def at_rest(self, picture: Tensor) -> CameraWay:
         """Of a camera that has just come into the world, and sees (3, H, W).
@@ -168,7 +163,7 @@ class CameraOutlook(Outlook):
         config = self.motion.config
         if self.plan:
             motion = replace(motion, near=self.plan.near(config, after, rises))
-            shown = sight(config, self.album, self._walls, after, rises, motion.near, barred)
+            shown = sight(config, self.album, self.walls, Cameras(after, rises, motion.near, barred))
         else:
             shown = self._recalled(motion, before, after, barred)
         places = places_of(config, motion.turn, motion.step, motion.near)

@@ -8,7 +8,7 @@ near by; what these do not show, in whichever shows most of it. Knows cameras, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -56,83 +56,68 @@ class Sight:
     doubt: Tensor  # (B, 1, H, W) how far from the camera that was taken, over the depth; where nothing shows it, 0
 
 
-def sight(
-    config: MotionConfig,
-    album: Album,
-    walls: Tensor,
-    poses: Tensor,
-    rises: Tensor,
-    near: Tensor,
-    barred: Tensor | None = None,
-) -> Sight:
-    """What an album shows from poses.
+@dataclass(frozen=True)
+class Cameras:
+    """Where B of them are."""
 
-    Args:
-        config: the camera.
-        album: of K recorded pictures.
-        walls: (K, W) how near walls are in these, see `Floorplan.walls_near`.
-        poses: (B, 3) float64, see poses.py.
-        rises: (B,) how much higher than at rest the eye is.
-        near: (B, 1, H, W) inverse depth of what is seen from there.
-        barred: (B, K) True for pictures that may not be looked at.
-    """
-    count, each = len(poses), len(ASKED)
-    asked = torch.stack([aside(poses, *place) for place in ASKED], 1).flatten(0, 1)
+    poses: Tensor  # (B, 3) float64, see poses.py
+    rises: Tensor  # (B,) how much higher than at rest the eye is
+    near: Tensor  # (B, 1, H, W) inverse depth of what is seen from there
+    barred: Tensor | None = None  # (B, K) on the CPU, True for pictures that may not be looked at
+
+    def some(self, index: Tensor) -> Cameras:
+        """Those of (n,) of them."""
+        barred = self.barred[index.cpu()] if self.barred is not None else None
+        return Cameras(self.poses[index], self.rises[index], self.near[index], barred)
+
+
+def sight(config: MotionConfig, album: Album, walls: Tensor, cameras: Cameras) -> Sight:
+    """What an album of K recorded pictures shows; walls (K, W) are so near in these, see `Floorplan.walls_near`."""
+    each, barred = len(ASKED), cameras.barred
+    asked = torch.stack([aside(cameras.poses, *place) for place in ASKED], 1).flatten(0, 1)
     may = barred.repeat_interleave(each, 0) if barred is not None else None
-    chosen = album.taken_near(asked.cpu(), may).view(count, each)
-    seen = _shown_by(config, album, walls, chosen, poses, rises, near)
+    chosen = album.taken_near(asked.cpu(), may).view(-1, each)
+    seen = _shown_by(config, album, walls, chosen, cameras)
     for _ in range(FURTHER):
         unknown = ~_thinned(seen.known).flatten(1)
         lacking = (unknown.float().mean(1) > LACKING).nonzero()[:, 0]
         if not len(lacking):
             break
-        here = poses[lacking], rises[lacking], near[lacking]
-        may = barred[lacking.cpu()] if barred is not None else None
-        more = _shown_by(config, album, walls, _most_telling(config, album, walls, *here, unknown[lacking], may), *here)
-        seen = _filled(seen, lacking, more)
+        some = cameras.some(lacking)
+        chosen = _most_telling(config, album, walls, some, unknown[lacking])
+        seen = _filled(seen, lacking, _shown_by(config, album, walls, chosen, some))
     return seen
 
 
-def _shown_by(
-    config: MotionConfig, album: Album, walls: Tensor, chosen: Tensor, poses: Tensor, rises: Tensor, near: Tensor
-) -> Sight:
-    """What pictures (B, k) of an album show from poses, the first of those that show it."""
-    count, each, device = *chosen.shape, poses.device
+def _shown_by(config: MotionConfig, album: Album, walls: Tensor, chosen: Tensor, cameras: Cameras) -> Sight:
+    """What pictures (B, k) of an album show, the first of those that show it."""
+    count, each, device = *chosen.shape, cameras.poses.device
     pictures = torch.stack([album.picture(k) for k in chosen.flatten().tolist()]).to(device)
-    way = _ways(config, album, chosen, poses, rises, near)
+    way = _ways(config, album, chosen, cameras)
     across, down, shown = _looked_up(config, way, walls[chosen.to(device)])
     index = _first(shown)
     picture = _sampled(pictures.view(count, each, *pictures.shape[1:]), index, across, down)
     known = shown.any(1, keepdim=True)
-    doubt = way.step.norm(dim=1).view(count, each)[:, :, None, None].expand_as(shown).gather(1, index) * near
+    doubt = way.step.norm(dim=1).view(count, each)[:, :, None, None].expand_as(shown).gather(1, index) * way.near
     return Sight(picture, known, doubt * known)  # of a picture that shows nothing there it would be without bounds
 
 
-def _ways(config: MotionConfig, album: Album, chosen: Tensor, poses: Tensor, rises: Tensor, near: Tensor) -> Motion:
-    """From B * k recorded pictures (B, k) to cameras; what is seen there is so near (B, 1, H, W)."""
-    each, index = chosen.shape[1], chosen.flatten()
-    way = motion_between(album.poses[index].to(poses.device), poses.repeat_interleave(each, 0), near)
-    before, after = album.rises[index].to(poses.device), rises.repeat_interleave(each)
+def _ways(config: MotionConfig, album: Album, chosen: Tensor, cameras: Cameras) -> Motion:
+    """From B * k recorded pictures (B, k) to cameras."""
+    poses, each, index = cameras.poses, chosen.shape[1], chosen.flatten()
+    way = motion_between(album.poses[index].to(poses.device), poses.repeat_interleave(each, 0), cameras.near)
+    before, after = album.rises[index].to(poses.device), cameras.rises.repeat_interleave(each)
     return replace(way, step=lowered(config, before, after, way.step))
 
 
-def _most_telling(
-    config: MotionConfig,
-    album: Album,
-    walls: Tensor,
-    poses: Tensor,
-    rises: Tensor,
-    near: Tensor,
-    unknown: Tensor,
-    barred: Tensor | None,
-) -> Tensor:
+def _most_telling(config: MotionConfig, album: Album, walls: Tensor, cameras: Cameras, unknown: Tensor) -> Tensor:
     """(B, 1) the picture that shows most of what is not known (B, n) of a few pixels, and rather one taken near by."""
-    away = (poses[:, None, :2].cpu() - album.poses[:, :2]).norm(dim=2)
-    if barred is not None:
-        away = away.masked_fill(barred, torch.inf)
+    away = (cameras.poses[:, None, :2].cpu() - album.poses[:, :2]).norm(dim=2)
+    if cameras.barred is not None:
+        away = away.masked_fill(cameras.barred, torch.inf)
     away, may = away.topk(min(CANDIDATES, len(album)), largest=False)
-    few = _thinned(near)
-    shown = _looked_up(config, _ways(config, album, may, poses, rises, few), walls[may.to(near.device)], SPACING)[2]
+    way = _ways(config, album, may, replace(cameras, near=_thinned(cameras.near)))
+    shown = _looked_up(config, way, walls[may.to(walls.device)], SPACING)[2]
     told = (shown.flatten(2) & unknown[:, None]).sum(2) / unknown.sum(1, keepdim=True)
     return may.gather(1, (told.cpu() - AWAY * away).argmax(1, keepdim=True))
 
@@ -144,13 +129,9 @@ def _thinned(pixels: Tensor) -> Tensor:
 
 def _filled(seen: Sight, lacking: Tensor, more: Sight) -> Sight:
     """What is not known of some of the cameras (n,) is taken from what more pictures show these."""
-    parts = {}
     known = seen.known[lacking]
-    for name in ("picture", "known", "doubt"):
-        whole = getattr(seen, name).clone()
-        whole[lacking] = torch.where(known, whole[lacking], getattr(more, name))
-        parts[name] = whole
-    return Sight(**parts)
+    both = {f.name: (getattr(seen, f.name), getattr(more, f.name)) for f in fields(Sight)}
+    return Sight(**{k: a.index_copy(0, lacking, torch.where(known, a[lacking], b)) for k, (a, b) in both.items()})
 
 
 def _looked_up(config: MotionConfig, way: Motion, walls: Tensor, spacing: int = 1) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from worldloom.models.album import Album
 from worldloom.models.autoencoder import to_signed
 from worldloom.models.motion import MotionConfig
-from worldloom.models.sight import Sight, sight
+from worldloom.models.sight import Cameras, Sight, sight
 
 from .room import WALKER, drawn, plan, room_album
 
@@ -31,7 +31,7 @@ def seen_from(
 ) -> Sight:
     near = plan().near(camera, poses, rises)
     walls = plan().walls_near(camera, album.poses)
-    return sight(camera, album, walls, poses, rises, near, barred)
+    return sight(camera, album, walls, Cameras(poses, rises, near, barred))
 
 
 def looked(album: Album, pose: tuple[float, float, float], rise: float = 0.0, camera: MotionConfig = WIDE) -> Sight:
