@@ -2,7 +2,7 @@
 
 A camera that turns sees what no picture of its stream has shown, and a network that has to invent it paints a mean. The
 album has seen the place: memory that is asked by pose instead of by appearance (WorldMem, arXiv 2504.12369). Pictures
-are kept as JPEG, some 8 kB each, and read when they are wanted, in a seventh of a millisecond. Knows pictures and
+are kept as JPEG, some 8 kB each, and read and made crisper when they are wanted, in less than half a millisecond. Knows pictures and
 poses; nothing about networks, streams or files of worlds.
 """
 
@@ -25,6 +25,10 @@ from .poses import signature
 
 COARSE = 32
 """Pixels of a picture in one of its thumbnail, each way: enough to tell places apart."""
+
+EMPHASIS = 0.1
+"""Of what a pixel stands out from its four neighbours, so much is added once more when a picture is read: about what
+JPEG takes of that, and cubic weights wherever pixels are asked for that lie between others."""
 
 LATEST = 48
 """Pictures that are kept as they were read: who walks or turns asks for the same few again."""
@@ -95,7 +99,7 @@ class Album:
         @lru_cache(LATEST)
         def picture(index: int) -> Tensor:
             begin, end = int(self.ends[index - 1]) if index else 0, int(self.ends[index])
-            return torch.from_numpy(read(self.jpegs[begin:end].numpy().tobytes()))
+            return emphasised(torch.from_numpy(read(self.jpegs[begin:end].numpy().tobytes())))
 
         return picture
 
@@ -111,6 +115,21 @@ class Album:
     def tensors(self) -> dict[str, Tensor]:
         """By the names of its fields, for files."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def emphasised(picture: Tensor) -> Tensor:
+    """(H, W, 3) uint8, a little crisper."""
+    levels = picture.float()
+    around = torch.empty_like(levels)  # the sum of four neighbours; beyond an edge is what is at the edge
+    torch.add(levels[:-2], levels[2:], out=around[1:-1])
+    torch.add(levels[0], levels[min(1, len(levels) - 1)], out=around[0])
+    torch.add(levels[-1], levels[max(-2, -len(levels))], out=around[-1])
+    around[:, 1:] += levels[:, :-1]
+    around[:, :-1] += levels[:, 1:]
+    around[:, 0] += levels[:, 0]
+    around[:, -1] += levels[:, -1]
+    levels = levels.mul_(1.0 + 4.0 * EMPHASIS).sub_(around, alpha=EMPHASIS)
+    return levels.round_().clamp_(0.0, 255.0).to(torch.uint8)
 
 
 def _coarse(pictures: Tensor) -> Tensor:

@@ -129,11 +129,11 @@ def half_size(pictures: NDArray[np.uint8]) -> Tensor:
     return F.avg_pool2d(to_signed(torch.from_numpy(np.ascontiguousarray(pictures))), 2)
 
 
-def reading_network(height: int, width: int, outputs: int) -> nn.Sequential:
-    """(B, 3, H/2, W/2) pictures of `half_size` -> (B, outputs)."""
+def reading_network(height: int, width: int, outputs: int, channels: int = 3) -> nn.Sequential:
+    """(B, channels, H/2, W/2), as pictures of `half_size` -> (B, outputs)."""
     cells = -(-height // 32) * -(-width // 32)
     return nn.Sequential(
-        *halve(3, 32), *halve(32, 64), *halve(64, 96), *halve(96, 96),
+        *halve(channels, 32), *halve(32, 64), *halve(64, 96), *halve(96, 96),
         nn.Flatten(), nn.Linear(96 * cells, 128), nn.SiLU(), nn.Linear(128, outputs),
     )  # fmt: skip
 

@@ -23,6 +23,7 @@ class Counts:
     long_tail: int = 2_000  # of these, the last ones are compared
     places: int = 16  # places from which an engine played a script: a turn around, a walk there and back, a wall
     attempts: int = 24  # attempts at the task of an arm
+    task_frames: int = 48_000  # training frames from which the classifier of its success learns
     reader_frames: int = 16_000  # training frames from which the inverse dynamics learn
     reader_steps: int = 2_000  # training steps of a reader that the evaluation trains
     batch: int = 20  # streams dreamed at once
@@ -51,5 +52,6 @@ QUICK = Counts(
     long_tail=200,
     places=6,
     attempts=8,
+    task_frames=8_000,
 )
 """A look while a training runs; too few for numbers to publish. Readers are trained as for the full measurement."""

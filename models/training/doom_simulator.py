@@ -105,6 +105,15 @@ class DoomSimulator:
         shut_in = bool(self._maps) and self._frames == CLOSET_FRAMES and self._farthest < CLOSET
         return shut_in or (not self._everywhere and self._is_unseen())
 
+    def put(self, place: NDArray[np.float64], heading: float) -> bool:
+        """Stand at the map units nearest to a place (2,), facing `heading` degrees, left +.
+
+        False where nobody can stand, or where that ends the episode.
+        """
+        near = place.round()
+        ended = self._stand(near, heading)
+        return not ended and bool(np.abs(self._variables[:2] - near).max() < 0.5)
+
     def policy(self, rng: np.random.Generator) -> Iterator[Row]:
         """How a visitor walks; see doom_policy.py."""
         if self._maps:
@@ -137,12 +146,12 @@ class DoomSimulator:
             self._read()
         return ended
 
-    def _stand(self, place: NDArray[np.float64], heading: float) -> None:
-        """Put the body at a place (2,), facing `heading` degrees, left +."""
+    def _stand(self, place: NDArray[np.float64], heading: float) -> bool:
+        """Put the body at a place (2,), facing `heading` degrees, left +. True when the episode ended."""
         self._game.send_game_command(f"warp {place[0]:.0f} {place[1]:.0f}")
-        self._press({}, TICS)
-        self._press({"turn": float(self._variables[3] - heading)}, 1)
+        ended = self._press({}, TICS) or self._press({"turn": float(self._variables[3] - heading)}, 1)
         self._began = self._variables[:2]
+        return ended
 
     def _stand_in_the_open(self, inside: bool, seed: int, rng: np.random.Generator) -> None:
         """Begin where a body can walk away from, if such a place is found among a few."""

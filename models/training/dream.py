@@ -17,7 +17,7 @@ from ..autoencoder import Autoencoder, to_pictures, to_signed
 from ..camera_view import CameraOutlook
 from ..motion import turn_of
 from ..spec import Actions
-from ..state import StartScene
+from ..state import DiTState, StartScene
 from ..world import DiTWorld
 from .clips import Clips
 from .metrics import Pictures
@@ -106,6 +106,14 @@ def dream(
         seed: stream b dreams with seed + b.
         steps: denoising steps; None: as many as the world takes by itself.
     """
+    for made, _ in followed(world, scenes, rows, seed, steps):
+        yield made
+
+
+def followed(
+    world: DiTWorld, scenes: Sequence[StartScene], rows: Actions, seed: int = 0, steps: int | None = None
+) -> Iterator[tuple[Pictures, Sequence[DiTState]]]:
+    """The same, each with the states of the streams at the end of its chunk; see `dream`."""
     chunk, length = world.spec.chunk, rows.shape[1]
     states = [world.begin(scene, seed + b) for b, scene in enumerate(scenes)]
     try:
@@ -113,7 +121,8 @@ def dream(
             part = rows[:, k : k + chunk]
             part = np.concatenate([part, np.repeat(part[:, -1:], chunk - part.shape[1], 1)], 1)
             made = world.step(states, part) if steps is None else world.step(states, part, steps=steps)
-            yield from made.swapaxes(0, 1)[: length - k]
+            for pictures in made.swapaxes(0, 1)[: length - k]:
+                yield pictures, states
     finally:
         for state in states:
             world.release(state)

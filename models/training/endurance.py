@@ -1,7 +1,8 @@
 """Endurance: dreams of a thousand and of ten thousand frames, and what became of them.
 
-How pictures look is compared by drift.py; how much they move by optical flow, against what an engine shows that is told
-the same: a dream that froze fails, however good it looks. Knows how to lay out long dreams.
+How pictures look is compared by drift.py with what an engine shows that is told the same, and with what it shows from
+where the dreams stand (standing.py); how much they move, by optical flow: a dream that froze fails, however good it
+looks. Knows how to lay out long dreams.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from ..spec import Actions
 from ..world import DiTWorld
 from .blind import EVERY, Blind, Length
 from .clips import Clips
-from .dream import context_frames, dream, reconstruct, scenes_at, spread
+from .dream import context_frames, followed, reconstruct, scenes_at, spread
 from .drift import drift, drift_floor, summary
 from .flow import Flow, amount
 from .metrics import Pictures, appearance
+from .recipe import Recipe
 from .scripts import REST
+from .standing import poses_of, shown_from
 
 FROZEN = 0.1
 """A dream that moves less than this share of what the engine moves stands still."""
@@ -67,9 +70,10 @@ class Tail:
     appearance: NDArray[np.float64]  # (K * S, 3)
     flow: NDArray[np.float64]  # (S, K) mean length in pixels, into each of these frames
     flow_real: NDArray[np.float64]  # (S, K) of the engine under the same actions; NaN where there is none
+    poses: NDArray[np.float64] | None = None  # (K * S, 3) where each was seen, of worlds that know
 
 
-def long_dreams(world: DiTWorld, course: Course) -> dict[str, Any]:
+def long_dreams(world: DiTWorld, course: Course, recipe: Recipe) -> dict[str, Any]:
     """Drift of the last frames of long dreams against what the engine showed; see drift.py for the definition.
 
     The same frames through the autoencoder show how much of it is there before anything was dreamed.
@@ -86,10 +90,10 @@ def long_dreams(world: DiTWorld, course: Course) -> dict[str, Any]:
         "drift_flow_share": flow_share(tail),
         "drift_flow_share_autoencoder": flow_share(replace(tail, flow=flow_again(world, course))),
         "drift_statistics": {"dream": summary(tail.appearance), "real": summary(real), "autoencoder": summary(again)},
-    }
+    } | in_place(recipe, tail, "drift")
 
 
-def longer_dreams(world: DiTWorld, course: Course) -> dict[str, Any]:
+def longer_dreams(world: DiTWorld, course: Course, recipe: Recipe) -> dict[str, Any]:
     """The same after ten thousand frames, with what became of movement."""
     tail = dream_long(world, course)
     real = appearance(course.clips.take(course.shown))
@@ -98,7 +102,16 @@ def longer_dreams(world: DiTWorld, course: Course) -> dict[str, Any]:
         "drift_10000_flow_share": flow_share(tail),
         "drift_10000_floor": drift_floor(real, *tail.flow.shape),
         "drift_10000_frozen": frozen(tail),
-    }
+    } | in_place(recipe, tail, "drift_10000")
+
+
+def in_place(recipe: Recipe, tail: Tail, key: str) -> dict[str, Any]:
+    """Drift against what the engine shows from where the dreams stand; nothing where world or engine cannot say."""
+    shown = shown_from(recipe, tail.poses) if tail.poses is not None else None
+    if shown is None:
+        return {}
+    known, real = shown.known, appearance(shown.pictures[shown.known])
+    return {f"{key}_in_place": drift(tail.appearance[known], real), f"{key}_in_place_share": float(known.mean())}
 
 
 def dream_long(world: DiTWorld, course: Course) -> Tail:
@@ -106,16 +119,19 @@ def dream_long(world: DiTWorld, course: Course) -> Tail:
     known, clips, flow = context_frames(world, course.known), course.clips, Flow()
     scenes = scenes_at(world, clips, course.starts - known + 1, known)
     place = {int(n): k for k, n in enumerate(course.compared)}
-    looks, moved, moved_real = [], [], []
+    looks, moved, moved_real, stood = [], [], [], []
     last: Pictures | None = None
-    for n, made in enumerate(dream(world, scenes, course.rows)):
+    for n, (made, states) in enumerate(followed(world, scenes, course.rows)):
         if n in place:
             looks.append(appearance(made))
+            stood.append(poses_of(states))
             before = last if last is not None else made
             moved.append([_flow(flow, *pair) for pair in zip(before, made, strict=True)])
             moved_real.append([_real_flow(flow, clips, int(index)) for index in course.into[:, place[n]]])
         last = made
-    return Tail(np.concatenate(looks), np.array(moved).T, np.array(moved_real).T)
+    told = [poses for poses in stood if poses is not None]
+    poses = np.concatenate(told) if len(told) == len(looks) else None
+    return Tail(np.concatenate(looks), np.array(moved).T, np.array(moved_real).T, poses)
 
 
 def flow_drift(tail: Tail) -> float | None:

@@ -38,7 +38,6 @@ from .frechet import frechet
 from .gripper import gripper_error
 from .inverse import STACK, InverseConfig, open_inverse
 from .page import write_page
-from .probe import FRAMES as PROBE_FRAMES
 from .probe import ProbeConfig, open_probe
 from .recipe import Recipe, load_recipe
 from .scripts import open_played, record_scripts, scripts_of
@@ -186,7 +185,7 @@ class Evaluation:
             return {}
         seed = self.recipe.data.seed
         probe = open_probe(self.folder / "probe.pt", self._train(), ProbeConfig(seed=seed))
-        reader = open_success(self.folder / "success.pt", self._train(), SuccessConfig(seed=seed))
+        reader = open_success(self.folder / "success.pt", self._train(), SuccessConfig(seed, self.counts.task_frames))
         played = open_played(self.folder, "attempts", self.counts.attempts)
         last = played.span[:, -1]
         made = dream_played(self.world, played)[:, -1]
@@ -214,8 +213,8 @@ PARTS: dict[str, Callable[[Evaluation], dict[str, Any]]] = {
     "directions": Evaluation.directions,
     "places": Evaluation.places,
     "task": Evaluation.task,
-    "drift": lambda e: long_dreams(e.world, e.course(e.counts.long)),
-    "drift_10000": lambda e: longer_dreams(e.world, e.course(e.counts.longer)),
+    "drift": lambda e: long_dreams(e.world, e.course(e.counts.long), e.recipe),
+    "drift_10000": lambda e: longer_dreams(e.world, e.course(e.counts.longer), e.recipe),
 }
 """What is measured, in order; docs/worlds.md says what each costs."""
 
@@ -263,7 +262,7 @@ def record_missing(recipe: Recipe, folder: Path, counts: Counts) -> None:
     """
     if find_spec("cv2") is None:
         raise RuntimeError("evaluation measures optical flow and needs OpenCV: pip install 'worldloom[train]'")
-    frames = max(counts.reader_frames, PROBE_FRAMES if recipe.data.simulator == "arm" else 0)
+    frames = max(counts.reader_frames, counts.task_frames if recipe.data.simulator == "arm" else 0)
     record(recipe, folder, frames, scripts=True, blind=[counts.long, counts.longer])
 
 

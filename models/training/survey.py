@@ -41,6 +41,11 @@ def recorded_poses(clips: Clips, unit: float) -> Tensor:
     return torch.from_numpy(np.concatenate([poses[:, :2] / unit, 90.0 - poses[:, -1:]], 1))
 
 
+def engine_place(pose: NDArray[np.float64], unit: float) -> tuple[NDArray[np.float64], float]:
+    """The engine's x, y (2,) and heading at a pose (3,): the way back from `recorded_poses`."""
+    return pose[:2] * unit, 90.0 - float(pose[2])
+
+
 def recorded_rises(clips: Clips, unit: float) -> Tensor:
     """(n,) float32 how much higher than at the beginning of its episode the camera was, where it had not moved yet."""
     if clips.poses.shape[1] < 4:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from worldloom.models.album import LATEST, Album, jpeg_reader, to_jpeg
+from worldloom.models.album import EMPHASIS, LATEST, Album, emphasised, jpeg_reader, to_jpeg
 
 from .tiny import tiny_album
 
@@ -23,6 +23,29 @@ def test_a_picture_survives_its_file() -> None:
     assert len(file) < picture.nbytes // 5
     error = jpeg_reader()(file).astype(float) - picture
     assert np.sqrt((error**2).mean()) < 4.0
+
+
+def test_what_stands_out_stands_out_a_little_more() -> None:
+    picture = torch.full((5, 6, 3), 100, dtype=torch.uint8)
+    assert torch.equal(emphasised(picture), picture)  # up to the edges: there is nothing to add
+    picture[2, 3] = torch.tensor([150, 50, 100], dtype=torch.uint8)
+    seen = emphasised(picture)
+    more = round(4 * EMPHASIS * 50)
+    assert seen[2, 3].tolist() == [150 + more, 50 - more, 100]
+    assert seen[2, 2].tolist() == [100 - more // 4, 100 + more // 4, 100]
+    assert torch.equal(seen[0], picture[0])
+    assert emphasised(torch.tensor([0, 255], dtype=torch.uint8).view(1, 2, 1).expand(1, 2, 3))[0, :, 0].tolist() == [
+        0,
+        255,
+    ]
+
+
+def test_pictures_come_back_crisper_than_their_files() -> None:
+    album = tiny_album(2)
+    ends = [0, *album.ends.tolist()]
+    for k in range(2):
+        file = jpeg_reader()(album.jpegs[ends[k] : ends[k + 1]].numpy().tobytes())
+        assert torch.equal(album.picture(k), emphasised(torch.from_numpy(file)))
 
 
 def test_pictures_come_back_in_their_order() -> None:

@@ -20,6 +20,12 @@ WIDE: MotionConfig = replace(WALKER, height=80, width=128)
 """More pixels than the tiny world has, to see edges with."""
 
 
+@pytest.fixture(autouse=True)
+def _as_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures as their files have them: where things are seen is asked here; how crisp they are, in test_album."""
+    monkeypatch.setattr("worldloom.models.album.EMPHASIS", 0.0)
+
+
 def taken(*poses: tuple[float, float, float], rise: float = 0.0, camera: MotionConfig = WIDE) -> Album:
     there, rises = torch.tensor(poses, dtype=torch.float64), torch.full((len(poses),), rise)
     pictures = [drawn(pose, rise, camera) for pose in there]

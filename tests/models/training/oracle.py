@@ -25,6 +25,7 @@ class Place:
     """A stream: where in the recordings it is."""
 
     at: int  # the last frame shown
+    view: None = None  # it knows no camera
     released: bool = False
 
 

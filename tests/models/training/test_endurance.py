@@ -42,7 +42,7 @@ def course(holdout: Clips) -> Course:
 
 def test_a_long_replay_hardly_drifts(toy_recipe: Recipe, holdout: Clips) -> None:
     course = recorded_course(holdout, Length(6, 120, 120), 4)
-    measured = long_dreams(oracle(toy_recipe, holdout, 1), course)
+    measured = long_dreams(oracle(toy_recipe, holdout, 1), course, toy_recipe)
     assert all(value < 0.1 for value in measured["drift"].values())
     assert measured["drift_autoencoder"] == {"luma": 0.0, "saturation": 0.0, "sharpness": 0.0}
     assert measured["drift_beyond_autoencoder"] == measured["drift"]
@@ -51,8 +51,8 @@ def test_a_long_replay_hardly_drifts(toy_recipe: Recipe, holdout: Clips) -> None
 
 
 def test_a_frozen_dream_fails_by_flow_alone(toy_recipe: Recipe, holdout: Clips, course: Course) -> None:
-    moving = longer_dreams(oracle(toy_recipe, holdout, 1), course)
-    froze = longer_dreams(oracle(toy_recipe, holdout, 0), course)
+    moving = longer_dreams(oracle(toy_recipe, holdout, 1), course, toy_recipe)
+    froze = longer_dreams(oracle(toy_recipe, holdout, 0), course, toy_recipe)
     assert moving["drift_10000_flow_share"] == pytest.approx(1.0)
     assert froze["drift_10000_flow_share"] < 0.1
     assert set(moving["drift_10000"]) == {"luma", "saturation", "sharpness", "flow"}

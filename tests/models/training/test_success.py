@@ -6,10 +6,18 @@ from typing import cast
 
 import numpy as np
 import pytest
+import torch
 
 from worldloom.models.training.clips import Clips, Shard
-from worldloom.models.training.probe import Probe
-from worldloom.models.training.success import SuccessConfig, agreement, fit_success, open_success, succeeded
+from worldloom.models.training.success import (
+    SuccessConfig,
+    SuccessReader,
+    _shifted,
+    agreement,
+    fit_success,
+    open_success,
+    succeeded,
+)
 
 
 def poses(handles: list[float]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
@@ -46,8 +54,25 @@ def test_success_is_the_handle_within_three_centimetres() -> None:
 def test_open_drawers_are_told_from_closed_ones(tmp_path: Path) -> None:
     clips = drawers(tmp_path)
     reader = fit_success(clips, SuccessConfig(seed=0, steps=60, batch=32))
-    said = reader.read(clips.take(np.arange(len(clips))))[:, 0] > 0
+    said = reader.read(clips.take(np.arange(len(clips)))) > 0
     assert (said == succeeded(clips.poses)).mean() > 0.95
+
+
+def test_pictures_are_moved_whole_and_not_far() -> None:
+    """So that what is beside what counts, and not where it is."""
+    pictures = torch.rand(20, 3, 24, 36)
+    moved = _shifted(pictures, 12)
+    ways = set()
+    for before, after in zip(pictures, moved, strict=True):
+        found = [
+            (down, right)
+            for down in range(-2, 3)
+            for right in range(-3, 4)
+            if torch.equal(after, before.roll((down, right), (1, 2)))
+        ]
+        assert len(found) == 1
+        ways |= set(found)
+    assert len(ways) > 5
 
 
 def test_recordings_of_one_kind_are_refused(tmp_path: Path) -> None:
@@ -66,7 +91,7 @@ def test_it_is_trained_once(tmp_path: Path) -> None:
 
 
 def test_agreement_by_hand() -> None:
-    reader = cast(Probe, SimpleNamespace(read=lambda p: p[:, 0, 0, :1].astype(np.float32) - 100.0))
+    reader = cast(SuccessReader, SimpleNamespace(read=lambda p: p[:, 0, 0, 0].astype(np.float32) - 100.0))
     true = poses([0.54, 0.54, 0.7, 0.7])
     lit = np.zeros((4, 2, 2, 3), np.uint8)
     lit[[0, 2]] = 200
@@ -84,7 +109,7 @@ def test_agreement_by_hand() -> None:
 
 
 def test_of_several_tasks_the_flag_is_recorded_and_each_has_its_confusion() -> None:
-    reader = cast(Probe, SimpleNamespace(read=lambda p: p[:, 0, 0, :1].astype(np.float32) - 100.0))
+    reader = cast(SuccessReader, SimpleNamespace(read=lambda p: p[:, 0, 0, 0].astype(np.float32) - 100.0))
     flags = np.array([[0, 1, 0], [0, 0, 0], [0, 1, 1]], np.float32)  # blocked, done, task
     recorded = np.concatenate([poses([0.7, 0.54, 0.7]), flags], 1)
     assert succeeded(recorded).tolist() == [True, False, True]
