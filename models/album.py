@@ -2,8 +2,8 @@
 
 A camera that turns sees what no picture of its stream has shown, and a network that has to invent it paints a mean. The
 album has seen the place: memory that is asked by pose instead of by appearance (WorldMem, arXiv 2504.12369). Pictures
-are kept as JPEG, some 8 kB each, and read and made crisper when they are wanted, in less than half a millisecond. Knows pictures and
-poses; nothing about networks, streams or files of worlds.
+are kept as JPEG, some 8 kB each, and read and made crisper when they are wanted, in less than half a millisecond. Knows
+pictures and poses; nothing about networks, streams or files of worlds.
 """
 
 from __future__ import annotations
