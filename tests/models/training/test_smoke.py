@@ -45,7 +45,8 @@ def test_the_whole_recipe_learns(tmp_path: Path) -> None:
     assert metrics["direction_accuracy"]["turn"] >= 28 / 40
     assert metrics["autoencoder_psnr"] > 20.0
     spec = load_world(path).spec
-    assert replace(spec, looks=()) == load_recipe("toy").spec
+    assert spec.scenes  # moments of its recordings, by name
+    assert replace(spec, looks=(), scenes=()) == load_recipe("toy").spec
     assert len(spec.looks) == 3, "measured on the recordings"
     assert (tmp_path / "report" / "dream.mp4").stat().st_size > 0
     assert json.loads((tmp_path / "data" / "train" / "balance.json").read_text())["frames"] == 400
