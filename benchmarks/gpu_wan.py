@@ -164,7 +164,8 @@ def _product_tflops(device: torch.device, dtype: torch.dtype) -> float:
     return 2.0 * MATRIX**3 / min(_gpu_ms(lambda: a @ b)[1] for _ in range(10)) / 1e9
 
 
-def _hardware() -> str:
+def hardware() -> str:
+    """The device, in words."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
@@ -200,7 +201,7 @@ def main(line: list[str] | None = None) -> None:
     results = on_gpu(args) if args.gpu else on_cpu(args)
     told = {
         "date": date.today().isoformat(),
-        "hardware": _hardware(),
+        "hardware": hardware(),
         "torch": torch.__version__,
         "command": " ".join(["python", "benchmarks/gpu_wan.py", *(sys.argv[1:] if line is None else line)]),
         "clock": "between two events" if args.gpu else f"time that the process computed, {args.threads} thread(s)",

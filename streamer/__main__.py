@@ -178,7 +178,7 @@ def train(
 
 @app.command(name="eval")
 def evaluate(
-    name: Annotated[str, typer.Argument(help="a world that ships, or a recipe; with --against also NAME@STEPS")],
+    name: Annotated[str, typer.Argument(help="a world that ships, or a recipe; NAME@N: in N denoising steps")],
     folder: Annotated[Path | None, typer.Option(help="of its recordings; runs/NAME by default")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="measure little, in a few minutes")] = False,
     part: Annotated[list[str] | None, typer.Option(help="only this part; give it again for more")] = None,

@@ -15,7 +15,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing els
 
 @bench.command()
 def engine(
-    world: Annotated[str, typer.Option(help="which world")],
+    world: Annotated[str, typer.Option(help="which world; NAME@N: in N denoising steps")],
     seconds: Annotated[float, typer.Option(min=1.0, help="of measurement, after a warm-up")] = 20.0,
     sessions: Annotated[str, typer.Option(help="at once; 0: as many as fit; 1,2,4: what batches of these gain")] = "1",
     as_json: AsJson = False,

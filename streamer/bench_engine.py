@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from worldloom.models.catalog import open_world
+from worldloom.models.finer import in_steps, named_steps, steps_of
 from worldloom.models.spec import ActionSpec
 
 from .client_messages import Key, Look
@@ -55,13 +56,16 @@ def bench_engine(
 ) -> dict[str, Any]:
     """Play `world` for so many seconds and measure; in so many realtime sessions at once, 0: as many as fit.
 
+    `NAME@N` is a world in N denoising steps.
+
     Raises:
         Busy: fewer fit.
-        ValueError: no such world.
+        ValueError: no such world, or no number of steps.
         WorldloomError: the world failed.
     """
     keep_freed_memory()  # as the server's engines do
-    model = open_world(world)
+    name, denoising_steps = named_steps(world)
+    model = in_steps(open_world(name), denoising_steps)
     spec = model.spec
     period_ms = 1000.0 * float(spec.chunk / spec.fps)
     with Engine(model) as engine:
@@ -92,6 +96,7 @@ def bench_engine(
     p50, p95 = np.percentile(steps, (50, 95))
     return {
         "world": spec.name,
+        "denoising_steps": steps_of(model),
         "hardware": hardware(),
         **torch_facts(),
         "seconds": round(spent, 2),

@@ -17,7 +17,7 @@ from .printing import refuse, show
 def replay(
     file: Annotated[Path, typer.Argument(help="a .wloom bundle")],
     out: Annotated[Path | None, typer.Option("--render", help="write a movie instead of comparing")] = None,
-    steps: Annotated[int, typer.Option(min=0, max=64, help="with --render: denoising steps; 0: as live")] = 4,
+    steps: Annotated[int, typer.Option(min=0, max=64, help="with --render: denoising steps; 0: as live")] = 0,
     world: Annotated[str | None, typer.Option(help="name, file or module:Class; the bundle's by default")] = None,
     config: Annotated[Path | None, typer.Option(help="settings: how a movie says that it is generated")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON and nothing else")] = False,
@@ -37,7 +37,7 @@ def replay(
         model = world_of(bundle, world)
         with _progress(len(bundle), quiet=as_json) as bar:
             if out is not None:
-                finer = in_steps(model, steps) if steps else model
+                finer = in_steps(model, steps or None)
                 report, unsigned = None, rendered(bundle, finer, out, bar, source=source, settings=settings)
             else:
                 report, unsigned = compared(bundle, model, source, bar), ""

@@ -11,9 +11,8 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,12 @@ import torch
 from rich.console import Console
 
 from ..catalog import DATA
+from ..finer import in_steps, named_steps, steps_of
 from ..weights import load_world
 from ..world import DiTWorld
 from .around import come_back, dream_played
-from .blind import Length, open_blind, record_blind
+from .blind import Length, open_blind
 from .clips import Clips
-from .collect import SHARD, collect
 from .counts import QUICK, Counts
 from .directions import directions, walking
 from .dream import context_frames
@@ -37,10 +36,11 @@ from .following import following
 from .frechet import frechet
 from .gripper import gripper_error
 from .inverse import STACK, InverseConfig, open_inverse
+from .missing import record_missing
 from .page import write_page
 from .probe import ProbeConfig, open_probe
 from .recipe import Recipe, load_recipe
-from .scripts import open_played, record_scripts, scripts_of
+from .scripts import open_played, scripts_of
 from .seams import seam_flicker
 from .success import SuccessConfig, agreement, open_success
 from .walls import walls
@@ -59,7 +59,7 @@ def evaluate(
     """Measure a world; the result is plain data for JSON.
 
     Args:
-        name: a recipe in configs/train, or a path to a `.toml` file.
+        name: a recipe in configs/train, or a path to a `.toml` file; with `@N`, in N denoising steps.
         folder: where recordings lie or land, `runs/NAME` by default.
         world: what to measure; by default the weights that ship as NAME, or else those in `folder`.
         quick: measure little, in a few minutes.
@@ -78,15 +78,16 @@ def evaluate(
         raise ValueError(
             f"expected all parts for a page, got {', '.join(parts)}; leave the choice of parts or the page out"
         )
+    name, steps = named_steps(name)
     recipe = load_recipe(name)
     folder = folder or Path("runs") / recipe.spec.name
     counts = counts or (QUICK if quick else Counts())
-    world = world or open_world(recipe, folder)
+    world = in_steps(world or open_world(recipe, folder), steps)
     if recipe.data.directions:
         record_missing(recipe, folder, counts)
     measured = Evaluation(recipe, folder, world, counts).run(parts)
     result: dict[str, Any] = _rounded(
-        {"world": recipe.spec.name}
+        {"world": recipe.spec.name, "denoising_steps": steps_of(world)}
         | measured
         | {"counts": asdict(counts), "hardware": hardware(world), "recipe_sha256": recipe.digest}
     )
@@ -252,38 +253,6 @@ def hardware(world: DiTWorld) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
-
-
-def record_missing(recipe: Recipe, folder: Path, counts: Counts) -> None:
-    """Record what the evaluation needs: held-out episodes, the battery, scripts, and frames for its readers.
-
-    Raises:
-        RuntimeError: a package that it needs is not installed.
-    """
-    if find_spec("cv2") is None:
-        raise RuntimeError("evaluation measures optical flow and needs OpenCV: pip install 'worldloom[train]'")
-    frames = max(counts.reader_frames, counts.task_frames if recipe.data.simulator == "arm" else 0)
-    record(recipe, folder, frames, scripts=True, blind=[counts.long, counts.longer])
-
-
-def record(recipe: Recipe, folder: Path, frames: int, *, scripts: bool, blind: Sequence[Length] = ()) -> None:
-    """Record what is missing of held-out episodes, the battery, so many training frames, scripts and blind walks.
-
-    Raises:
-        RuntimeError: the engine is not installed.
-    """
-    whole = -(-frames // SHARD) * SHARD  # a shard that is cut short would be missed by a training later on
-    data = replace(recipe.data, frames=min(whole, recipe.data.frames))
-    try:
-        collect(replace(recipe, data=data), folder / "data")
-        if scripts:
-            record_scripts(recipe, folder / "data")
-        record_blind(recipe, folder / "data", blind)
-    except ImportError as error:
-        raise RuntimeError(
-            f"recordings of {recipe.spec.name!r} are missing in {folder / 'data'}, and recording them needs the engine:"
-            f" pip install 'worldloom[train]' ({error})"
-        ) from error
 
 
 def _merge(result: dict[str, Any], part: dict[str, Any]) -> None:

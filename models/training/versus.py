@@ -18,13 +18,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from ..finer import named_steps
 from ..spec import Image
 from ..weights import load_world
 from ..world import DiTWorld
 from .clips import Clips
 from .dream import context_frames, dream, scenes_at, spread
-from .evaluate import open_world, record
+from .evaluate import open_world
 from .metrics import Pictures
+from .missing import record
 from .recipe import Recipe, load_recipe
 from .report import action_text, label, write_video
 from .versus_page import render
@@ -62,7 +64,7 @@ def compare(name: str, against: str, out: Path, *, folder: Path | None = None, c
         ValueError: no such recipe or weights, or the two do not fit together.
         RuntimeError: recordings are missing, and the engine to make them.
     """
-    recipe = load_recipe(_split(name)[0])
+    recipe = load_recipe(named_steps(name)[0])
     folder = folder or Path("runs") / recipe.spec.name
     sides = open_side(name, recipe, folder), open_side(against, recipe, folder)
     check(*sides)
@@ -76,7 +78,7 @@ def open_side(what: str, recipe: Recipe, folder: Path) -> Side:
     Raises:
         ValueError: no such weights.
     """
-    name, steps = _split(what)
+    name, steps = named_steps(what)
     if name.endswith(".safetensors"):
         if not Path(name).exists():
             raise ValueError(f"expected weights at {name}, found none")
@@ -143,15 +145,3 @@ def paired(left: Pictures, right: Pictures, texts: list[str]) -> Iterator[Image]
     for one, two, text in zip(left, right, texts, strict=True):
         picture = np.concatenate([one, gap, two], 1)
         yield np.concatenate([label("", text, picture.shape[1]), picture]).repeat(2, 0).repeat(2, 1)
-
-
-def _split(what: str) -> tuple[str, int | None]:
-    """A name and the denoising steps behind its `@`.
-
-    Raises:
-        ValueError: what follows is no number.
-    """
-    name, at, steps = what.partition("@")
-    if at and not steps.isdecimal():
-        raise ValueError(f"expected denoising steps as a number after '@', got {what!r}")
-    return name, int(steps) if at else None

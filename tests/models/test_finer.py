@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from worldloom.models.check import random_actions
-from worldloom.models.finer import in_steps
+from worldloom.models.finer import in_steps, named_steps, steps_of
 from worldloom.models.toy import ToyWorld
 
 from .tiny import tiny_world
@@ -32,5 +32,15 @@ def test_it_takes_so_many_steps_and_leaves_the_world_as_it_is(monkeypatch: pytes
 
 
 def test_a_world_without_denoising_is_as_it_is() -> None:
-    toy = ToyWorld()
+    toy, tiny = ToyWorld(), tiny_world()
     assert in_steps(toy, 4) is toy
+    assert in_steps(tiny, None) is tiny
+    assert (steps_of(toy), steps_of(in_steps(tiny, 3))) == (None, 3)
+
+
+def test_steps_may_stand_behind_a_name() -> None:
+    assert named_steps("doom") == ("doom", None)
+    assert named_steps("doom@2") == ("doom", 2)
+    for wrong in ("doom@", "doom@few", "doom@0", "doom@-1"):
+        with pytest.raises(ValueError, match="number from 1 after '@'"):
+            named_steps(wrong)

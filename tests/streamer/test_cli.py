@@ -42,6 +42,7 @@ def test_bench_engine_measures_in_real_time() -> None:
     figures = bench_engine.bench_engine("toy", 1.0, warm_up=0.2)
     assert 0 < figures["fps"] <= 22.0, "paced by the clock"
     assert figures["period_ms"] == 50.0
+    assert figures["denoising_steps"] is None, "the toy has none"
     assert 0 < figures["step_ms"]["p50"] <= figures["step_ms"]["p95"]
     assert figures["realtime_factor"] == pytest.approx(50.0 / figures["step_ms"]["p50"], rel=0.05)
     assert figures["peak_rss_mb"] > 10

@@ -12,7 +12,7 @@ import torch
 
 from worldloom.models.autoencoder import Autoencoder
 from worldloom.models.dit import CausalDiT
-from worldloom.models.training import evaluate as evaluation
+from worldloom.models.training import missing
 from worldloom.models.training.clips import Clips
 from worldloom.models.training.counts import Counts
 from worldloom.models.training.directions import directions
@@ -138,6 +138,6 @@ def test_a_missing_engine_says_what_to_install(
     def no_engine(recipe: Recipe, folder: Path) -> None:
         raise ModuleNotFoundError("No module named 'vizdoom'")
 
-    monkeypatch.setattr(evaluation, "collect", no_engine)
+    monkeypatch.setattr(missing, "collect", no_engine)
     with pytest.raises(RuntimeError, match=r"worldloom\[train\]"):
         evaluate("toy", folder=recordings, world=dreamer)

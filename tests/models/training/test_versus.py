@@ -97,6 +97,6 @@ def test_a_file_against_the_weights_of_a_run(toy_recipe: Recipe, recordings: Pat
 def test_what_cannot_be_opened_is_said(toy_recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="found none"):
         open_side(str(tmp_path / "no.safetensors"), toy_recipe, tmp_path)
-    with pytest.raises(ValueError, match="number after '@'"):
+    with pytest.raises(ValueError, match="number from 1 after '@'"):
         compare("toy@few", "toy", tmp_path)
     assert CLIPS >= 8  # fewer and a sign test says nothing
