@@ -17,18 +17,15 @@ as they ship: time does not depend on them. Knows no picture: nothing is encoded
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Callable
-from datetime import date
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from gpu_wan import hardware
+from telling import tell
 from torch import Tensor, nn
 
 from worldloom.models.autoencoder import unit_cells
@@ -48,8 +45,7 @@ class Ours:
 
     def __init__(self, world: DiTWorld) -> None:
         self._world, self._state = world, world.start(seed=0)
-        if self._state.pending:  # the start scene is behind it, and the memory empty: this is the first chunk
-            self._state.pending = None
+        self._state.pending = None  # the memory is empty, as before a first chunk
         self._state.cache = world._network.cache()
         c = world.dit.config
         self._shown = torch.randn(1, 1, 2 + c.recalls, c.channels, c.rows, c.columns)
@@ -132,7 +128,7 @@ def measured(path: Path, dtype: torch.dtype, rounds: int) -> dict[str, Any]:
         "public": partial(Public, network, dtype, None),
         "public_window": partial(Public, network, dtype, window),
     }
-    times = {name: {n: [] for n in CHUNKS} for name in ways}  # type: dict[str, dict[int, list[float]]]
+    times: dict[str, dict[int, list[float]]] = {name: {n: [] for n in CHUNKS} for name in ways}
     for _ in range(rounds + 1):  # the first is not counted
         for name, way in ways.items():
             stream = way()
@@ -172,19 +168,12 @@ def main(line: list[str] | None = None) -> None:
         raise SystemExit(f"expected a world with weights, got {args.world!r}")
     torch.set_num_threads(args.threads)
     keep_freed_memory()  # as the server does
-    told = {
-        "date": date.today().isoformat(),
-        "hardware": hardware(),
-        "torch": torch.__version__,
-        "command": " ".join(["python", "benchmarks/dit_public.py", *(sys.argv[1:] if line is None else line)]),
+    figures = {
         "clock": f"time that the process computed, {args.threads} thread(s)",
         "world": args.world,
         "results": [measured(path, getattr(torch, dtype), args.rounds) for dtype in args.dtypes],
     }
-    text = json.dumps(told, indent=1)
-    print(text)
-    if args.json:
-        args.json.write_text(text + "\n")
+    tell("dit_public.py", line, figures, args.json)
 
 
 if __name__ == "__main__":

@@ -15,19 +15,16 @@ compared. Figures are medians over chunks behind the first full window: on a CPU
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+from telling import tell
 from torch import Tensor
 from wan_others import full, random_weights, self_forcing
 from wan_paths import Case, Products, Rolling, ours
@@ -164,16 +161,6 @@ def _product_tflops(device: torch.device, dtype: torch.dtype) -> float:
     return 2.0 * MATRIX**3 / min(_gpu_ms(lambda: a @ b)[1] for _ in range(10)) / 1e9
 
 
-def hardware() -> str:
-    """The device, in words."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    tiles = ", AMX" if any("amx_bf16" in line for line in lines) else ""
-    return (named[0] if named else platform.processor()) + tiles
-
-
 def _arguments(line: list[str] | None) -> argparse.Namespace:
     said = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     said.add_argument("--gpu", action="store_true", help="the 1.3B network on a CUDA device")
@@ -199,18 +186,8 @@ def main(line: list[str] | None = None) -> None:
     """Measure, and print JSON."""
     args = _arguments(line)
     results = on_gpu(args) if args.gpu else on_cpu(args)
-    told = {
-        "date": date.today().isoformat(),
-        "hardware": hardware(),
-        "torch": torch.__version__,
-        "command": " ".join(["python", "benchmarks/gpu_wan.py", *(sys.argv[1:] if line is None else line)]),
-        "clock": "between two events" if args.gpu else f"time that the process computed, {args.threads} thread(s)",
-        "results": results,
-    }
-    text = json.dumps(told, indent=1)
-    print(text)
-    if args.json:
-        args.json.write_text(text + "\n")
+    clock = "between two events" if args.gpu else f"time that the process computed, {args.threads} thread(s)"
+    tell("gpu_wan.py", line, {"clock": clock, "results": results}, args.json)
 
 
 if __name__ == "__main__":
