@@ -27,6 +27,7 @@ from .floorplan import Floorplan
 from .hand_view import HandOutlook
 from .keyframes import Keyframes
 from .kv_format import KVFormat
+from .low_noise import LowNoise, LowNoiseConfig
 from .motion import MotionConfig, MotionNet
 from .network import STREAMS
 from .precision import native_dtype
@@ -70,6 +71,8 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
             tensors["plate"] = world.outlook.plates.flatten(0, 1)
     if world.keyframes:
         tensors["keyframes"] = world.keyframes.packed()
+    if world.low_noise:
+        tensors |= {f"low_noise.{k}": v.to(dtype) for k, v in world.low_noise.state_dict().items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     table = {
         "format": FORMAT,
@@ -84,6 +87,8 @@ def save_world(path: Path, world: DiTWorld, about: Mapping[str, Any], dtype: tor
         table |= {name: asdict(part.config) for name, part in world.outlook.parts.items()}  # type: ignore[call-overload]
     if isinstance(world.outlook, CameraOutlook):
         table |= _ground(world.outlook)
+    if world.low_noise:
+        table["low_noise"] = asdict(world.low_noise.config)
     save_file(tensors, path)
     path.chmod(0o644)  # safetensors writes files that only their owner may read
     if isinstance(world.outlook, HandOutlook):
@@ -121,9 +126,12 @@ def load_world(
     spec = replace(spec_from_table(table["world"]), looks=_looks(table))
     keyframes = Keyframes.unpacked(tensors["keyframes"]) if "keyframes" in tensors else None
     outlook = _outlook(table, tensors, path) if "detail" in table else None
+    low_noise = _low_noise(table["low_noise"], dit, path) if "low_noise" in table else None
+    if low_noise:
+        fill(low_noise, _under(tensors, "low_noise."), f"{path}: low_noise")
     dtype = dtype or native_dtype(place)
     parts, pool = (
-        (spec, dit, autoencoder, dream, scenes, keyframes, outlook),
+        (spec, dit, autoencoder, dream, scenes, keyframes, outlook, low_noise),
         (streams or STREAMS) if place.type == "cuda" else 0,
     )
     return DiTWorld(*parts, device=place, dtype=dtype, kv=kv, pool=pool)
@@ -151,6 +159,13 @@ def _outlook(table: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: what moves its pictures is not whole: {error}") from error
     return _filled(CameraOutlook(motion, album, detail, plan, body), tensors, path)
+
+
+def _low_noise(table: Mapping[str, Any], dit: CausalDiT, path: Path) -> LowNoise:
+    try:
+        return LowNoise(LowNoiseConfig(**_frozen(table)), dit)
+    except TypeError as error:
+        raise ValueError(f"{path}: low_noise: expected `rank` and `steps`, got {dict(table)}: {error}") from error
 
 
 def _ground(outlook: CameraOutlook) -> dict[str, Any]:

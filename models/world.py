@@ -2,7 +2,7 @@
 
 noise -> denoise -> finish -> decode. A finished chunk goes into the memory beside the next chunk's first pass: two
 chunks in one pass cost less than two passes, and no picture waits for it. Where it is known what moves, the last
-picture is moved before (view.py).
+picture is moved before (view.py). Steps behind the first may have weights of their own (low_noise.py).
 
 Weights are shared and never written; everything that a stream changes is in its `DiTState`. Noise comes from the
 stream's seed and frame index, so the same seed and actions give the same frames, and a fork dreams the same future.
@@ -24,6 +24,7 @@ from .dit import CausalDiT
 from .keyframes import Keyframes
 from .kv_cache import CacheConfig
 from .kv_format import KVFormat
+from .low_noise import LowNoise
 from .network import Network
 from .noise import noise_of
 from .packed import kept, packed, parked, unpacked
@@ -59,6 +60,7 @@ class DiTWorld:
         scenes: Sequence[StartScene] = (),
         keyframes: Keyframes | None = None,
         outlook: Outlook | None = None,
+        low_noise: LowNoise | None = None,
         *,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -81,11 +83,12 @@ class DiTWorld:
         autoencoder = autoencoder.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.autoencoder = autoencoder.eval().requires_grad_(False)
         self.outlook = outlook.to(self.device, dtype) if outlook else None
+        self.low_noise = low_noise.to(self.device).requires_grad_(False) if low_noise else None
         self._scale = torch.from_numpy(spec.actions.scale)
         self._turn = spec.actions.columns.index(config.azimuth) if config.azimuth else None
         d = dit.config
         cache = CacheConfig(d.layers, d.heads, d.width // d.heads, d.tokens, spec.chunk, config.window, config.sink, kv)
-        self._network = Network(self.dit, cache, device=self.device, dtype=dtype, pool=pool)
+        self._network = Network(self.dit, cache, device=self.device, dtype=dtype, pool=pool, low_noise=self.low_noise)
         self.pool = self._network.pool
         self._decode, self._encode = map(self._network.batched, (self.autoencoder.pictures, self.autoencoder.latents))
 
@@ -164,9 +167,8 @@ class DiTWorld:
             levels: of the sampler.
             glimpse: instead of the one that the world would take; where the motion is known better, as in training.
         """
-        noise = self._noise(states, purpose=0)
         given, glimpse = self._given(states, rows, glimpse)
-        latents = self._denoise(states, noise, given, levels)
+        latents = self._denoise(states, self._noise(states, purpose=0), given, levels)
         self._finish(states, latents, given)
         return latents, glimpse
 
@@ -190,10 +192,9 @@ class DiTWorld:
     def load(self, blob: bytes) -> DiTState:
         """The stream that `save` or `park` wrote, for this world."""
         try:
-            cache = self._network.cache()
-            state, whole = unpacked(blob, cache, way=self.outlook.way if self.outlook else None)
+            state, whole = unpacked(blob, self._network.cache(), way=self.outlook.way if self.outlook else None)
             if not whole:
-                prefill(self.dit, cache, state.history, self.config.context_sigma)
+                prefill(self.dit, state.cache, state.history, self.config.context_sigma)
             return state
         except Exception as error:  # safetensors raises its own kinds for damaged bytes
             raise ValueError(f"expected a saved state of the world {self.spec.name!r}: {error}") from error
@@ -212,11 +213,12 @@ class DiTWorld:
             self._remember(states)
 
         def velocity(x: Tensor, sigma: float) -> Tensor:
-            return self._pass(states, x, torch.full(x.shape[:2], sigma, device=self.device), given)
+            at = torch.full(x.shape[:2], sigma, device=self.device)
+            return self._pass(states, x, at, given, low=sigma < levels[0])
 
         return unit_cells(denoise(velocity, noise, levels))
 
-    def _pass(self, states: Sequence[DiTState], x: Tensor, sigma: Tensor, given: Given) -> Tensor:
+    def _pass(self, states: Sequence[DiTState], x: Tensor, sigma: Tensor, given: Given, *, low: bool) -> Tensor:
         """(B, F, C, h, w) velocity of a chunk of every stream, and the chunks before it, if pending, remembered."""
         pending = Pending.together(states)
         if pending:
@@ -224,7 +226,7 @@ class DiTWorld:
             x = torch.cat([latents, x], 1)
             sigma = torch.cat([torch.full_like(sigma, self.config.context_sigma), sigma], 1)
             given = Given(*(torch.cat([getattr(part, f.name) for part in (before, given)], 1) for f in fields(Given)))
-        velocity = self._network.velocity([s.cache for s in states], x, sigma, given)
+        velocity = self._network.velocity([s.cache for s in states], x, sigma, given, low=low)
         self._remembered(states)
         return velocity
 
@@ -249,8 +251,7 @@ class DiTWorld:
 
     def _finish(self, states: Sequence[DiTState], latents: Tensor, given: Given) -> None:
         """The streams move on behind a finished chunk (B, F, C, h, w)."""
-        sigma = self.config.context_sigma
-        kept = latents
+        sigma, kept = self.config.context_sigma, latents
         if sigma:  # the memory is as noisy as it was in training, with noise that belongs to the frame
             kept = (1.0 - sigma) * latents + sigma * self._noise(states, purpose=1)
         for b, state in enumerate(states):

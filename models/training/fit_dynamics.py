@@ -103,11 +103,16 @@ def attempt(model: Any, config: DiTConfig, batch: Batch, levels: Sequence[float]
         finished=T - 1,
     )
     weight = precondition(sigma, change)[3]
-    error = mean_of_known((weight * (velocity - (noise - batch.target)).square()).mean((2, 3, 4)), batch.counts)
-    # Context that went astray is far from its target, and would drown the clips that can be learnt.
-    astray = mean_of_known((z - batch.target).square().mean((2, 3, 4)), batch.counts) / change.square()
-    loss = (error / torch.where(batch.dreamed | batch.faded, astray.clamp(min=1.0), 1.0)).mean()
+    loss = loss_of((weight * (velocity - (noise - batch.target)).square()).mean((2, 3, 4)), batch, change)
     return Attempt(loss, noise[:, -1], velocity[:, -1].detach())
+
+
+def loss_of(errors: Tensor, batch: Batch, change: Tensor) -> Tensor:
+    """One number of errors (B, T - 1), squared and in changes from frame to frame."""
+    error = mean_of_known(errors, batch.counts)
+    # Context that went astray is far from its target, and would drown the clips that can be learnt.
+    astray = mean_of_known((batch.context - batch.target).square().mean((2, 3, 4)), batch.counts) / change.square()
+    return (error / torch.where(batch.dreamed | batch.faded, astray.clamp(min=1.0), 1.0)).mean()
 
 
 def some_levels(shape: tuple[int, int], levels: Sequence[float], device: torch.device) -> Tensor:

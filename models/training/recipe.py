@@ -141,6 +141,16 @@ class DynamicsRecipe(FitRecipe):
     compile: bool = True  # torch.compile the training step
 
 
+@dataclass(frozen=True, kw_only=True)
+class LowNoiseRecipe(FitRecipe):
+    """What the transformer is besides after its first denoising step (see low_noise.py)."""
+
+    rank: int  # of the differences of large matrices
+    takes: tuple[int, ...]  # numbers of denoising steps, above 1, that are learned
+    lr: float  # peak learning rate of AdamW
+    ema: float  # decay of the averaged weights that ship
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A whole recipe."""
@@ -153,6 +163,7 @@ class Recipe:
     motion: MotionRecipe | None  # None where the last picture is shown as it was
     hand: HandRecipe | None  # the same for a hand that moves before a camera that stands still
     detail: DetailRecipe | None  # with `motion` or `hand`, and not without
+    low_noise: LowNoiseRecipe | None  # None where one step, or those of `dynamics.sigmas`, are all
     notices: tuple[str, ...]  # whose pictures these are, and under which licence
     digest: str  # SHA-256 of the file
 
@@ -198,6 +209,7 @@ def load_recipe(name: str) -> Recipe:
             motion=_motion(table.get("motion")),
             hand=HandRecipe(**_with_tuples(table["hand"])) if "hand" in table else None,
             detail=DetailRecipe(**table["detail"]) if "detail" in table else None,
+            low_noise=LowNoiseRecipe(**_with_tuples(table["low_noise"])) if "low_noise" in table else None,
             notices=tuple(table["notices"]),
             digest=hashlib.sha256(text).hexdigest(),
         )

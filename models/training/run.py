@@ -30,6 +30,7 @@ from .fit_autoencoder import encode_recordings, fit_autoencoder, load_autoencode
 from .fit_decoder import fit_decoder
 from .fit_detail import fit_detail, load_detail
 from .fit_dynamics import fit_dynamics, load_dynamics
+from .fit_low_noise import fit_low_noise, load_low_noise
 from .fit_motion import fit_motion
 from .fit_reach import fit_reach
 from .fit_reader import fit_reader
@@ -45,7 +46,7 @@ from .start_scenes import start_scenes
 from .touches import record_touches
 from .warm import begin_from
 
-STAGES = ("collect", "autoencoder", "decoder", "motion", "dynamics", "detail", "evaluate")
+STAGES = ("collect", "autoencoder", "decoder", "motion", "dynamics", "detail", "low_noise", "evaluate")
 
 
 def train(
@@ -93,6 +94,7 @@ def train(
             motion=replace(recipe.motion, minutes=minutes) if recipe.motion else None,
             hand=replace(recipe.hand, minutes=minutes) if recipe.hand else None,
             detail=replace(recipe.detail, minutes=minutes) if recipe.detail else None,
+            low_noise=replace(recipe.low_noise, minutes=minutes) if recipe.low_noise else None,
         )
     folder = folder or Path("runs") / recipe.spec.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -126,6 +128,10 @@ def train(
         fit_dynamics(recipe, folder, device)
     if "detail" in stages and recipe.detail:
         fit_detail(recipe, folder, device)
+    if "low_noise" in stages and recipe.low_noise:
+        if recipe.moves:
+            move_recordings(recipe, folder, device)
+        fit_low_noise(recipe, folder, device)
     path = folder / f"{recipe.spec.name}.safetensors"
     if "evaluate" in stages:
         save_world(path, assemble(recipe, folder), about(recipe, folder, {}))
@@ -163,7 +169,9 @@ def assemble(recipe: Recipe, folder: Path, *, dtype: torch.dtype = torch.float32
     clips = Clips.open(folder / "data" / "train")
     outlook = outlook_of(recipe, folder, load_detail(recipe, folder)) if recipe.moves else None
     dit = load_dynamics(recipe, folder)
-    world = DiTWorld(recipe.spec, dit, autoencoder, dream, keyframes=keyframes, outlook=outlook, dtype=dtype)
+    low_noise = load_low_noise(recipe, folder, dit) if recipe.low_noise else None
+    parts = (recipe.spec, dit, autoencoder, dream, (), keyframes, outlook, low_noise)
+    world = DiTWorld(*parts, dtype=dtype)
     world.scenes = start_scenes(world, clips, kinds(recipe, clips), kind_names(recipe))
     return world
 
@@ -172,7 +180,7 @@ def about(recipe: Recipe, folder: Path, metrics: dict[str, Any]) -> dict[str, An
     """What goes into a world's `.json` beside its shapes."""
     checkpoints = {
         stage: torch.load(folder / f"{stage}.pt", map_location="cpu", weights_only=True)
-        for stage in ("autoencoder", "decoder", "motion", "reach", "warp", "dynamics", "detail")
+        for stage in ("autoencoder", "decoder", "motion", "reach", "warp", "dynamics", "detail", "low_noise")
         if (folder / f"{stage}.pt").exists()
     }
     return {

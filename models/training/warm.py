@@ -19,6 +19,7 @@ from torch import nn
 from ..catalog import weights_file
 from ..dit import Block, CausalDiT
 from ..hand_view import HandOutlook
+from ..low_noise import LowNoise
 from ..reader import save_reader
 from ..weights import load_world, read_table
 from ..world import DiTWorld
@@ -26,6 +27,7 @@ from .budget import Budget
 from .fit_autoencoder import autoencoder_config
 from .fit_detail import detail_config
 from .fit_dynamics import dit_config
+from .fit_low_noise import low_noise_config
 from .fit_reader import FILE
 from .hands import hand_configs
 from .loop import write_checkpoint
@@ -49,6 +51,8 @@ def begin_from(source: str, recipe: Recipe, folder: Path) -> None:
         raise ValueError(f"expected a world with weights to begin from, got {source!r}; try one that ships, or a file")
     world, trained = load_world(path, device="cpu", dtype=torch.float32), read_table(path).get("trained", {})
     dit = thinned(world.dit, recipe.dynamics.layers)
+    if dit is not world.dit or world.low_noise and not _fits(recipe, world.low_noise):
+        world.low_noise = None  # differences of another network, or of other shapes: they are learned anew
     _check(recipe, world, dit)
     torch.manual_seed(recipe.data.seed)
     revive(dit)
@@ -96,9 +100,15 @@ def thinned(dit: CausalDiT, layers: int) -> CausalDiT:
 def _parts(world: DiTWorld) -> dict[str, nn.Module]:
     """What each stage leaves. The decoder's checkpoint holds a whole autoencoder."""
     parts: dict[str, nn.Module] = {"decoder": world.autoencoder, "dynamics": world.dit}
+    if world.low_noise:
+        parts["low_noise"] = world.low_noise
     if world.outlook:
         parts |= world.outlook.parts
     return parts
+
+
+def _fits(recipe: Recipe, low_noise: LowNoise) -> bool:
+    return recipe.low_noise is not None and low_noise.config == low_noise_config(recipe)
 
 
 def _state(part: nn.Module) -> dict[str, Any]:
