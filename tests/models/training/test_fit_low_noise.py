@@ -65,7 +65,7 @@ def test_gradients_are_those_of_frames_a_frame_at_a_time() -> None:
     dit, low_noise = tiny_dit(90.0).requires_grad_(False), tiny_low_noise()
     batch, noise = some_batch(dit.config, WINDOW + 1, turning=True), torch.randn(2, WINDOW, 4, 2, 3)
     made = finish(dit, low_noise.beside(dit), batch, noise, 2)
-    made.loss.backward()
+    made.loss.backward()  # type: ignore[no-untyped-call]
     slope = sum((p.grad.square().sum() for p in low_noise.parameters() if p.grad is not None), torch.tensor(0.0)).sqrt()
     for p in low_noise.parameters():
         assert p.grad is not None
