@@ -15,6 +15,7 @@ from worldloom.models.training.budget import Budget
 from worldloom.models.training.fit_autoencoder import load_autoencoder
 from worldloom.models.training.fit_detail import load_detail
 from worldloom.models.training.fit_dynamics import dit_config, load_dynamics, trainee_of
+from worldloom.models.training.fit_low_noise import load_low_noise
 from worldloom.models.training.fit_motion import load_motion
 from worldloom.models.training.fit_reader import load_read
 from worldloom.models.training.loop import read_checkpoint
@@ -33,6 +34,7 @@ def test_a_run_begins_with_the_weights_of_a_world(tmp_path: Path) -> None:
         "dynamics": (load_dynamics(recipe, tmp_path), world.dit),  # type: ignore[attr-defined]
         "motion": (load_motion(recipe, tmp_path), world.outlook.motion),  # type: ignore[attr-defined]
         "detail": (load_detail(recipe, tmp_path), world.outlook.detail),  # type: ignore[attr-defined]
+        "low_noise": (load_low_noise(recipe, tmp_path, world.dit), world.low_noise),  # type: ignore[attr-defined]
     }
     for name, (loaded, shipped) in pairs.items():
         for part, other in shipped.state_dict().items():
@@ -45,6 +47,14 @@ def test_a_run_begins_with_the_weights_of_a_world(tmp_path: Path) -> None:
     read_checkpoint(tmp_path / "motion.pt", budget)
     assert budget.done > 0
     assert budget.finished  # a minute is less than it has been trained
+
+
+def test_differences_of_another_rank_are_learned_anew(tmp_path: Path) -> None:
+    recipe = load_recipe("doom")
+    assert recipe.low_noise
+    begin_from("doom", replace(recipe, low_noise=replace(recipe.low_noise, rank=8)), tmp_path)
+    assert (tmp_path / "dynamics.pt").exists()
+    assert not (tmp_path / "low_noise.pt").exists()
 
 
 def test_what_is_there_already_stays(tmp_path: Path) -> None:
