@@ -15,6 +15,7 @@ from worldloom.models.training.collect import record_episodes
 from worldloom.models.training.fit_autoencoder import encode_recordings, fit_autoencoder
 from worldloom.models.training.fit_detail import Dreamers, fit_detail, load_detail
 from worldloom.models.training.fit_dynamics import fit_dynamics
+from worldloom.models.training.fit_low_noise import fit_low_noise
 from worldloom.models.training.fit_motion import fit_motion
 from worldloom.models.training.moved import CameraMover, move_recordings
 from worldloom.models.training.recipe import DetailRecipe, MotionRecipe, Recipe, load_recipe
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.slow  # every stage of a moving world
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
     toy = load_recipe("toy")
+    assert toy.low_noise
     motion = MotionRecipe(minutes=0.0, steps=3, batch=4, lr=1e-3, widths=(8, 8, 16), unit=10.0, album=20, body=5.0)
     detail = DetailRecipe(minutes=0.0, steps=4, batch=3, lr=1e-3, texture=0.5, width=8, depth=1, frames=6)
     return replace(
@@ -40,6 +42,7 @@ def recipe() -> Recipe:
         detail=detail,
         autoencoder=replace(toy.autoencoder, steps=5),
         dynamics=replace(toy.dynamics, steps=4, rollout_share=0.5, rollout_frames=4),
+        low_noise=replace(toy.low_noise, steps=4),
     )
 
 
@@ -54,6 +57,7 @@ def folder(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     fit_motion(recipe, folder, CPU)
     move_recordings(recipe, folder, CPU)
     fit_dynamics(recipe, folder, CPU)
+    fit_low_noise(recipe, folder, CPU)
     fit_detail(recipe, folder, CPU)
     return folder
 
